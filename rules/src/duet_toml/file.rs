@@ -1,0 +1,179 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use toml::de::{DeTable, DeValue};
+
+use super::kind::{Kind, SettingValue};
+use super::table::{SETTINGS, Setting, setting};
+use crate::toml_file::{Field, Findings, Outcome, Section, document, type_words};
+
+/// What a `duet.toml` says; `None` where it is silent. The names are those of [`SETTINGS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FileSettings {
+    pub listen: Option<SocketAddr>,
+    pub admin_listen: Option<SocketAddr>,
+    pub data: Option<PathBuf>,
+    pub plugins: Option<PathBuf>,
+    pub graph_url: Option<String>,
+    pub app_secret_file: Option<PathBuf>,
+    pub verify_token_file: Option<PathBuf>,
+    pub admin_token_file: Option<PathBuf>,
+    pub access_token_file: Option<PathBuf>,
+    /// `text` or `json`
+    pub log: Option<String>,
+    /// `error`, `warn`, `info`, `debug` or `trace`
+    pub log_level: Option<String>,
+    pub person_hours: Option<u64>,
+    pub unknown_hold_seconds: Option<u64>,
+    pub body_bytes_max: Option<u64>,
+    pub receipt_queue_max: Option<u64>,
+    pub receipts_days: Option<u64>,
+    /// 0 keeps them.
+    pub events_days: Option<u64>,
+}
+
+impl FileSettings {
+    /// The same with relative paths taken from the folder of the file.
+    pub fn under(mut self, folder: &Path) -> Self {
+        let paths = [
+            &mut self.data,
+            &mut self.plugins,
+            &mut self.app_secret_file,
+            &mut self.verify_token_file,
+            &mut self.admin_token_file,
+            &mut self.access_token_file,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
+    /// Puts a checked value into its field.
+    fn set(&mut self, key: &str, value: SettingValue) {
+        match value {
+            SettingValue::Address(address) => match key {
+                "listen" => self.listen = Some(address),
+                "admin_listen" => self.admin_listen = Some(address),
+                _ => {}
+            },
+            SettingValue::Path(path) => match key {
+                "data" => self.data = Some(path),
+                "plugins" => self.plugins = Some(path),
+                "app_secret_file" => self.app_secret_file = Some(path),
+                "verify_token_file" => self.verify_token_file = Some(path),
+                "admin_token_file" => self.admin_token_file = Some(path),
+                "access_token_file" => self.access_token_file = Some(path),
+                _ => {}
+            },
+            SettingValue::Text(text) => match key {
+                "graph_url" => self.graph_url = Some(text),
+                "log" => self.log = Some(text),
+                "log_level" => self.log_level = Some(text),
+                _ => {}
+            },
+            SettingValue::Number(number) => match key {
+                "person_hours" => self.person_hours = Some(number),
+                "unknown_hold_seconds" => self.unknown_hold_seconds = Some(number),
+                "body_bytes_max" => self.body_bytes_max = Some(number),
+                "receipt_queue_max" => self.receipt_queue_max = Some(number),
+                "retention.receipts_days" => self.receipts_days = Some(number),
+                "retention.events_days" => self.events_days = Some(number),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// Reads the text of a `duet.toml`; `file` is its name in the problems.
+pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
+    document(file, text.as_ref(), read)
+}
+
+/// Keys of the table `[retention]`, and their settings.
+const RETENTION: [(&str, &str); 2] = [
+    ("receipts_days", "retention.receipts_days"),
+    ("events_days", "retention.events_days"),
+];
+
+fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
+    let mut settings = FileSettings::default();
+    let mut root = Section::root(root);
+    for setting in SETTINGS
+        .iter()
+        .filter(|setting| setting.in_file() && !setting.key.contains('.'))
+    {
+        if let Some(field) = root.field(setting.key) {
+            read_field(setting, &field, &mut settings, findings);
+        }
+    }
+    let retention = root.table("retention", findings);
+    if let Some(mut retention) = retention {
+        for (key, path) in RETENTION {
+            if let Some((setting, field)) = setting(path).zip(retention.field(key)) {
+                read_field(setting, &field, &mut settings, findings);
+            }
+        }
+        retention.finish(findings);
+    }
+    for (key, _) in RETENTION {
+        if let Some(field) = root.forbidden(key) {
+            let message = format!("{key} stands outside of [retention]");
+            findings.add(
+                field.offset,
+                message,
+                format!("write retention.{key} = <days>"),
+            );
+        }
+    }
+    refuse_secrets(&mut root, findings);
+    root.finish(findings);
+    settings
+}
+
+fn read_field(
+    setting: &Setting,
+    field: &Field<'_>,
+    settings: &mut FileSettings,
+    findings: &mut Findings<'_>,
+) {
+    let takes_integer = matches!(setting.kind, Kind::Integer { .. } | Kind::Bytes { .. });
+    let takes_string = !matches!(setting.kind, Kind::Integer { .. });
+    let text = match field.value.get_ref() {
+        DeValue::String(text) if takes_string => text.to_string(),
+        DeValue::Integer(integer) if takes_integer => {
+            match u64::from_str_radix(integer.as_str(), integer.radix()) {
+                Ok(number) => number.to_string(),
+                Err(_) => integer.to_string(),
+            }
+        }
+        other => {
+            let message = format!("{} is {}", field.name(), type_words(other));
+            return findings.add(
+                field.offset,
+                message,
+                format!("give {}", setting.kind.values()),
+            );
+        }
+    };
+    match setting.read(&text) {
+        Ok(value) => settings.set(setting.key, value),
+        Err(refusal) => findings.add(field.offset, refusal.message, refusal.remedy),
+    }
+}
+
+/// A secret in this file would end up in backups and version control. Its value is not repeated.
+fn refuse_secrets(root: &mut Section<'_>, findings: &mut Findings<'_>) {
+    for secret in SETTINGS.iter().filter(|setting| !setting.in_file()) {
+        let Some(field) = root.forbidden(secret.key) else {
+            continue;
+        };
+        let message = format!("{} is a secret and must not stand in this file", secret.key);
+        let remedy = format!(
+            "write {}_file = \"<path>\" or set {}",
+            secret.key, secret.env
+        );
+        findings.add(field.offset, message, remedy);
+    }
+}

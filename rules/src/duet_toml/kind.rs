@@ -1,0 +1,127 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::table::Setting;
+use crate::toml_file::{bytes_from_text, bytes_text, quoted};
+
+/// What a setting's value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// IP address and port; port 0 takes a free one.
+    Address,
+    Path,
+    /// `http` or `https`, without query and user.
+    Url,
+    OneOf(&'static [&'static str]),
+    Integer {
+        min: u64,
+        max: u64,
+    },
+    /// An integer, or text with KiB, MiB or GiB.
+    Bytes {
+        min: u64,
+        max: u64,
+    },
+    /// Only from the environment; read by the gateway and never shown.
+    Secret,
+}
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum SettingValue {
+    Address(SocketAddr),
+    Path(PathBuf),
+    /// A URL without a slash at its end, or one of the words.
+    Text(String),
+    /// A count, or bytes.
+    Number(u64),
+}
+
+/// Why a value is not taken. Both parts are for the admin, and hold nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {remedy}")]
+pub struct Refusal {
+    pub message: String,
+    pub remedy: String,
+}
+
+impl Kind {
+    /// The allowed values in words.
+    pub fn values(&self) -> String {
+        match self {
+            Kind::Address => "an IP address and a port such as 127.0.0.1:7800".to_owned(),
+            Kind::Path => "a path".to_owned(),
+            Kind::Url => "a URL with http or https".to_owned(),
+            Kind::OneOf(words) => words.join(" or "),
+            Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
+            Kind::Bytes { min, max } => {
+                format!("bytes from {} to {}", bytes_text(*min), bytes_text(*max))
+            }
+            Kind::Secret => "text".to_owned(),
+        }
+    }
+
+    fn read(&self, text: &str) -> Option<SettingValue> {
+        let within = |min: u64, max: u64, value: &u64| (min..=max).contains(value);
+        match *self {
+            Kind::Address => text.parse().ok().map(SettingValue::Address),
+            Kind::Path => path_is_valid(text).then(|| SettingValue::Path(text.into())),
+            Kind::Url => url_is_valid(text)
+                .then(|| SettingValue::Text(text.trim_end_matches('/').to_owned())),
+            Kind::OneOf(words) => words
+                .contains(&text)
+                .then(|| SettingValue::Text(text.to_owned())),
+            Kind::Integer { min, max } => text
+                .parse()
+                .ok()
+                .filter(|value| within(min, max, value))
+                .map(SettingValue::Number),
+            Kind::Bytes { min, max } => bytes_from_text(text)
+                .filter(|value| within(min, max, value))
+                .map(SettingValue::Number),
+            Kind::Secret => (!text.is_empty()).then(|| SettingValue::Text(text.to_owned())),
+        }
+    }
+}
+
+impl Setting {
+    /// Checks a value as it stands in the environment or behind a flag.
+    pub fn read(&self, text: &str) -> Result<SettingValue, Refusal> {
+        self.kind.read(text).ok_or_else(|| Refusal {
+            message: match self.kind {
+                Kind::Secret => format!("{} is empty", self.env),
+                _ => format!("{} is {}", self.key, quoted(text)),
+            },
+            remedy: format!("give {}", self.kind.values()),
+        })
+    }
+
+    /// The default as a checked value.
+    pub fn default_value(&self) -> Option<SettingValue> {
+        self.kind.read(self.default?)
+    }
+}
+
+fn path_is_valid(text: &str) -> bool {
+    const BYTES_MAX: usize = 4096;
+    !text.is_empty() && text.len() <= BYTES_MAX && !text.contains(char::is_control)
+}
+
+fn url_is_valid(text: &str) -> bool {
+    const BYTES_MAX: usize = 2048;
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host = rest
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or_default();
+    let forbidden =
+        |char: char| char.is_whitespace() || char.is_control() || matches!(char, '?' | '#' | '@');
+    !host.is_empty()
+        && !host.starts_with(':')
+        && text.len() <= BYTES_MAX
+        && !text.contains(forbidden)
+}

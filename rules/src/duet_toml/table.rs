@@ -1,0 +1,218 @@
+use super::kind::Kind;
+
+/// One setting of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// In `duet.toml`; a dot means a table: `retention.events_days`.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    pub kind: Kind,
+    /// As it would be written in the environment; `None` when there is none.
+    pub default: Option<&'static str>,
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// The command-line flag, `--admin-listen`. A secret has none: flags are seen by every user of the machine.
+    pub fn flag(&self) -> Option<String> {
+        (self.kind != Kind::Secret).then(|| format!("--{}", self.key.replace(['_', '.'], "-")))
+    }
+
+    /// Whether it may stand in `duet.toml`.
+    pub fn in_file(&self) -> bool {
+        self.kind != Kind::Secret
+    }
+}
+
+/// The setting of a key such as `person_hours`.
+pub fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// Every setting, in the order of the documents.
+pub const SETTINGS: [Setting; 21] = [
+    Setting {
+        key: "listen",
+        env: "DUET_LISTEN",
+        kind: Kind::Address,
+        default: Some("127.0.0.1:7800"),
+        doc: "Public listener: Meta's webhook and /healthz",
+    },
+    Setting {
+        key: "admin_listen",
+        env: "DUET_ADMIN_LISTEN",
+        kind: Kind::Address,
+        default: Some("127.0.0.1:7801"),
+        doc: "Listener of the admin API and /metrics",
+    },
+    Setting {
+        key: "data",
+        env: "DUET_DATA",
+        kind: Kind::Path,
+        default: Some("duet-data"),
+        doc: "Folder of the database and the receipt log",
+    },
+    Setting {
+        key: "plugins",
+        env: "DUET_PLUGINS",
+        kind: Kind::Path,
+        default: Some("plugins.toml"),
+        doc: "The file that says which plugins run",
+    },
+    Setting {
+        key: "graph_url",
+        env: "DUET_GRAPH_URL",
+        kind: Kind::Url,
+        default: Some("https://graph.facebook.com/v23.0"),
+        doc: "Meta's Graph API with its version",
+    },
+    Setting {
+        key: "app_secret",
+        env: "DUET_APP_SECRET",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Secret of the Meta app; several with commas while one is rotated out",
+    },
+    Setting {
+        key: "app_secret_file",
+        env: "DUET_APP_SECRET_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the app secret, one on a line",
+    },
+    Setting {
+        key: "verify_token",
+        env: "DUET_VERIFY_TOKEN",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Token with which Meta verifies the webhook's address",
+    },
+    Setting {
+        key: "verify_token_file",
+        env: "DUET_VERIFY_TOKEN_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the verify token",
+    },
+    Setting {
+        key: "admin_token",
+        env: "DUET_ADMIN_TOKEN",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Bearer token of the admin API",
+    },
+    Setting {
+        key: "admin_token_file",
+        env: "DUET_ADMIN_TOKEN_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the admin token",
+    },
+    Setting {
+        key: "access_token",
+        env: "DUET_ACCESS_TOKEN",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Access token for the Graph API",
+    },
+    Setting {
+        key: "access_token_file",
+        env: "DUET_ACCESS_TOKEN_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the access token",
+    },
+    Setting {
+        key: "log",
+        env: "DUET_LOG",
+        kind: Kind::OneOf(&["text", "json"]),
+        default: Some("text"),
+        doc: "Shape of the log lines",
+    },
+    Setting {
+        key: "log_level",
+        env: "DUET_LOG_LEVEL",
+        kind: Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        default: Some("info"),
+        doc: "The least important lines that are logged",
+    },
+    Setting {
+        key: "person_hours",
+        env: "DUET_PERSON_HOURS",
+        kind: Kind::Integer { min: 1, max: 8760 },
+        default: Some("12"),
+        doc: "How long a person keeps a conversation after an answer from the phone",
+    },
+    Setting {
+        key: "unknown_hold_seconds",
+        env: "DUET_UNKNOWN_HOLD_SECONDS",
+        kind: Kind::Integer { min: 0, max: 3600 },
+        default: Some("60"),
+        doc: "How long a send without an answer holds its conversation before it is a dead letter",
+    },
+    Setting {
+        key: "body_bytes_max",
+        env: "DUET_BODY_BYTES_MAX",
+        kind: Kind::Bytes {
+            min: 1 << 10,
+            max: 64 << 20,
+        },
+        default: Some("3328KiB"),
+        doc: "Largest webhook body that is taken; Meta sends up to 3 MiB",
+    },
+    Setting {
+        key: "receipt_queue_max",
+        env: "DUET_RECEIPT_QUEUE_MAX",
+        kind: Kind::Integer {
+            min: 1,
+            max: 1_000_000,
+        },
+        default: Some("4096"),
+        doc: "Webhooks that may wait for the disk; further ones are answered 503",
+    },
+    Setting {
+        key: "retention.receipts_days",
+        env: "DUET_RETENTION_RECEIPTS_DAYS",
+        kind: Kind::Integer {
+            min: 1,
+            max: 36_500,
+        },
+        default: Some("30"),
+        doc: "How long webhook bodies are kept",
+    },
+    Setting {
+        key: "retention.events_days",
+        env: "DUET_RETENTION_EVENTS_DAYS",
+        kind: Kind::Integer {
+            min: 0,
+            max: 36_500,
+        },
+        default: Some("0"),
+        doc: "How long events are kept; 0 keeps them",
+    },
+];
+
+/// The table of the README: one row for each setting.
+pub fn markdown_table() -> String {
+    let mut text = String::from(
+        "| `duet.toml` | environment | default | values | what |\n|---|---|---|---|---|\n",
+    );
+    for setting in &SETTINGS {
+        let key = if setting.in_file() {
+            format!("`{}`", setting.key)
+        } else {
+            "never".to_owned()
+        };
+        let default = setting
+            .default
+            .map_or_else(String::new, |default| format!("`{default}`"));
+        text.push_str(&format!(
+            "| {key} | `{}` | {default} | {} | {} |\n",
+            setting.env,
+            setting.kind.values(),
+            setting.doc
+        ));
+    }
+    text
+}

@@ -1,0 +1,19 @@
+//! What Duet decides, without I/O: Meta's wire format in, decisions out.
+//!
+//! Everything here is a pure function of bytes, state and time, so that fuzzers, property tests and
+//! seeded simulations can drive it, and so that the simulator speaks the same protocol as the gateway.
+//! Deliberately absent: clocks, files, sockets, SQL, wasm.
+
+pub mod backoff;
+pub mod duet_toml;
+pub mod identity;
+pub mod manifest;
+pub mod meta_error;
+pub mod plugins_toml;
+pub mod sending;
+pub mod signature;
+pub mod status;
+pub mod toml_file;
+pub mod verification;
+pub mod wamid;
+pub mod webhook;

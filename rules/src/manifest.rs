@@ -1,0 +1,314 @@
+//! The manifest that a component carries: who it is, which events it wants, which settings it takes and
+//! why it needs each permission.
+//!
+//! It is JSON in the custom section [`SECTION`], so that it can be read without running the plugin and
+//! cannot be separated from its code. [`Manifest::parse`] trusts nothing in it; the SDKs write it with
+//! [`Manifest::to_json`]. Deliberately absent: checking an instance's settings against the schema.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plugins_toml::{GRANTED, Pattern, granted_interface, name_is_valid};
+use crate::toml_file::{Problem, nearest, quoted};
+
+/// The name of the component's custom section.
+pub const SECTION: &str = "duet:manifest";
+
+/// The version of `duet:plugin` that this gateway speaks.
+pub const CONTRACT: &str = "0.1.0-draft";
+
+/// The largest manifest that is read.
+pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
+
+const EVENTS_MAX: usize = 100;
+const TEXT_CHARS_MAX: usize = 1000;
+
+/// What a plugin says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// `[a-z0-9][a-z0-9-]{0,62}`
+    pub name: String,
+    /// Semantic version of the plugin.
+    pub version: String,
+    /// Version of `duet:plugin` that it was built for.
+    pub contract: String,
+    #[serde(default)]
+    pub description: String,
+    /// The events it wants; `plugins.toml` may narrow them.
+    pub events: Vec<Pattern>,
+    /// JSON Schema of the instance's settings.
+    #[serde(default = "any_object")]
+    pub settings: Value,
+    /// Name of an interface that needs a grant to why the plugin needs it.
+    #[serde(default)]
+    pub permissions: BTreeMap<String, Permission>,
+}
+
+/// One permission, in words that an admin understands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permission {
+    pub reason: String,
+}
+
+fn any_object() -> Value {
+    serde_json::json!({})
+}
+
+impl Manifest {
+    /// Reads the bytes of the custom section. `component` names the file in the problems; their line
+    /// counts within the section.
+    pub fn parse(component: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            let message = format!("the manifest has {} bytes", bytes.len());
+            return Err(vec![problem(
+                component,
+                message,
+                format!("keep it below {MANIFEST_BYTES_MAX} bytes"),
+            )]);
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| vec![json_problem(component, &error)])?;
+        let problems: Vec<_> = manifest
+            .refusals()
+            .into_iter()
+            .map(|(message, remedy)| problem(component, format!("manifest: {message}"), remedy))
+            .collect();
+        if problems.is_empty() {
+            Ok(manifest)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The bytes of the custom section.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Message and remedy for everything that its types alone do not forbid. The contract version is
+    /// judged against the gateway's later, together with the imports.
+    fn refusals(&self) -> Vec<(String, String)> {
+        let mut refusals = Vec::new();
+        let mut refuse =
+            |message: String, remedy: &str| refusals.push((message, remedy.to_owned()));
+        if !name_is_valid(&self.name) {
+            refuse(
+                format!("name is {}", quoted(&self.name)),
+                "use 1 to 63 of a-z, 0-9 and -",
+            );
+        }
+        for (key, version) in [("version", &self.version), ("contract", &self.contract)] {
+            if !version_is_valid(version) {
+                refuse(
+                    format!("{key} is {}", quoted(version)),
+                    "write a semantic version such as 1.2.3",
+                );
+            }
+        }
+        if self.description.chars().count() > TEXT_CHARS_MAX {
+            refuse(
+                "the description is too long".to_owned(),
+                "keep it to 1000 characters",
+            );
+        }
+        if self.events.is_empty() || self.events.len() > EVENTS_MAX {
+            refuse(
+                format!("events has {} items", self.events.len()),
+                "name 1 to 100 event patterns",
+            );
+        }
+        if !self.settings.is_object() {
+            refuse(
+                "settings is no JSON Schema object".to_owned(),
+                "write {} when there are none",
+            );
+        }
+        for (name, permission) in &self.permissions {
+            if granted_interface(name).is_none() {
+                refusals.push(unknown_permission(name));
+            }
+            let chars = permission.reason.trim().chars().count();
+            if chars == 0 || chars > TEXT_CHARS_MAX {
+                let message = format!(
+                    "permission {} has a reason of {chars} characters",
+                    quoted(name)
+                );
+                refusals.push((
+                    message,
+                    "say in 1 to 1000 characters why the plugin needs it".to_owned(),
+                ));
+            }
+        }
+        refusals
+    }
+}
+
+fn unknown_permission(name: &str) -> (String, String) {
+    let names = GRANTED.map(|interface| interface.name);
+    let remedy = match nearest(name, names) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("permissions are {}", names.join(", ")),
+    };
+    (format!("no interface is called {}", quoted(name)), remedy)
+}
+
+fn problem(component: &str, message: String, remedy: String) -> Problem {
+    Problem {
+        file: component.to_owned(),
+        line: 1,
+        column: 1,
+        message,
+        remedy,
+    }
+}
+
+fn json_problem(component: &str, error: &serde_json::Error) -> Problem {
+    // The place has fields of its own; serde_json repeats it at the end of its text.
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let message = text.strip_suffix(&place).unwrap_or(&text);
+    let short: String = message
+        .chars()
+        .filter(|char| !char.is_control())
+        .take(300)
+        .collect();
+    Problem {
+        line: error.line().max(1),
+        column: error.column().max(1),
+        ..problem(
+            component,
+            format!("manifest: {short}"),
+            "build the plugin again with a current SDK".to_owned(),
+        )
+    }
+}
+
+/// `1.2.3`, `0.1.0-draft`, `1.0.0+build.5`: three numbers and what semantic versioning allows behind them.
+fn version_is_valid(version: &str) -> bool {
+    const BYTES_MAX: usize = 64;
+    let numbers = version.split(['-', '+']).next().unwrap_or_default();
+    let three = numbers.split('.').count() == 3;
+    let digits = numbers
+        .split('.')
+        .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+');
+    three && digits && version.len() <= BYTES_MAX && version.bytes().all(allowed)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests may stop at the first surprise"
+)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn sound() -> Value {
+        json!({
+            "name": "faq", "version": "1.0.0", "contract": "0.1.0-draft", "description": "Answers questions",
+            "events": ["message.*"], "settings": {"type": "object"},
+            "permissions": {"messages": {"reason": "to answer"}},
+        })
+    }
+
+    /// Sets one member of a sound manifest and compares all problems.
+    fn check_problems(key: &str, value: Value, expect: &[&str]) {
+        let mut manifest = sound();
+        manifest
+            .as_object_mut()
+            .unwrap()
+            .insert(key.to_owned(), value);
+        let problems = Manifest::parse("faq.wasm", manifest.to_string().as_bytes())
+            .err()
+            .unwrap_or_default();
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told, expect, "{key}");
+    }
+
+    #[test]
+    fn what_the_sdk_writes_is_read_back() {
+        let manifest = Manifest::parse("faq.wasm", sound().to_string().as_bytes()).unwrap();
+        let again = Manifest::parse("faq.wasm", &manifest.to_json().unwrap()).unwrap();
+        assert_eq!(manifest, again);
+        assert!(again.events.first().unwrap().matches("message.text"));
+    }
+
+    #[test]
+    fn a_slip_is_told_with_the_remedy() {
+        check_problems("name", json!("faq"), &[]);
+        check_problems(
+            "name",
+            json!("My Faq"),
+            &["faq.wasm:1: manifest: name is \"My Faq\"; use 1 to 63 of a-z, 0-9 and -"],
+        );
+        check_problems(
+            "version",
+            json!("1.0"),
+            &["faq.wasm:1: manifest: version is \"1.0\"; write a semantic version such as 1.2.3"],
+        );
+        check_problems(
+            "events",
+            json!([]),
+            &["faq.wasm:1: manifest: events has 0 items; name 1 to 100 event patterns"],
+        );
+        check_problems(
+            "settings",
+            json!(true),
+            &[
+                "faq.wasm:1: manifest: settings is no JSON Schema object; write {} when there are none",
+            ],
+        );
+        check_problems(
+            "permissions",
+            json!({"mesages": {"reason": " "}}),
+            &[
+                "faq.wasm:1: manifest: no interface is called \"mesages\"; did you mean messages?",
+                "faq.wasm:1: manifest: permission \"mesages\" has a reason of 0 characters; say in 1 to 1000 characters why the plugin needs it",
+            ],
+        );
+        check_problems(
+            "event",
+            json!([]),
+            &[
+                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `settings`, `permissions`; build the plugin again with a current SDK",
+            ],
+        );
+        check_problems(
+            "events",
+            json!(["Message"]),
+            &[
+                "faq.wasm:1: manifest: \"Message\" is no pattern of event kinds; write a kind such as message.text, a family such as message.*, or *; build the plugin again with a current SDK",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_huge_manifest_is_not_parsed() {
+        let problems =
+            Manifest::parse("faq.wasm", &vec![b' '; MANIFEST_BYTES_MAX + 1]).unwrap_err();
+        assert_eq!(
+            problems.first().unwrap().to_string(),
+            "faq.wasm:1: the manifest has 262145 bytes; keep it below 262144 bytes"
+        );
+    }
+
+    proptest! {
+    #[test]
+    fn any_manifest_is_read_or_refused(bytes in prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        any::<String>().prop_map(|name| json!({"name": name, "version": name, "contract": name, "events": [name]}).to_string().into_bytes()),
+    ]) {
+        if let Err(problems) = Manifest::parse("x.wasm", &bytes) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+    }
+}

@@ -1,0 +1,247 @@
+use std::collections::BTreeSet;
+
+use super::Instance;
+use super::interface::{FREE, GRANTED, WASI, granted_interface};
+use crate::manifest::{CONTRACT, Manifest};
+use crate::toml_file::{Problem, quoted};
+
+/// Compares an instance with its component: the manifest and the names of all imports, such as
+/// `duet:plugin/store@0.1.0-draft`. Nothing is loaded while there is a problem.
+pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = contract_problem(instance, manifest, imports)
+        .into_iter()
+        .collect();
+    let mut imported = BTreeSet::new();
+    for import in imports {
+        match interface_of(import) {
+            Some(interface) => {
+                if imported.insert(interface)
+                    && !FREE.contains(&interface)
+                    && !instance.grants.has(interface)
+                {
+                    problems.push(missing_grant(instance, interface));
+                }
+            }
+            None if is_inert_wasi(import) => {}
+            None => problems.push(no_such_interface(instance, import)),
+        }
+    }
+    for (interface, line) in &instance.grant_lines {
+        if !imported.contains(interface) {
+            let message = format!(
+                "unused grant: plugin {:?} does not import duet:plugin/{interface}",
+                instance.name
+            );
+            problems.push(instance.problem(
+                *line,
+                message,
+                format!("remove [plugins.{}.{interface}]", instance.name),
+            ));
+        }
+    }
+    problems.extend(unwanted_events(instance, manifest));
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
+/// `store` of `duet:plugin/store@…`, if Duet has such an interface.
+fn interface_of(import: &str) -> Option<&str> {
+    let interface = unversioned(import).strip_prefix("duet:plugin/")?;
+    (FREE.contains(&interface) || granted_interface(interface).is_some()).then_some(interface)
+}
+
+fn unversioned(import: &str) -> &str {
+    import.split_once('@').map_or(import, |(name, _)| name)
+}
+
+fn version_of(import: &str) -> Option<&str> {
+    import.split_once('@').map(|(_, version)| version)
+}
+
+fn is_inert_wasi(import: &str) -> bool {
+    let package = unversioned(import)
+        .strip_prefix("wasi:")
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(package, _)| package);
+    let version_fits = version_of(import).is_some_and(|version| version.starts_with("0.2."));
+    version_fits && package.is_some_and(|package| WASI.contains(&package))
+}
+
+/// One problem for a whole contract: manifest and imports come from the same build.
+fn contract_problem(
+    instance: &Instance,
+    manifest: &Manifest,
+    imports: &[String],
+) -> Option<Problem> {
+    let of_duet = imports
+        .iter()
+        .filter(|import| import.starts_with("duet:plugin/"));
+    let mut built_for = std::iter::once(manifest.contract.as_str())
+        .chain(of_duet.filter_map(|import| version_of(import)));
+    let other = built_for.find(|version| *version != CONTRACT)?;
+    let message = format!(
+        "plugin {:?} is built for contract {}, this gateway speaks {CONTRACT}",
+        instance.name,
+        quoted(other).trim_matches('"')
+    );
+    Some(instance.problem(
+        instance.line,
+        message,
+        format!("build the plugin against duet:plugin@{CONTRACT}"),
+    ))
+}
+
+fn missing_grant(instance: &Instance, interface: &str) -> Problem {
+    let name = &instance.name;
+    let message = format!(
+        "plugin {name:?} imports duet:plugin/{interface} but has no [plugins.{name}.{interface}] grant"
+    );
+    let grant = granted_interface(interface)
+        .map_or("", |interface| interface.grant)
+        .replace("<name>", name);
+    instance.problem(instance.line, message, format!("add: {grant}"))
+}
+
+fn no_such_interface(instance: &Instance, import: &str) -> Problem {
+    let message = format!(
+        "plugin {:?} imports {}, which this gateway does not have",
+        instance.name,
+        quoted(import).trim_matches('"')
+    );
+    let names = FREE
+        .iter()
+        .copied()
+        .chain(GRANTED.iter().map(|interface| interface.name));
+    let known = names
+        .map(|name| format!("duet:plugin/{name}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    instance.problem(
+        instance.line,
+        message,
+        format!("build the plugin without it; there are {known}"),
+    )
+}
+
+fn unwanted_events(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
+    let narrowed = instance.events.iter().flatten();
+    let unwanted =
+        narrowed.filter(|pattern| !manifest.events.iter().any(|wanted| wanted.covers(pattern)));
+    let wanted = manifest
+        .events
+        .iter()
+        .map(|pattern| format!("{:?}", pattern.as_str()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    unwanted
+        .map(|pattern| {
+            let message = format!(
+                "plugin {:?} does not want {:?} events",
+                instance.name,
+                pattern.as_str()
+            );
+            instance.problem(
+                instance.events_line,
+                message,
+                format!("choose among what its manifest wants: {wanted}"),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::instance;
+    use super::*;
+
+    fn manifest(events: &[&str], contract: &str) -> Manifest {
+        let text =
+            json!({"name": "crm", "version": "1.0.0", "contract": contract, "events": events});
+        Manifest::parse("crm.wasm", text.to_string().as_bytes()).expect("a sound manifest")
+    }
+
+    #[test]
+    fn a_component_is_compared_with_its_instance() {
+        let head = "\n\n\n\n\n\n\n\n\n\n\n[plugins.crm]\ncomponent = 'crm.wasm'\n";
+        let draft = "0.1.0-draft";
+        let cases: [(&str, &str, &[&str], &str); 9] = [
+            (
+                "",
+                draft,
+                &[
+                    "duet:plugin/types@0.1.0-draft",
+                    "duet:plugin/log@0.1.0-draft",
+                    "wasi:io/streams@0.2.6",
+                ],
+                "",
+            ),
+            (
+                "",
+                draft,
+                &["duet:plugin/http@0.1.0-draft"],
+                r#"plugins.toml:12: plugin "crm" imports duet:plugin/http but has no [plugins.crm.http] grant; add: hosts = ["api.example.com"]"#,
+            ),
+            (
+                "",
+                draft,
+                &[
+                    "duet:plugin/contacts@0.1.0-draft",
+                    "duet:plugin/messages@0.1.0-draft",
+                ],
+                r#"plugins.toml:12: plugin "crm" imports duet:plugin/contacts but has no [plugins.crm.contacts] grant; add: [plugins.crm.contacts]
+            plugins.toml:12: plugin "crm" imports duet:plugin/messages but has no [plugins.crm.messages] grant; add: speak = ["automation"]"#,
+            ),
+            (
+                "[plugins.crm.store]",
+                draft,
+                &["duet:plugin/store@0.1.0-draft"],
+                "",
+            ),
+            (
+                "[plugins.crm.store]",
+                draft,
+                &[],
+                r#"plugins.toml:14: unused grant: plugin "crm" does not import duet:plugin/store; remove [plugins.crm.store]"#,
+            ),
+            (
+                "",
+                draft,
+                &["wasi:http/outgoing-handler@0.2.6"],
+                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/http, duet:plugin/timers"#,
+            ),
+            (
+                "",
+                "9.0.0",
+                &["duet:plugin/log@9.0.0"],
+                r#"plugins.toml:12: plugin "crm" is built for contract 9.0.0, this gateway speaks 0.1.0-draft; build the plugin against duet:plugin@0.1.0-draft"#,
+            ),
+            (
+                "",
+                draft,
+                &["duet:plugin/clock@0.2.0"],
+                r#"plugins.toml:12: plugin "crm" is built for contract 0.2.0, this gateway speaks 0.1.0-draft; build the plugin against duet:plugin@0.1.0-draft"#,
+            ),
+            (
+                "events = ['message.text', 'echo.*']",
+                draft,
+                &[],
+                r#"plugins.toml:14: plugin "crm" does not want "echo.*" events; choose among what its manifest wants: "message.*", "status.read""#,
+            ),
+        ];
+        for (tail, contract, imports, expect) in cases {
+            let instance = instance(&format!("{head}{tail}\n"));
+            let imports: Vec<_> = imports.iter().map(ToString::to_string).collect();
+            let problems = check(
+                &instance,
+                &manifest(&["message.*", "status.read"], contract),
+                &imports,
+            );
+            let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            let expect: Vec<_> = expect.lines().map(str::trim).collect();
+            assert_eq!(told, expect, "of {tail} with {imports:?}");
+        }
+    }
+}

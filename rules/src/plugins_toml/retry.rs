@@ -1,0 +1,78 @@
+use crate::toml_file::{Findings, Section, quoted};
+
+/// How often and when an event that failed is tried again. From `[plugins.<name>.retry]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts altogether, the first included; 1 means never again.
+    pub attempts: u64,
+    /// The wait before the second attempt; it doubles from there.
+    pub first_seconds: u64,
+    /// The longest wait.
+    pub max_seconds: u64,
+    /// What happens to the event after the last attempt.
+    pub then: Exhausted,
+}
+
+/// What becomes of an event whose attempts are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// It is set aside visibly and its lane goes on.
+    DeadLetter,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            first_seconds: 1,
+            max_seconds: 600,
+            then: Exhausted::DeadLetter,
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>, findings: &mut Findings<'_>) -> Retry {
+    let default = Retry::default();
+    let before = findings.count();
+    let retry = Retry {
+        attempts: section
+            .integer("attempts", 1..=100, findings)
+            .unwrap_or(default.attempts),
+        first_seconds: section
+            .integer("first_seconds", 1..=3600, findings)
+            .unwrap_or(default.first_seconds),
+        max_seconds: section
+            .integer("max_seconds", 1..=86_400, findings)
+            .unwrap_or(default.max_seconds),
+        then: read_then(&mut section, findings),
+    };
+    if findings.count() == before && retry.first_seconds > retry.max_seconds {
+        let message = format!(
+            "first_seconds {} is above max_seconds {} in [{}]",
+            retry.first_seconds,
+            retry.max_seconds,
+            section.path()
+        );
+        findings.add(
+            section.offset(),
+            message,
+            "raise max_seconds or lower first_seconds",
+        );
+    }
+    section.finish(findings);
+    retry
+}
+
+fn read_then(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Exhausted {
+    if let Some(field) = section.field("then")
+        && let Some(word) = field.string(findings)
+        && word != "dead-letter"
+    {
+        findings.add(
+            field.offset,
+            format!("{} is {}", field.name(), quoted(word)),
+            "the only choice is \"dead-letter\"",
+        );
+    }
+    Exhausted::DeadLetter
+}

@@ -1,0 +1,427 @@
+//! The last word before a send: a pure function of the row, the conversation and the time.
+//!
+//! Promises: an automation never speaks after a person took the conversation over, and nothing leaves
+//! that Meta would refuse for the window, an opt-out or the number's state. What is judged is the state
+//! at the moment of sending, not the one that the plugin saw.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+
+/// Meta: the window is closed.
+const CODE_WINDOW: i64 = 131_047;
+/// Meta: the user has stopped marketing messages.
+const CODE_MARKETING: i64 = 131_050;
+/// A number that cannot send is looked at again after so long: one that moves to another phone is usually
+/// back within minutes, one that was disconnected not by itself.
+const OFFBOARDED_RECHECK_MS: i64 = 30_000;
+const DISCONNECTED_RECHECK_MS: i64 = 300_000;
+
+/// Who speaks in a send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speaker {
+    Automation,
+    Person,
+}
+
+/// Who was given the conversation last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handling {
+    Automation,
+    Person,
+}
+
+/// A send, as far as the gate looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The event that caused it.
+    pub seq: i64,
+    pub instance: &'a str,
+    pub speaker: Speaker,
+    pub kind: Kind,
+    /// A template's category as Meta lists it, if it is known.
+    pub template_category: Option<&'a str>,
+}
+
+/// The conversation now.
+#[derive(Debug, Clone, Copy)]
+pub struct ConversationState<'a> {
+    pub handling: Handling,
+    /// Until when a person has it, ms since 1970; `None` means until somebody gives it back.
+    pub handling_until_ms: Option<i64>,
+    /// The event that made it so; 0 if none did.
+    pub handling_seq: i64,
+    /// The instance that made it so, if a plugin did.
+    pub handling_by: Option<&'a str>,
+    /// Until when Meta lets free-form messages through, ms since 1970.
+    pub window_until_ms: Option<i64>,
+    pub marketing_stopped: bool,
+    /// `numbers.state`: an open set of which `disconnected` and `offboarded` cannot send.
+    pub number_state: Option<&'a str>,
+}
+
+/// Why a send does not leave. The names are those that plugins and the API see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    PersonHasConversation,
+    WindowClosed,
+    MarketingStopped,
+    NumberDisconnected,
+    NumberOffboarded,
+}
+
+/// What happens to the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Go,
+    /// Never to be sent: a person has spoken.
+    Cancel {
+        cause: Cause,
+    },
+    /// Never to be sent: Meta would refuse it with this code.
+    Refuse {
+        code: i64,
+        cause: Cause,
+    },
+    /// Not now; looked at again at `until_ms`, ms since 1970.
+    Hold {
+        until_ms: i64,
+        cause: Cause,
+    },
+}
+
+/// Why a call of a plugin is refused while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub detail: String,
+    /// Meta's own code for such a send.
+    pub meta_code: Option<i64>,
+}
+
+/// Decides about a row that is about to leave at `now_ms`.
+#[must_use]
+pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdict {
+    if silenced(row, state, now_ms) {
+        return Verdict::Cancel {
+            cause: Cause::PersonHasConversation,
+        };
+    }
+    // Before the number's state: what the window forbids is told at once, not after the number is back.
+    if row.kind.is_free_form() && state.window_until_ms.is_none_or(|until| until <= now_ms) {
+        return Verdict::Refuse {
+            code: CODE_WINDOW,
+            cause: Cause::WindowClosed,
+        };
+    }
+    if is_marketing(row) && state.marketing_stopped {
+        return Verdict::Refuse {
+            code: CODE_MARKETING,
+            cause: Cause::MarketingStopped,
+        };
+    }
+    match state.number_state {
+        Some("disconnected") => hold(now_ms, DISCONNECTED_RECHECK_MS, Cause::NumberDisconnected),
+        Some("offboarded") => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
+        _ => Verdict::Go,
+    }
+}
+
+/// The same rule for a call that a plugin makes while it runs. A number that cannot send now refuses
+/// nothing: the message waits in the outbox.
+///
+/// # Errors
+/// [`Refusal`] when the message would be cancelled or refused if it left now.
+pub fn refuse_early(
+    row: &Row<'_>,
+    state: &ConversationState<'_>,
+    now_ms: i64,
+) -> Result<(), Refusal> {
+    match gate(row, state, now_ms) {
+        Verdict::Go | Verdict::Hold { .. } => Ok(()),
+        Verdict::Cancel { cause } => Err(cause.refusal(None)),
+        Verdict::Refuse { code, cause } => Err(cause.refusal(Some(code))),
+    }
+}
+
+/// A read mark is no voice, and a person's send is never silenced. An automation is silent once anybody
+/// was given the conversation by a later event than its own, and while a person has it; only the words
+/// with which it hands over itself may still leave.
+fn silenced(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> bool {
+    if row.speaker == Speaker::Person || row.kind == Kind::MarkRead {
+        return false;
+    }
+    let person_now = state.handling == Handling::Person
+        && state.handling_until_ms.is_none_or(|until| until > now_ms);
+    let own_handover = state.handling_seq == row.seq && state.handling_by == Some(row.instance);
+    state.handling_seq > row.seq || (person_now && !own_handover)
+}
+
+fn is_marketing(row: &Row<'_>) -> bool {
+    row.kind == Kind::Template
+        && row
+            .template_category
+            .is_some_and(|category| category.eq_ignore_ascii_case("marketing"))
+}
+
+fn hold(now_ms: i64, recheck_ms: i64, cause: Cause) -> Verdict {
+    Verdict::Hold {
+        until_ms: now_ms.saturating_add(recheck_ms),
+        cause,
+    }
+}
+
+impl Cause {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::PersonHasConversation => "person-has-conversation",
+            Cause::WindowClosed => "window-closed",
+            Cause::MarketingStopped => "marketing-stopped",
+            Cause::NumberDisconnected => "number-disconnected",
+            Cause::NumberOffboarded => "number-offboarded",
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Cause::PersonHasConversation => {
+                "a person has the conversation; an automation is silent in it"
+            }
+            Cause::WindowClosed => {
+                "the customer's last message is older than 24 hours, or there is none; only a template may leave"
+            }
+            Cause::MarketingStopped => "the customer has stopped marketing messages",
+            Cause::NumberDisconnected => "the number is no longer connected to the Cloud API",
+            Cause::NumberOffboarded => {
+                "the number is moving to another phone; Meta has suspended its sends"
+            }
+        }
+    }
+
+    fn refusal(self, meta_code: Option<i64>) -> Refusal {
+        Refusal {
+            code: self.as_str(),
+            detail: self.detail().to_owned(),
+            meta_code,
+        }
+    }
+}
+
+impl Handling {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Handling::Automation => "automation",
+            Handling::Person => "person",
+        }
+    }
+}
+
+impl Speaker {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Speaker::Automation => "automation",
+            Speaker::Person => "person",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_000_000;
+    const SILENT: Verdict = Verdict::Cancel {
+        cause: Cause::PersonHasConversation,
+    };
+
+    fn row(kind: Kind) -> Row<'static> {
+        Row {
+            seq: 10,
+            instance: "faq",
+            speaker: Speaker::Automation,
+            kind,
+            template_category: None,
+        }
+    }
+
+    fn open() -> ConversationState<'static> {
+        ConversationState {
+            handling: Handling::Automation,
+            handling_until_ms: None,
+            handling_seq: 0,
+            handling_by: None,
+            window_until_ms: Some(NOW + 1),
+            marketing_stopped: false,
+            number_state: Some("connected"),
+        }
+    }
+
+    fn person(
+        seq: i64,
+        until_ms: Option<i64>,
+        by: Option<&'static str>,
+    ) -> ConversationState<'static> {
+        ConversationState {
+            handling: Handling::Person,
+            handling_until_ms: until_ms,
+            handling_seq: seq,
+            handling_by: by,
+            ..open()
+        }
+    }
+
+    #[test]
+    fn a_person_silences_automations() {
+        for (state, verdict) in [
+            (open(), Verdict::Go),
+            (person(11, Some(NOW + 1), None), SILENT),
+            // An older takeover that still lasts, and one that has ended.
+            (person(9, Some(NOW + 1), None), SILENT),
+            (person(9, None, None), SILENT),
+            (person(9, Some(NOW), None), Verdict::Go),
+            // A later event silences even when the person's time is over or the conversation given back.
+            (person(11, Some(NOW), None), SILENT),
+            (
+                ConversationState {
+                    handling_seq: 11,
+                    ..open()
+                },
+                SILENT,
+            ),
+            (
+                ConversationState {
+                    handling_seq: 10,
+                    ..open()
+                },
+                Verdict::Go,
+            ),
+            // The words of a handover leave, those of another plugin on the same event do not.
+            (person(10, Some(NOW + 1), Some("faq")), Verdict::Go),
+            (person(10, Some(NOW + 1), Some("crm")), SILENT),
+            (person(10, Some(NOW + 1), None), SILENT),
+            (person(9, Some(NOW + 1), Some("faq")), SILENT),
+        ] {
+            assert_eq!(
+                gate(&row(Kind::FreeForm), &state, NOW),
+                verdict,
+                "{state:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_read_mark_and_a_person_pass_a_takeover() {
+        let taken = ConversationState {
+            window_until_ms: None,
+            ..person(11, None, None)
+        };
+        assert_eq!(gate(&row(Kind::MarkRead), &taken, NOW), Verdict::Go);
+        let spoken = Row {
+            speaker: Speaker::Person,
+            ..row(Kind::FreeForm)
+        };
+        assert_eq!(gate(&spoken, &person(11, None, None), NOW), Verdict::Go);
+    }
+
+    #[test]
+    fn a_closed_window_lets_only_templates_through() {
+        let refused = Verdict::Refuse {
+            code: 131_047,
+            cause: Cause::WindowClosed,
+        };
+        for window_until_ms in [None, Some(NOW), Some(NOW - 1)] {
+            let closed = ConversationState {
+                window_until_ms,
+                ..open()
+            };
+            assert_eq!(gate(&row(Kind::FreeForm), &closed, NOW), refused);
+            assert_eq!(gate(&row(Kind::Template), &closed, NOW), Verdict::Go);
+            assert_eq!(gate(&row(Kind::MarkRead), &closed, NOW), Verdict::Go);
+        }
+    }
+
+    #[test]
+    fn an_opt_out_stops_marketing_templates_only() {
+        let stopped = ConversationState {
+            marketing_stopped: true,
+            ..open()
+        };
+        let template = |template_category| Row {
+            template_category,
+            ..row(Kind::Template)
+        };
+        let refused = Verdict::Refuse {
+            code: 131_050,
+            cause: Cause::MarketingStopped,
+        };
+        assert_eq!(gate(&template(Some("MARKETING")), &stopped, NOW), refused);
+        assert_eq!(gate(&template(Some("UTILITY")), &stopped, NOW), Verdict::Go);
+        assert_eq!(gate(&template(None), &stopped, NOW), Verdict::Go);
+        assert_eq!(
+            gate(&template(Some("MARKETING")), &open(), NOW),
+            Verdict::Go
+        );
+    }
+
+    #[test]
+    fn a_number_that_cannot_send_holds() {
+        for (word, recheck_ms, cause) in [
+            (
+                "disconnected",
+                DISCONNECTED_RECHECK_MS,
+                Cause::NumberDisconnected,
+            ),
+            ("offboarded", OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
+        ] {
+            let state = ConversationState {
+                number_state: Some(word),
+                ..open()
+            };
+            let held = Verdict::Hold {
+                until_ms: NOW + recheck_ms,
+                cause,
+            };
+            assert_eq!(gate(&row(Kind::MarkRead), &state, NOW), held);
+            assert_eq!(refuse_early(&row(Kind::FreeForm), &state, NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_plugin_hears_the_name_and_metas_code() {
+        let closed = ConversationState {
+            window_until_ms: None,
+            ..open()
+        };
+        let refusal = refuse_early(&row(Kind::FreeForm), &closed, NOW).unwrap_err();
+        assert_eq!(
+            (refusal.code, refusal.meta_code),
+            ("window-closed", Some(131_047))
+        );
+        let refusal = refuse_early(&row(Kind::FreeForm), &person(9, None, None), NOW).unwrap_err();
+        assert_eq!(
+            (refusal.code, refusal.meta_code),
+            ("person-has-conversation", None)
+        );
+    }
+
+    proptest! {
+        /// Whatever else holds, a takeover by a later event silences an automation.
+        #[test]
+        fn nothing_outvotes_a_later_takeover(
+            later in 1_i64..1000, until in proptest::option::of(0..2 * NOW), template: bool,
+            window in proptest::option::of(0..2 * NOW), own: bool,
+        ) {
+            let by = own.then_some("faq");
+            let state = ConversationState { window_until_ms: window, ..person(10 + later, until, by) };
+            let kind = if template { Kind::Template } else { Kind::FreeForm };
+            prop_assert_eq!(gate(&row(kind), &state, NOW), SILENT);
+        }
+    }
+}

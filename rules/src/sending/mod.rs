@@ -1,0 +1,23 @@
+//! Whether a message may leave, and how it must look.
+//!
+//! - `gate`: the last word before a send: takeover, window, opt-out, number
+//! - `message`: the message object that a plugin or the API hands over
+//! - `readable`: what is kept of a sent message for people to read
+//! - `request`: what is posted to Meta, and to whom
+//! - `callback`: our mark on a send, by which a status webhook is recognised
+//!
+//! Deliberately absent: rates and attempts; those are the sender's.
+
+mod callback;
+mod gate;
+mod message;
+mod readable;
+mod request;
+
+pub use callback::{callback, read_callback};
+pub use gate::{
+    Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
+};
+pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
+pub use readable::{readable, reply_to};
+pub use request::{Addressee, request};

@@ -1,0 +1,159 @@
+//! The fields of a subscription, and the elements that are a field's whole value.
+
+use std::borrow::Cow;
+
+use super::change::Change;
+use super::element::{Account, Meaning};
+use super::json::Object;
+use super::kinds::worded;
+use super::rows::Draft;
+use crate::identity::digits;
+
+pub(super) const HISTORY: &str = "history";
+
+/// What a field holds beside the arrays that may stand in any value.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    /// Nothing else.
+    Arrays,
+    /// The value is one element.
+    Whole,
+    /// `groups[]`, or else the value is one element.
+    Groups,
+    /// `automatic_events[]`.
+    AutomaticEvents,
+    /// The value is one element unless it has `user_id_update`.
+    UserId,
+}
+
+/// The rule of a field, `None` for one that nobody has heard of.
+pub(super) fn rule(field: &str) -> Option<Rule> {
+    Some(match field {
+        "messages" | "smb_message_echoes" | "smb_app_state_sync" | HISTORY | "calls"
+        | "user_preferences" => Rule::Arrays,
+        "account_update"
+        | "account_alerts"
+        | "account_review_update"
+        | "account_settings_update"
+        | "business_capability_update"
+        | "payment_configuration_update"
+        | "partner_solutions"
+        | "security"
+        | "message_template_status_update"
+        | "message_template_quality_update"
+        | "message_template_components_update"
+        | "template_category_update"
+        | "phone_number_name_update"
+        | "phone_number_quality_update"
+        | "business_username_update"
+        | "business_username_updates"
+        | "flows" => Rule::Whole,
+        "group_lifecycle_update"
+        | "group_participants_update"
+        | "group_settings_update"
+        | "group_status_update" => Rule::Groups,
+        "automatic_events" => Rule::AutomaticEvents,
+        "user_id_update" | "user_id_updates" => Rule::UserId,
+        _ => return None,
+    })
+}
+
+/// The whole value of a field with [`Rule::Whole`].
+pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) -> Draft<'c> {
+    let meaning = if change.field == "account_update" {
+        Meaning::Account(account(value))
+    } else {
+        Meaning::Nothing
+    };
+    Draft {
+        kind: kind(&change.field, value),
+        meaning,
+        ..Draft::new(
+            change.key_of_moment("field", json),
+            change.at_ms(value.text("timestamp")),
+        )
+    }
+}
+
+fn kind(field: &str, value: &Object<'_>) -> Cow<'static, str> {
+    Cow::Borrowed(match field {
+        "account_update" => return account_kind(value),
+        "flows" => return worded("flow", value.text("event").as_deref(), "update"),
+        "account_alerts" => "account.alert",
+        "account_review_update" => "account.review",
+        "account_settings_update" => "account.settings",
+        "business_capability_update" => "account.capability",
+        "payment_configuration_update" => "account.payment_configuration",
+        "partner_solutions" => "account.partner_solution",
+        "security" => "account.security",
+        "phone_number_name_update" => "number.name",
+        "phone_number_quality_update" => "number.quality",
+        "business_username_update" | "business_username_updates" => "number.username",
+        _ => template_kind(field, value),
+    })
+}
+
+/// By the members and not by the field: Meta's own example of a quality update carries the field of
+/// a status update.
+fn template_kind(field: &str, value: &Object<'_>) -> &'static str {
+    let has = |name| value.has(name);
+    match field {
+        _ if has("new_quality_score") => "template.quality",
+        _ if has("new_category") || has("correct_category") => "template.category",
+        _ if has("message_template_element") => "template.components",
+        _ if has("event") => "template.status",
+        "message_template_quality_update" => "template.quality",
+        "message_template_components_update" => "template.components",
+        "template_category_update" => "template.category",
+        _ => "template.status",
+    }
+}
+
+fn account_kind(value: &Object<'_>) -> Cow<'static, str> {
+    let event = value.lower("event");
+    let event = event
+        .as_deref()
+        .map(|event| event.strip_prefix("account_").unwrap_or(event));
+    worded("account", event, "update")
+}
+
+/// Two shapes of `PARTNER_REMOVED` are documented; both are read.
+fn account(value: &Object<'_>) -> Account {
+    let waba = value.object("waba_info");
+    let disconnection = value.object("disconnection_info");
+    let of =
+        |object: &Option<Object<'_>>, name| object.as_ref().and_then(|object| object.string(name));
+    Account {
+        event: value.lower("event").unwrap_or_default(),
+        phone: value.text("phone_number").map(|phone| digits(&phone)),
+        waba: of(&waba, "waba_id"),
+        reason: of(&disconnection, "reason"),
+        initiated_by: of(&disconnection, "initiated_by"),
+    }
+}
+
+/// One item of `value.errors[]`.
+pub(super) fn error<'c>(change: &'c Change<'_>, json: &str) -> Draft<'c> {
+    Draft {
+        kind: "error".into(),
+        ..Draft::new(change.key_of_moment("error", json), change.at_ms(None))
+    }
+}
+
+/// One item of `value.groups[]`.
+pub(super) fn group<'c>(change: &'c Change<'_>, json: &str, group: &Object<'_>) -> Draft<'c> {
+    let kind = match &*change.field {
+        "group_lifecycle_update" => "group.lifecycle",
+        "group_participants_update" => "group.participants",
+        "group_settings_update" => "group.settings",
+        _ => "group.status",
+    };
+    Draft {
+        kind: kind.into(),
+        group: true,
+        ..Draft::new(
+            change.key_of_moment("group", json),
+            change.at_ms(group.text("timestamp")),
+        )
+    }
+}
