@@ -1,0 +1,102 @@
+//! Write plugins for Duet in Rust.
+//!
+//! A plugin is a `manifest.json` and one function, built for `wasm32-wasip2`:
+//!
+//! ```no_run
+//! use duet_sdk::{Event, Result, settings};
+//!
+//! duet_sdk::plugin!("tests/manifest.json", handle);
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Settings {
+//!     greeting: String,
+//! }
+//!
+//! fn handle(event: Event) -> Result {
+//!     let settings: Settings = settings()?;
+//!     if let (Some(text), Some(conversation)) = (event.text(), event.conversation()) {
+//!         conversation.reply_text(&format!("{}, you wrote {text}", settings.greeting))?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The function is called once for each event, in a fresh instance: nothing stays in memory between two
+//! events, so what must be remembered goes into [`store`]. Everything that the function does commits together
+//! with "this event is done", or not at all. An interface that the plugin does not use is not imported, and
+//! so needs no grant.
+
+mod contact;
+mod conversation;
+mod event;
+mod failure;
+pub mod log;
+pub mod message;
+pub mod store;
+
+pub use contact::Contact;
+pub use conversation::{Conversation, Handling, Refusal, Sent, State};
+pub use event::{Choice, Event, Status};
+pub use failure::{Failure, Result, reject, retry, retry_after};
+pub use message::Message;
+
+/// The contract itself, as generated from `wit/duet.wit`.
+#[allow(missing_docs, reason = "the contract's own comments say what is said")]
+#[doc(hidden)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "plugin",
+        pub_export_macro: true,
+        export_macro_name: "export",
+        default_bindings_module: "duet_sdk::bindings",
+    });
+}
+
+/// The instance's settings from `plugins.toml`, already checked against the manifest's schema.
+pub fn settings<T: serde::de::DeserializeOwned>() -> Result<T> {
+    Ok(serde_json::from_str(
+        &bindings::duet::plugin::settings::get(),
+    )?)
+}
+
+/// Ms since 1970. The same value when Duet repeats a run after a crash.
+pub fn now_ms() -> u64 {
+    bindings::duet::plugin::clock::now_ms()
+}
+
+/// Makes the crate a plugin: embeds the manifest (a path from the crate's `Cargo.toml`) and exports the handler,
+/// a `fn(Event) -> Result`.
+#[macro_export]
+macro_rules! plugin {
+    ($manifest:literal, $handle:path) => {
+        const _: () = {
+            #[allow(dead_code, reason = "outside wasm only the unit tests use the crate")]
+            const HANDLE: fn($crate::Event) -> $crate::Result = $handle;
+
+            #[cfg(target_arch = "wasm32")]
+            #[used]
+            #[unsafe(link_section = "duet:manifest")]
+            static MANIFEST: [u8; include_bytes!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/",
+                $manifest
+            ))
+            .len()] = *include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $manifest));
+
+            struct Plugin;
+
+            impl $crate::bindings::exports::duet::plugin::on_event::Guest for Plugin {
+                fn handle(
+                    event: $crate::bindings::duet::plugin::types::Event,
+                ) -> ::core::result::Result<(), $crate::bindings::duet::plugin::types::Failure>
+                {
+                    HANDLE(event.into()).map_err(Into::into)
+                }
+            }
+
+            #[cfg(target_arch = "wasm32")]
+    $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+        };
+    };
+}
