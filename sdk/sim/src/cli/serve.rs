@@ -1,0 +1,162 @@
+//! `duet sim serve`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::transcript_line;
+use crate::config::{Config, Number, StatusDelays};
+use crate::mood::Mood;
+use crate::sim::Sim;
+
+#[derive(Args, Debug)]
+pub(super) struct ServeArgs {
+    /// Where the Graph API and the play face listen.
+    #[arg(long, env = "DUET_SIM_LISTEN", default_value = "127.0.0.1:7700")]
+    listen: SocketAddr,
+    /// Where webhooks go.
+    #[arg(
+        long,
+        env = "DUET_SIM_WEBHOOK",
+        default_value = "http://127.0.0.1:7800/webhook"
+    )]
+    webhook: String,
+    /// App secret that signs webhooks; else the first of DUET_APP_SECRET.
+    #[arg(long, env = "DUET_SIM_APP_SECRET", hide_env_values = true)]
+    app_secret: Option<String>,
+    /// Token that the Graph API accepts; else DUET_ACCESS_TOKEN.
+    #[arg(long, env = "DUET_SIM_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Token of the webhook handshake; else DUET_VERIFY_TOKEN.
+    #[arg(long, env = "DUET_SIM_VERIFY_TOKEN", hide_env_values = true)]
+    verify_token: Option<String>,
+    /// A business number as ID or ID:DIGITS; may be repeated.
+    #[arg(long = "number", env = "DUET_SIM_NUMBER", value_delimiter = ',')]
+    numbers: Vec<String>,
+    /// WhatsApp Business Account of the numbers.
+    #[arg(long, env = "DUET_SIM_WABA", default_value = "102290129340398")]
+    waba: String,
+    /// Webhooks carry no business-scoped user ids, as before April 2026.
+    #[arg(long)]
+    without_user_ids: bool,
+    /// Anybody may be written to at any time.
+    #[arg(long)]
+    open_window: bool,
+    /// Customers never read on their own.
+    #[arg(long)]
+    unread: bool,
+    /// Meta's mood at the start, as JSON.
+    #[arg(long)]
+    mood: Option<String>,
+    /// Makes ids and dice repeatable.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl ServeArgs {
+    fn config(self) -> anyhow::Result<Config> {
+        let default = Config::default();
+        let secret = |own: Option<String>, shared: &str, default: String| {
+            let shared = || {
+                std::env::var(shared)
+                    .ok()
+                    .and_then(|list| list.split(',').next().map(|first| first.trim().to_owned()))
+            };
+            own.or_else(shared)
+                .filter(|secret| !secret.is_empty())
+                .unwrap_or(default)
+        };
+        let mood = self
+            .mood
+            .as_deref()
+            .map_or(Ok(Mood::default()), serde_json::from_str)
+            .context("--mood does not fit")?;
+        let delays = StatusDelays::default();
+        Ok(Config {
+            listen: self.listen,
+            webhook: Some(self.webhook),
+            app_secret: secret(self.app_secret, "DUET_APP_SECRET", default.app_secret),
+            token: secret(self.token, "DUET_ACCESS_TOKEN", default.token),
+            verify_token: secret(self.verify_token, "DUET_VERIFY_TOKEN", default.verify_token),
+            numbers: numbers(&self.numbers, &self.waba),
+            user_ids: !self.without_user_ids,
+            open_window: self.open_window,
+            statuses: StatusDelays {
+                read_ms: delays.read_ms.filter(|_| !self.unread),
+                ..delays
+            },
+            mood,
+            seed: self.seed,
+            ..Config::default()
+        })
+    }
+}
+
+fn numbers(given: &[String], waba: &str) -> Vec<Number> {
+    let number = |given: &String| {
+        let (id, digits) = given.split_once(':').unwrap_or((given, ""));
+        let mut number = Number {
+            id: id.to_owned(),
+            waba: waba.to_owned(),
+            ..Number::default()
+        };
+        if !digits.is_empty() {
+            number.digits = digits.to_owned();
+            number.display = format!("+{digits}");
+        }
+        number
+    };
+    if given.is_empty() {
+        vec![Number {
+            waba: waba.to_owned(),
+            ..Number::default()
+        }]
+    } else {
+        given.iter().map(number).collect()
+    }
+}
+
+pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = args.config()?;
+    let (webhook, verify_token) = (
+        config.webhook.clone().unwrap_or_default(),
+        config.verify_token.clone(),
+    );
+    let numbers: Vec<String> = config
+        .numbers
+        .iter()
+        .map(|number| format!("{} ({})", number.display, number.id))
+        .collect();
+    let sim = Sim::start(config).await?;
+    println!("Graph API   {}", sim.url());
+    println!("play face   {}/sim", sim.url());
+    println!("webhooks to {webhook}");
+    println!("numbers     {}", numbers.join(", "));
+    match sim.check_webhook(&verify_token).await {
+        Ok(()) => println!("handshake   the webhook address gave the challenge back"),
+        Err(error) => println!("handshake   {error}; webhooks wait and are tried again"),
+    }
+    println!("\nIn another terminal: duet sim customer \"Is the shop open?\"\n");
+    tokio::select! {
+        () = follow(&sim) => {}
+        stopped = tokio::signal::ctrl_c() => stopped?,
+    }
+    sim.stop().await;
+    Ok(())
+}
+
+async fn follow(sim: &Sim) {
+    let mut after = 0;
+    loop {
+        let (lines, next) = sim.transcript(after, Duration::from_secs(60)).await;
+        for line in lines {
+            println!(
+                "{}",
+                transcript_line(line.at_ms, line.who, &line.peer, &line.text)
+            );
+        }
+        after = next;
+    }
+}

@@ -1,0 +1,18 @@
+//! The sim from outside: requests go over HTTP, webhooks arrive at a listener of the test's own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+
+mod coexistence;
+mod command_line;
+mod meta_examples;
+mod refusals;
+mod scene;
+mod shape;
+mod troubles;
+mod webhooks;
