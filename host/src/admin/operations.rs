@@ -1,0 +1,76 @@
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::effect::Handling;
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// There is no such thing; the noun is named.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It must not be: the reason is for the caller, the code is Meta's own if it has one.
+    #[error("{reason}")]
+    Refused { reason: String, code: Option<i64> },
+    /// It may work later. The reason is for the log.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The reason is for the log.
+    #[error("{0}")]
+    Failed(String),
+}
+
+pub type Operation<'a, T> = BoxFuture<'a, Result<T, OperationError>>;
+
+/// A plugin instance as it stands.
+#[derive(Debug, Clone)]
+pub struct PluginReport {
+    /// The instance's name in plugins.toml.
+    pub name: String,
+    /// `loading`, `ready`, `disabled` or `rejected`.
+    pub state: String,
+    /// From the manifest; absent when nothing could be loaded.
+    pub version: Option<String>,
+    /// SHA-256 of the component, hex.
+    pub digest: Option<String>,
+    /// Why it is not running, or why the last change was not taken.
+    pub cause: Option<String>,
+    /// Events done since the gateway started.
+    pub done: u64,
+    /// Attempts since then that asked for another one.
+    pub retried: u64,
+    /// Attempts since then that trapped or broke a limit.
+    pub faults: u64,
+    /// Events that it has seen and not done.
+    pub depth: u64,
+}
+
+/// What the API asks of the rest of the gateway, beyond reading the store.
+pub trait Operations: Send + Sync + 'static {
+    /// All instances of plugins.toml.
+    fn plugins(&self) -> Operation<'_, Vec<PluginReport>>;
+
+    /// Reads plugins.toml and all components again. What does not load keeps its old self and says so in the report.
+    fn reload(&self) -> Operation<'_, Vec<PluginReport>>;
+
+    /// Has the event of a dead letter handled again.
+    fn redrive(&self, dead_letter: i64) -> Operation<'_, ()>;
+
+    /// Gives a conversation to a person, for `seconds` or the usual time, or back to the automations.
+    fn set_handling(
+        &self,
+        conversation: i64,
+        handling: Handling,
+        seconds: Option<u64>,
+    ) -> Operation<'_, ()>;
+
+    /// Puts a send into the outbox, speaking as a person. `message` is Meta's object without addressee.
+    /// The answer is its place in the outbox.
+    fn send_as_person(&self, conversation: i64, message: Value) -> Operation<'_, i64>;
+
+    /// Everything that is kept of a contact, as JSON.
+    fn export(&self, contact: i64) -> Operation<'_, Value>;
+
+    /// Leaves no byte of a contact. The answer counts what was erased.
+    fn erase(&self, contact: i64) -> Operation<'_, Value>;
+}

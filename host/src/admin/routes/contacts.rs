@@ -1,0 +1,92 @@
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::admin::App;
+use crate::admin::error::ApiError;
+use crate::admin::input::{Id, Params};
+use crate::admin::page::page;
+use crate::store::views::ContactRow;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ContactQuery {
+    /// Contacts with a higher id.
+    after: Option<i64>,
+    /// At most 1000, 100 if absent.
+    limit: Option<i64>,
+    /// Only those that this phone number, user id or id may mean; not paged.
+    find: Option<String>,
+}
+
+/// A customer.
+#[derive(Serialize, ToSchema)]
+struct Contact {
+    id: i64,
+    name: Option<String>,
+    /// Digits of the phone number, unless hidden.
+    wa_id: Option<String>,
+    /// Meta's business-scoped user id.
+    user_id: Option<String>,
+    username: Option<String>,
+    /// The name in the phone's address book.
+    saved_name: Option<String>,
+    /// Asked not to get marketing messages.
+    marketing_stopped: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct ContactList {
+    contacts: Vec<Contact>,
+    next: i64,
+}
+
+/// Contacts, in the order of their ids.
+#[utoipa::path(get, path = "/contacts", params(ContactQuery), responses((status = 200, body = ContactList)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(query): Params<ContactQuery>,
+) -> Result<Json<ContactList>, ApiError> {
+    let page = page(query.after, query.limit)?;
+    let rows = match query.find {
+        Some(name) => app.store.find_contacts(name).await?,
+        None => app.store.contacts(page).await?,
+    };
+    let next = rows.last().map_or(page.after, |row| row.id);
+    Ok(Json(ContactList {
+        contacts: rows.into_iter().map(shape).collect(),
+        next,
+    }))
+}
+
+/// Everything that is kept of a contact.
+#[utoipa::path(get, path = "/contacts/{id}/export", params(("id" = i64, Path)), responses(
+    (status = 200, body = Object),
+    (status = 404, description = "There is no such contact"),
+))]
+pub(super) async fn export(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    Ok(Json(app.operations.export(id).await?))
+}
+
+/// Leaves no byte of a contact: messages, events, receipts and what plugins have stored of it.
+#[utoipa::path(delete, path = "/contacts/{id}", params(("id" = i64, Path)), responses(
+    (status = 200, description = "How much was erased", body = Object),
+    (status = 404, description = "There is no such contact"),
+))]
+pub(super) async fn erase(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, ApiError> {
+    Ok(Json(app.operations.erase(id).await?))
+}
+
+fn shape(row: ContactRow) -> Contact {
+    Contact {
+        id: row.id,
+        name: row.name,
+        wa_id: row.wa_id,
+        user_id: row.user_id,
+        username: row.username,
+        saved_name: row.saved_name,
+        marketing_stopped: row.marketing_stopped,
+    }
+}

@@ -1,0 +1,75 @@
+//! The routes, one file for each noun, gathered by the scope that each needs.
+
+mod contacts;
+mod conversations;
+mod dead_letters;
+mod events;
+mod health;
+mod messages;
+mod numbers;
+mod outbox;
+mod plugins;
+mod receipts;
+mod tokens;
+
+use axum::Extension;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{App, Description};
+
+/// No token needed.
+pub(super) fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+pub(super) fn read() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(openapi))
+        .routes(routes!(events::list))
+        .routes(routes!(plugins::list))
+        .routes(routes!(numbers::list))
+        .routes(routes!(contacts::list))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::one))
+        .routes(routes!(messages::list))
+        .routes(routes!(outbox::list))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(receipts::list))
+}
+
+pub(super) fn operate() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(plugins::reload))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::redrive_many))
+        .routes(routes!(conversations::set_handling))
+        .routes(routes!(messages::send))
+}
+
+pub(super) fn personal() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(receipts::body))
+        .routes(routes!(contacts::export))
+        .routes(routes!(contacts::erase))
+}
+
+pub(super) fn admin() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+async fn openapi(Extension(Description(json)): Extension<Description>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        json.to_string(),
+    )
+}

@@ -1,0 +1,90 @@
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::admin::App;
+use crate::admin::error::ApiError;
+use crate::admin::input::Params;
+use crate::admin::page::limit;
+use crate::admin::shape::Time;
+use crate::store::views::NumberRow;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct NumberQuery {
+    /// Numbers whose ids come later.
+    after: Option<String>,
+    /// At most 1000, 100 if absent.
+    limit: Option<i64>,
+}
+
+/// A business number.
+#[derive(Serialize, ToSchema)]
+struct Number {
+    /// Meta's phone_number_id.
+    id: String,
+    display: Option<String>,
+    waba: Option<String>,
+    state: String,
+    contacts: ContactsImport,
+    history: HistoryImport,
+    /// When the app on the phone last showed life.
+    app_seen_at: Option<Time>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ContactsImport {
+    state: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct HistoryImport {
+    state: String,
+    /// Percent.
+    progress: Option<i64>,
+    messages: i64,
+    /// Messages whose media was promised and has not come.
+    missing: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct NumberList {
+    numbers: Vec<Number>,
+    next: String,
+}
+
+/// The business numbers, in the order of their ids.
+#[utoipa::path(get, path = "/numbers", params(NumberQuery), responses((status = 200, body = NumberList)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(query): Params<NumberQuery>,
+) -> Result<Json<NumberList>, ApiError> {
+    let after = query.after.unwrap_or_default();
+    let rows = app
+        .store
+        .numbers(after.clone(), limit(query.limit)?)
+        .await?;
+    let numbers: Vec<_> = rows.into_iter().map(number).collect();
+    let next = numbers.last().map_or(after, |number| number.id.clone());
+    Ok(Json(NumberList { numbers, next }))
+}
+
+fn number(row: NumberRow) -> Number {
+    Number {
+        id: row.id,
+        display: row.display,
+        waba: row.waba,
+        state: row.state,
+        contacts: ContactsImport {
+            state: row.contacts_state,
+        },
+        history: HistoryImport {
+            state: row.history_state,
+            progress: row.history_progress,
+            messages: row.history_messages,
+            missing: row.history_missing,
+        },
+        app_seen_at: Time::maybe(row.app_seen_ms),
+    }
+}

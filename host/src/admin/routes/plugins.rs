@@ -1,0 +1,113 @@
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::admin::App;
+use crate::admin::error::ApiError;
+use crate::admin::input::Params;
+use crate::admin::operations::PluginReport;
+use crate::admin::page::limit;
+use crate::store::views::Troubles;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PluginQuery {
+    /// Plugins whose names come later.
+    after: Option<String>,
+    /// At most 1000, 100 if absent.
+    limit: Option<i64>,
+}
+
+/// An instance of plugins.toml.
+#[derive(Serialize, ToSchema)]
+struct Plugin {
+    name: String,
+    state: String,
+    version: Option<String>,
+    /// SHA-256 of the component, hex.
+    digest: Option<String>,
+    /// Why it is not running, or why the last change was not taken.
+    cause: Option<String>,
+    events: PluginEvents,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PluginEvents {
+    /// Done since the gateway started.
+    done: u64,
+    /// Attempts since then that asked for another one.
+    retried: u64,
+    /// Attempts since then that trapped or broke a limit.
+    faults: u64,
+    /// Among the dead letters now.
+    dead: i64,
+    /// Waiting for another attempt now.
+    waiting: i64,
+    /// Seen and not done.
+    depth: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct PluginList {
+    plugins: Vec<Plugin>,
+    next: String,
+}
+
+/// The plugins, in the order of their names.
+#[utoipa::path(get, path = "/plugins", params(PluginQuery), responses((status = 200, body = PluginList)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(query): Params<PluginQuery>,
+) -> Result<Json<PluginList>, ApiError> {
+    let limit = limit(query.limit)?;
+    let reports = app.operations.plugins().await?;
+    shape(&app, reports, query.after.unwrap_or_default(), limit).await
+}
+
+/// Reads plugins.toml and all components again. What does not load keeps its old self and tells its cause.
+#[utoipa::path(post, path = "/plugins/reload", responses((status = 200, body = PluginList)))]
+pub(super) async fn reload(State(app): State<App>) -> Result<Json<PluginList>, ApiError> {
+    let reports = app.operations.reload().await?;
+    shape(&app, reports, String::new(), u32::MAX).await
+}
+
+async fn shape(
+    app: &App,
+    mut reports: Vec<PluginReport>,
+    after: String,
+    limit: u32,
+) -> Result<Json<PluginList>, ApiError> {
+    let troubles = app.store.troubles().await?;
+    reports.sort_by(|one, other| one.name.cmp(&other.name));
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let plugins: Vec<_> = reports
+        .into_iter()
+        .filter(|report| report.name > after)
+        .take(limit)
+        .map(|report| plugin(report, &troubles))
+        .collect();
+    let next = plugins.last().map_or(after, |plugin| plugin.name.clone());
+    Ok(Json(PluginList { plugins, next }))
+}
+
+fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin {
+    let Troubles { waiting, dead } = troubles.get(&report.name).copied().unwrap_or_default();
+    Plugin {
+        name: report.name,
+        state: report.state,
+        version: report.version,
+        digest: report.digest,
+        cause: report.cause,
+        events: PluginEvents {
+            done: report.done,
+            retried: report.retried,
+            faults: report.faults,
+            dead,
+            waiting,
+            depth: report.depth,
+        },
+    }
+}

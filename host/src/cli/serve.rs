@@ -1,0 +1,77 @@
+use anyhow::{Context, anyhow, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Ended;
+use crate::admin::RootToken;
+use crate::config::{Flags, Problem, Secrets, Settings, Sources, admin_token, environment};
+use crate::gateway;
+use crate::telemetry::start_logs;
+
+/// Runs the gateway until SIGINT or SIGTERM.
+pub(super) async fn serve(flags: Flags) -> anyhow::Result<Ended> {
+    let (sources, mut problems) = Sources::read(&flags, &environment);
+    let settings = Settings::resolve(&sources)
+        .map_err(|refused| problems.extend(refused))
+        .ok();
+    let secrets = Secrets::resolve(&sources)
+        .map_err(|refused| problems.extend(refused))
+        .ok();
+    refuse(problems)?;
+    let (Some(settings), Some(secrets)) = (settings, secrets) else {
+        bail!("the settings are not whole")
+    };
+    start_logs(settings.log, &settings.log_level)?;
+
+    std::fs::create_dir_all(&settings.data)
+        .with_context(|| format!("cannot make the data folder {}", settings.data.display()))?;
+    let root = root_token(&settings, &secrets)?;
+    gateway::run(&settings, &secrets, root, stopped()?).await?;
+    Ok(Ended::Done)
+}
+
+fn root_token(settings: &Settings, secrets: &Secrets) -> anyhow::Result<RootToken> {
+    let (token, path) = admin_token(secrets.admin_token.clone(), &settings.data)
+        .with_context(|| format!("cannot use {}/admin-token", settings.data.display()))?;
+    if let Some(path) = path {
+        tracing::info!(path = %path.display(), "DUET_ADMIN_TOKEN is not set; the admin token is in this file");
+    }
+    RootToken::new(&token).ok_or_else(|| anyhow!("the system gives no random bytes"))
+}
+
+/// Ends when somebody asks the process to stop.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Fails with all problems, one on a line.
+pub(super) fn refuse(problems: Vec<Problem>) -> anyhow::Result<()> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => {
+            let lines: Vec<_> = problems
+                .iter()
+                .map(|problem| format!("\n  {problem}"))
+                .collect();
+            Err(anyhow!("the settings cannot be used:{}", lines.concat()))
+        }
+    }
+}
+
+pub(super) fn given<T>(resolved: Result<T, Vec<Problem>>) -> anyhow::Result<T> {
+    match resolved {
+        Ok(value) => Ok(value),
+        Err(problems) => {
+            refuse(problems)?;
+            bail!("the settings are not whole")
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use std::path::{Path, PathBuf};
+
+use duet_rules::duet_toml::SettingValue;
+
+use super::sources::{not_text, set};
+use super::{Problem, Secret, Sources};
+
+/// A file with a secret is short; a longer one is a mistake.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// The gateway's secrets. Each comes from its variable, or from the file that `…_file` names.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Meta's app secrets, any of which may have signed a webhook. Never empty.
+    pub app: Vec<Secret>,
+    pub verify_token: Secret,
+    /// Absent: the gateway makes one itself.
+    pub admin_token: Option<Secret>,
+    /// Absent: nothing can be sent.
+    pub access_token: Option<Secret>,
+}
+
+impl Secrets {
+    /// What `duet serve` needs. Without an app secret or a verify token it must not start.
+    pub fn resolve(sources: &Sources<'_>) -> Result<Secrets, Vec<Problem>> {
+        let file = &sources.file;
+        let mut problems = Vec::new();
+        let app = read(sources, "app_secret", &file.app_secret_file, &mut problems);
+        let verify_token = read(
+            sources,
+            "verify_token",
+            &file.verify_token_file,
+            &mut problems,
+        );
+        let admin_token = read(
+            sources,
+            "admin_token",
+            &file.admin_token_file,
+            &mut problems,
+        );
+        let access_token = read(
+            sources,
+            "access_token",
+            &file.access_token_file,
+            &mut problems,
+        );
+
+        let app = app.as_deref().map(split).unwrap_or_default();
+        let unreadable = !problems.is_empty();
+        if app.is_empty() && !unreadable {
+            problems.push(missing(
+                "DUET_APP_SECRET",
+                "no webhook can be told from a forged one",
+                "set it to the App secret of the Meta app (App settings, Basic), with commas between several \
+                 while one is being replaced",
+            ));
+        }
+        if verify_token.is_none() && !unreadable {
+            problems.push(missing(
+                "DUET_VERIFY_TOKEN",
+                "Meta cannot verify the webhook's address",
+                "set it to a text of your own, and enter the same in the Meta app under WhatsApp, Configuration",
+            ));
+        }
+        match verify_token {
+            Some(verify_token) if problems.is_empty() => Ok(Secrets {
+                app,
+                verify_token: Secret::new(verify_token),
+                admin_token: admin_token.map(Secret::new),
+                access_token: access_token.map(Secret::new),
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// The admin token alone, for commands that talk to a running gateway.
+    pub fn admin_token(sources: &Sources<'_>) -> Result<Option<Secret>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let token = read(
+            sources,
+            "admin_token",
+            &sources.file.admin_token_file,
+            &mut problems,
+        );
+        if problems.is_empty() {
+            Ok(token.map(Secret::new))
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn missing(name: &str, consequence: &str, remedy: &str) -> Problem {
+    Problem {
+        place: name.into(),
+        message: format!("is missing, so {consequence}"),
+        remedy: format!("{remedy}; or name a file that holds it in {name}_FILE"),
+    }
+}
+
+/// Several secrets stand with commas or line ends between them.
+fn split(text: &str) -> Vec<Secret> {
+    text.split([',', '\n'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(Secret::new)
+        .collect()
+}
+
+/// The secret `name`: from the file that a flag names, else its variable or the file that the variable's
+/// `_FILE` twin names, else the file that duet.toml names.
+fn read(
+    sources: &Sources<'_>,
+    name: &str,
+    written: &Option<PathBuf>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let key = format!("{name}_file");
+    let variable = format!("DUET_{}", name.to_uppercase());
+    let twin = format!("{variable}_FILE");
+    if sources.flags.get(&key).is_none()
+        && let Some(value) = set(sources.environment, &variable)
+    {
+        if set(sources.environment, &twin).is_some() {
+            let message = format!("is set, and {twin} too");
+            problems.push(Problem {
+                place: variable,
+                message,
+                remedy: "keep one of them".into(),
+            });
+            return None;
+        }
+        return match value.into_string() {
+            Ok(text) => trimmed(&text),
+            Err(_) => {
+                problems.push(not_text(&variable));
+                None
+            }
+        };
+    }
+    let path = match sources.value(&key, written.clone().map(SettingValue::Path), problems)? {
+        SettingValue::Path(path) => path,
+        _ => return None,
+    };
+    match text(&path) {
+        Ok(text) => trimmed(&text),
+        Err(reason) => {
+            problems.push(Problem {
+                place: twin,
+                message: format!("cannot read {}: {reason}", path.display()),
+                remedy: "name a readable file that holds nothing but the secret".into(),
+            });
+            None
+        }
+    }
+}
+
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if size > FILE_BYTES_MAX {
+        return Err(format!("it has {size} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use duet_rules::duet_toml::FileSettings;
+
+    use super::*;
+    use crate::config::Flags;
+
+    fn resolve(pairs: &[(&str, &str)], file: FileSettings) -> Result<Secrets, Vec<Problem>> {
+        let environment = |asked: &str| {
+            pairs
+                .iter()
+                .find(|(name, _)| *name == asked)
+                .map(|(_, value)| value.into())
+        };
+        let flags = Flags::default();
+        Secrets::resolve(&Sources {
+            flags: &flags,
+            environment: &environment,
+            file,
+        })
+    }
+
+    fn places(problems: &[Problem]) -> Vec<&str> {
+        problems
+            .iter()
+            .map(|problem| problem.place.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn without_app_secret_and_verify_token_both_are_asked_for() {
+        let problems = resolve(&[("DUET_APP_SECRET", " , ")], FileSettings::default()).unwrap_err();
+        assert_eq!(places(&problems), ["DUET_APP_SECRET", "DUET_VERIFY_TOKEN"]);
+    }
+
+    #[test]
+    fn secrets_come_from_variables_and_files_and_never_show() {
+        let folder = tempfile::tempdir().unwrap();
+        let (verify, admin) = (folder.path().join("verify"), folder.path().join("admin"));
+        std::fs::write(&verify, "hunter2\n").unwrap();
+        std::fs::write(&admin, "swordfish\n").unwrap();
+        let pairs = [
+            ("DUET_APP_SECRET", "older, newer"),
+            ("DUET_VERIFY_TOKEN_FILE", verify.to_str().unwrap()),
+        ];
+        let file = FileSettings {
+            admin_token_file: Some(admin),
+            ..FileSettings::default()
+        };
+        let secrets = resolve(&pairs, file).unwrap();
+        let app: Vec<_> = secrets.app.iter().map(Secret::expose).collect();
+        assert_eq!(
+            (app, secrets.verify_token.expose()),
+            (vec!["older", "newer"], "hunter2")
+        );
+        assert_eq!(secrets.admin_token, Some(Secret::new("swordfish")));
+        let shown = format!("{secrets:?} {}", secrets.verify_token);
+        let told = ["older", "newer", "hunter2", "swordfish"]
+            .iter()
+            .any(|secret| shown.contains(secret));
+        assert!(!told, "{shown}");
+    }
+
+    #[test]
+    fn a_variable_beside_its_file_is_refused() {
+        let pairs = [
+            ("DUET_APP_SECRET", "one"),
+            ("DUET_APP_SECRET_FILE", "/nowhere"),
+            ("DUET_VERIFY_TOKEN", "v"),
+        ];
+        let problems = resolve(&pairs, FileSettings::default()).unwrap_err();
+        assert_eq!(places(&problems), ["DUET_APP_SECRET"]);
+    }
+}

@@ -1,0 +1,178 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use duet_rules::duet_toml::SettingValue;
+
+use super::{Problem, Sources};
+use crate::telemetry::LogFormat;
+
+/// All settings but the secrets, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub data: PathBuf,
+    pub plugins: PathBuf,
+    /// With Meta's version, without a slash at its end.
+    pub graph_url: String,
+    pub log: LogFormat,
+    pub log_level: String,
+    pub person_hours: u64,
+    pub unknown_hold_seconds: u64,
+    pub body_bytes_max: u64,
+    pub receipt_queue_max: u64,
+    pub receipts_days: u64,
+    /// 0 keeps them.
+    pub events_days: u64,
+}
+
+impl Settings {
+    /// Flag, else variable, else file, else default. All problems at once.
+    pub fn resolve(sources: &Sources<'_>) -> Result<Settings, Vec<Problem>> {
+        let file = &sources.file;
+        let mut read = Reading {
+            sources,
+            problems: Vec::new(),
+        };
+        let settings = Settings {
+            listen: read.address("listen", file.listen),
+            admin_listen: read.address("admin_listen", file.admin_listen),
+            data: read.path("data", &file.data),
+            plugins: read.path("plugins", &file.plugins),
+            graph_url: read.text("graph_url", &file.graph_url),
+            log: match read.text("log", &file.log).as_str() {
+                "json" => LogFormat::Json,
+                _ => LogFormat::Text,
+            },
+            log_level: read.text("log_level", &file.log_level),
+            person_hours: read.number("person_hours", file.person_hours),
+            unknown_hold_seconds: read.number("unknown_hold_seconds", file.unknown_hold_seconds),
+            body_bytes_max: read.number("body_bytes_max", file.body_bytes_max),
+            receipt_queue_max: read.number("receipt_queue_max", file.receipt_queue_max),
+            receipts_days: read.number("retention.receipts_days", file.receipts_days),
+            events_days: read.number("retention.events_days", file.events_days),
+        };
+        if read.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(read.problems)
+        }
+    }
+}
+
+/// Reads one setting after the other. What cannot be read leaves a problem and a stand-in that nobody sees.
+struct Reading<'s, 'a> {
+    sources: &'s Sources<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Reading<'_, '_> {
+    fn value(&mut self, key: &str, written: Option<SettingValue>) -> Option<SettingValue> {
+        self.sources.value(key, written, &mut self.problems)
+    }
+
+    fn address(&mut self, key: &str, written: Option<SocketAddr>) -> SocketAddr {
+        match self.value(key, written.map(SettingValue::Address)) {
+            Some(SettingValue::Address(address)) => address,
+            _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+
+    fn path(&mut self, key: &str, written: &Option<PathBuf>) -> PathBuf {
+        match self.value(key, written.clone().map(SettingValue::Path)) {
+            Some(SettingValue::Path(path)) => path,
+            _ => PathBuf::new(),
+        }
+    }
+
+    fn text(&mut self, key: &str, written: &Option<String>) -> String {
+        match self.value(key, written.clone().map(SettingValue::Text)) {
+            Some(SettingValue::Text(text)) => text,
+            _ => String::new(),
+        }
+    }
+
+    fn number(&mut self, key: &str, written: Option<u64>) -> u64 {
+        match self.value(key, written.map(SettingValue::Number)) {
+            Some(SettingValue::Number(number)) => number,
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use std::ffi::OsString;
+
+    use duet_rules::duet_toml::FileSettings;
+
+    use super::*;
+    use crate::config::{Environment, Flags};
+
+    fn variable<'a>(name: &'a str, value: &'a str) -> impl Fn(&str) -> Option<OsString> + 'a {
+        move |asked| (asked == name).then(|| value.into())
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+        let flag = Flags::of("person_hours", "1");
+        let written = FileSettings {
+            person_hours: Some(3),
+            ..FileSettings::default()
+        };
+        let (two, empty) = (
+            variable("DUET_PERSON_HOURS", "2"),
+            variable("DUET_PERSON_HOURS", ""),
+        );
+        let hours = |flags: &Flags, environment: Environment<'_>, file: &FileSettings| {
+            let sources = Sources {
+                flags,
+                environment,
+                file: file.clone(),
+            };
+            Settings::resolve(&sources).unwrap().person_hours
+        };
+        assert_eq!(hours(&flag, &two, &written), 1);
+        assert_eq!(hours(&Flags::default(), &two, &written), 2);
+        assert_eq!(hours(&Flags::default(), &empty, &written), 3);
+        assert_eq!(
+            hours(&Flags::default(), &empty, &FileSettings::default()),
+            12
+        );
+    }
+
+    #[test]
+    fn every_bad_value_is_told_with_its_place() {
+        let flags = Flags::of("listen", "7800");
+        let environment = variable("DUET_GRAPH_URL", "ftp://graph");
+        let sources = Sources {
+            flags: &flags,
+            environment: &environment,
+            file: FileSettings::default(),
+        };
+        let problems = Settings::resolve(&sources).unwrap_err();
+        let places: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.place.as_str())
+            .collect();
+        assert_eq!(places, ["--listen", "DUET_GRAPH_URL"]);
+    }
+
+    #[test]
+    fn a_settings_file_is_read_from_its_folder_and_its_problems_have_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("duet.toml");
+        std::fs::write(&path, "data = \"kept\"\nperson_hours = \"long\"\n").unwrap();
+        let mut flags = Flags::default();
+        flags.config = Some(path.clone());
+        let (sources, problems) = Sources::read(&flags, &|_| None);
+        let settings = Settings::resolve(&sources).unwrap();
+        assert_eq!(settings.data, folder.path().join("kept"));
+        let places: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.place.clone())
+            .collect();
+        assert_eq!(places, [format!("{}:2", path.display())]);
+    }
+}

@@ -1,0 +1,324 @@
+//! One attempt: runs the plugin on an event and commits what comes of it, in one piece. A run that the store
+//! could not answer, or whose reads no longer hold, is repeated; that is recovery, and no attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duet_rules::backoff;
+use duet_rules::plugins_toml::Retry;
+
+use super::Shared;
+use super::instance::Loaded;
+use super::world::{StoreWorld, view};
+use crate::effect::Read;
+use crate::event::Event;
+use crate::plugin::{Call, Outcome, Reads, Run};
+use crate::store::StoreError;
+use crate::store::kv::Bounds;
+use crate::store::lanes::{End, Finish};
+
+/// A run that never commits because others always change what it reads becomes an attempt that failed.
+const RECOVERIES_MAX: u32 = 50;
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How an attempt ended, for the lane.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Done,
+    Dead {
+        fault: bool,
+    },
+    Retry {
+        attempt: u32,
+        due_ms: i64,
+        fault: bool,
+    },
+    /// Another process has the lease: this one must not go on.
+    LeaseLost,
+}
+
+/// Runs `event` after `attempts` earlier attempts, until something of it is committed.
+#[tracing::instrument(level = "debug", skip_all, fields(instance = loaded.name(), seq = event.seq))]
+pub(super) async fn attempt(
+    shared: &Shared,
+    loaded: &Loaded,
+    event: &Arc<Event>,
+    attempts: u32,
+) -> Ended {
+    let mut pause = PAUSE_FIRST;
+    for _ in 0..RECOVERIES_MAX {
+        let now_ms = crate::now_ms();
+        let Ok(run) = run(shared, loaded, event, attempts + 1, now_ms).await else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+            continue;
+        };
+        tell(shared, loaded, event, &run);
+        let (end, ended) = match decide(run, loaded, attempts + 1, now_ms) {
+            Decision::Commit(end, ended) => (end, ended),
+            Decision::Recover(why) => {
+                tracing::debug!(
+                    instance = loaded.name(),
+                    seq = event.seq,
+                    why,
+                    "the run is repeated"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+                continue;
+            }
+        };
+        match commit(shared, loaded, event, end, now_ms).await {
+            Ok(waiting) => {
+                crate::failpoint::hit("dispatch.finished");
+                (shared.outbox)(&waiting);
+                return ended;
+            }
+            Err(StoreError::Conflict) => {
+                tokio::task::yield_now().await;
+            }
+            Err(StoreError::LeaseLost(_) | StoreError::Stopped) => return Ended::LeaseLost,
+            Err(error) => {
+                return failed(shared, loaded, event, attempts + 1, &error.to_string()).await;
+            }
+        }
+    }
+    failed(
+        shared,
+        loaded,
+        event,
+        attempts + 1,
+        "what the run reads is always changed by others",
+    )
+    .await
+}
+
+async fn run(
+    shared: &Shared,
+    loaded: &Loaded,
+    event: &Arc<Event>,
+    attempt: u32,
+    now_ms: i64,
+) -> Result<Run, StoreError> {
+    let contact = match event.contact {
+        Some(id) => shared.store.contact(id).await?.map(view),
+        None => None,
+    };
+    let world = StoreWorld {
+        store: shared.store.clone(),
+        instance: loaded.name().to_owned(),
+        seq: event.seq,
+        now_ms,
+    };
+    let call = Call {
+        event: event.clone(),
+        contact,
+        attempt,
+        now_ms,
+        world: Arc::new(world),
+    };
+    Ok(loaded.plugin.run(call).await)
+}
+
+/// What a run took, for metrics and log.
+fn tell(shared: &Shared, loaded: &Loaded, event: &Event, run: &Run) {
+    let (wall, cpu) = (
+        Duration::from_micros(run.wall_us),
+        Duration::from_micros(run.cpu_us),
+    );
+    let outcome = match &run.outcome {
+        Outcome::Done => "done",
+        Outcome::Retry(_) => "retry",
+        Outcome::Reject(_) => "reject",
+        Outcome::Fault(_) => "fault",
+        Outcome::Unavailable(_) => "unavailable",
+    };
+    shared
+        .metrics
+        .plugin_call(loaded.name(), outcome, wall, cpu);
+    tracing::debug!(
+        seq = event.seq,
+        outcome,
+        wall_us = run.wall_us,
+        cpu_us = run.cpu_us,
+        memory_bytes = run.memory_peak_bytes,
+        host_calls = run.host_calls,
+        effects = run.effects.len(),
+        "plugin call"
+    );
+}
+
+enum Decision {
+    Commit(End, Ended),
+    Recover(&'static str),
+}
+
+fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
+    let retry = &loaded.plugin.instance().retry;
+    let (cause, seconds, fault) = match run.outcome {
+        Outcome::Done if run.reads.torn => {
+            return Decision::Recover("it saw two values under one key");
+        }
+        Outcome::Done => {
+            let end = End::Done {
+                effects: run.effects,
+                reads: reads(run.reads),
+            };
+            return Decision::Commit(end, Ended::Done);
+        }
+        Outcome::Unavailable(_) => return Decision::Recover("the store did not answer"),
+        Outcome::Reject(reason) => {
+            let end = End::Dead {
+                attempts: attempt,
+                cause: format!("rejected: {reason}"),
+            };
+            return Decision::Commit(end, Ended::Dead { fault: false });
+        }
+        Outcome::Retry(seconds) => (
+            "the plugin asked for another attempt".to_owned(),
+            seconds,
+            false,
+        ),
+        Outcome::Fault(fault) => (fault.to_string(), None, true),
+    };
+    again(retry, attempt, now_ms, cause, seconds, fault)
+}
+
+/// Another attempt later, or a dead letter after the last one.
+fn again(
+    retry: &Retry,
+    attempt: u32,
+    now_ms: i64,
+    cause: String,
+    seconds: Option<u32>,
+    fault: bool,
+) -> Decision {
+    if u64::from(attempt) >= retry.attempts {
+        let end = End::Dead {
+            attempts: attempt,
+            cause,
+        };
+        return Decision::Commit(end, Ended::Dead { fault });
+    }
+    let max_ms = retry.max_seconds.saturating_mul(1000);
+    let first_ms = retry.first_seconds.saturating_mul(1000);
+    let delay_ms = match seconds {
+        Some(seconds) => u64::from(seconds).saturating_mul(1000).min(max_ms),
+        None => backoff::delay_ms(attempt, first_ms, max_ms, rand::random()),
+    };
+    let due_ms = now_ms.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+    let end = End::Retry {
+        attempt,
+        next_ms: due_ms,
+        cause,
+    };
+    Decision::Commit(
+        end,
+        Ended::Retry {
+            attempt,
+            due_ms,
+            fault,
+        },
+    )
+}
+
+fn reads(reads: Reads) -> Vec<Read> {
+    let keys = reads
+        .keys
+        .into_iter()
+        .map(|(key, seen)| Read::Key { key, seen });
+    let lists = reads.lists.into_iter().map(|list| Read::Prefix {
+        prefix: list.prefix,
+        after: list.after,
+        limit: list.limit,
+        keys: list.keys,
+    });
+    keys.chain(lists).collect()
+}
+
+/// Commits the end of a run; while the disk refuses, again and again with growing pauses.
+async fn commit(
+    shared: &Shared,
+    loaded: &Loaded,
+    event: &Event,
+    end: End,
+    now_ms: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let finish = Finish {
+        epoch: shared.store.epoch(),
+        instance: loaded.name().to_owned(),
+        digest: loaded.plugin.digest().to_owned(),
+        lane: event.lane().to_string(),
+        seq: event.seq,
+        contact: event.contact,
+        now_ms,
+        person_ms: shared.person_ms,
+        store_max: loaded
+            .plugin
+            .instance()
+            .grants
+            .store
+            .as_ref()
+            .map(|grant| Bounds {
+                bytes_max: grant.bytes_max,
+                keys_max: grant.keys_max,
+            }),
+        end,
+    };
+    let finish = Arc::new(finish);
+    let mut pause = PAUSE_FIRST;
+    loop {
+        crate::failpoint::hit("dispatch.before_finish");
+        match shared.store.finish(finish.clone()).await {
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(
+                    reason,
+                    instance = loaded.name(),
+                    "effects wait for the store"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The effects themselves could not be stored: the attempt has failed.
+async fn failed(
+    shared: &Shared,
+    loaded: &Loaded,
+    event: &Event,
+    attempt: u32,
+    cause: &str,
+) -> Ended {
+    tracing::error!(
+        instance = loaded.name(),
+        seq = event.seq,
+        cause,
+        "the effects could not be stored"
+    );
+    let now_ms = crate::now_ms();
+    let decision = again(
+        &loaded.plugin.instance().retry,
+        attempt,
+        now_ms,
+        cause.to_owned(),
+        None,
+        false,
+    );
+    let Decision::Commit(end, ended) = decision else {
+        return Ended::LeaseLost;
+    };
+    match commit(shared, loaded, event, end, now_ms).await {
+        Ok(_) => ended,
+        // Nothing can be stored for this event: the lane waits, and nothing is lost.
+        Err(StoreError::LeaseLost(_) | StoreError::Stopped) => Ended::LeaseLost,
+        Err(_) => Ended::Retry {
+            attempt,
+            due_ms: now_ms.saturating_add(60_000),
+            fault: false,
+        },
+    }
+}

@@ -1,0 +1,264 @@
+//! One instance at work: scans the events, keeps its lanes, runs what may run, and remembers its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use duet_rules::plugins_toml::StartFrom;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Shared;
+use super::attempt::{Ended, attempt};
+use super::lanes::{Item, Lanes};
+use super::status::{State, Status};
+use super::subscription::Subscription;
+use crate::event::{Event, Lane};
+use crate::plugin::Plugin;
+use crate::store::StoreError;
+use crate::store::lanes::From;
+
+/// Events read at once.
+const SCAN: usize = 512;
+/// How often the watermark is written.
+const ADVANCE_EVERY: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A plugin with what belongs to its instance.
+pub(super) struct Loaded {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) subscription: Subscription,
+    pub(super) status: Arc<Status>,
+}
+
+impl Loaded {
+    pub(super) fn name(&self) -> &str {
+        &self.plugin.instance().name
+    }
+}
+
+/// What an instance is told while it works.
+pub(super) enum Command {
+    /// From the next event on, this is the plugin.
+    Swap(Arc<Loaded>),
+    /// An event from the dead letters, to be tried again.
+    Redrive(i64),
+    /// Ends after what runs now.
+    Stop,
+}
+
+/// Works until told to stop; what runs then still ends and commits.
+pub(super) async fn work(
+    shared: Arc<Shared>,
+    loaded: Arc<Loaded>,
+    commands: mpsc::Receiver<Command>,
+) {
+    match Worker::start(&shared, loaded.clone(), commands).await {
+        Ok(worker) => worker.run().await,
+        Err(error) => {
+            tracing::error!(%error, instance = loaded.name(), "an instance cannot start");
+            loaded.status.stand(|standing| {
+                standing.state = State::Rejected;
+                standing.cause = Some(error.to_string());
+            });
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    loaded: Arc<Loaded>,
+    commands: mpsc::Receiver<Command>,
+    lanes: Lanes,
+    running: JoinSet<(Lane, Ended)>,
+    advanced: i64,
+    stopping: bool,
+}
+
+impl Worker {
+    async fn start(
+        shared: &Arc<Shared>,
+        loaded: Arc<Loaded>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Result<Worker, StoreError> {
+        let from = match loaded.plugin.instance().from {
+            StartFrom::Now => From::Now,
+            StartFrom::Beginning => From::After(0),
+            StartFrom::Seq(seq) => {
+                From::After(i64::try_from(seq).unwrap_or(i64::MAX).saturating_sub(1))
+            }
+        };
+        let place = loop {
+            match shared.store.place(loaded.name().to_owned(), from).await {
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
+                place => break place?,
+            }
+        };
+        let (redriven, retries): (Vec<_>, Vec<_>) = place
+            .deliveries
+            .into_iter()
+            .partition(|delivery| delivery.redriven);
+        let retries: BTreeMap<_, _> = retries
+            .into_iter()
+            .map(|delivery| (delivery.seq, (delivery.attempt, delivery.next_ms)))
+            .collect();
+        let mut worker = Worker {
+            shared: shared.clone(),
+            loaded,
+            commands,
+            lanes: Lanes::new(place.watermark, place.lanes, retries),
+            running: JoinSet::new(),
+            advanced: place.watermark,
+            stopping: false,
+        };
+        for delivery in redriven {
+            worker.redrive(delivery.seq).await;
+        }
+        Ok(worker)
+    }
+
+    async fn run(mut self) {
+        let mut newest = self.shared.feed.watch();
+        let mut advance = tokio::time::interval(ADVANCE_EVERY);
+        while !(self.stopping && self.running.is_empty()) {
+            newest.mark_unchanged();
+            let mut more = false;
+            if !self.stopping {
+                self.lanes.wake(crate::now_ms());
+                more = self.scan().await;
+                self.start_runs().await;
+            }
+            tokio::select! {
+                biased;
+                Some(ended) = self.running.join_next() => self.ended(ended),
+                command = self.commands.recv() => self.told(command).await,
+                _ = advance.tick() => self.advance().await,
+                () = std::future::ready(()), if more => tokio::task::yield_now().await,
+                _ = newest.changed() => {}
+                () = until(self.lanes.next_due()) => {}
+            }
+            while let Some(ended) = self.running.try_join_next() {
+                self.ended(ended);
+            }
+        }
+        self.advance().await;
+    }
+
+    async fn told(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Swap(loaded)) => self.loaded = loaded,
+            Some(Command::Redrive(seq)) => self.redrive(seq).await,
+            Some(Command::Stop) | None => self.stopping = true,
+        }
+    }
+
+    /// Fills the lanes with the next batch of what has happened since; true if there may be more.
+    async fn scan(&mut self) -> bool {
+        let wanted = SCAN.min(self.lanes.room());
+        if wanted == 0 {
+            return false;
+        }
+        let events = match self.shared.feed.after(self.lanes.scanned(), wanted).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(%error, instance = self.loaded.name(), "cannot read events");
+                tokio::time::sleep(PAUSE).await;
+                return true;
+            }
+        };
+        let more = !events.is_empty();
+        for event in events {
+            let wanted = self.loaded.subscription.wants(&event);
+            self.lanes.offer(event, wanted);
+        }
+        more
+    }
+
+    async fn start_runs(&mut self) {
+        let parallel = usize::try_from(self.loaded.plugin.instance().parallel).unwrap_or(1);
+        while self.running.len() < parallel
+            && let Some((lane, item)) = self.lanes.next()
+        {
+            match self.event(&item).await {
+                Ok(Some(event)) => self.spawn(lane, event, item.attempt),
+                // Erased meanwhile: nothing is left to be done.
+                Ok(None) => self.lanes.done(&lane),
+                Err(error) => {
+                    tracing::warn!(%error, instance = self.loaded.name(), "cannot read an event");
+                    self.lanes
+                        .retry(&lane, item.attempt, crate::now_ms().saturating_add(1000));
+                }
+            }
+        }
+        self.loaded.status.set_depth(self.lanes.depth());
+    }
+
+    async fn event(&self, item: &Item) -> Result<Option<Arc<Event>>, StoreError> {
+        match &item.event {
+            Some(event) => Ok(Some(event.clone())),
+            None => self.shared.feed.get(item.seq).await,
+        }
+    }
+
+    fn spawn(&mut self, lane: Lane, event: Arc<Event>, attempts: u32) {
+        let shared = self.shared.clone();
+        let loaded = self.loaded.clone();
+        self.running.spawn(async move {
+            let ended = attempt(&shared, &loaded, &event, attempts).await;
+            (lane, ended)
+        });
+    }
+
+    fn ended(&mut self, ended: Result<(Lane, Ended), tokio::task::JoinError>) {
+        let (lane, ended) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // The lane stays taken until a restart; that is safer than an event handled twice.
+                tracing::error!(%error, instance = self.loaded.name(), "an attempt broke off");
+                return;
+            }
+        };
+        self.loaded.status.count(&ended);
+        match ended {
+            Ended::Done | Ended::Dead { .. } => self.lanes.done(&lane),
+            Ended::Retry {
+                attempt, due_ms, ..
+            } => self.lanes.retry(&lane, attempt, due_ms),
+            Ended::LeaseLost => self.stopping = true,
+        }
+    }
+
+    async fn redrive(&mut self, seq: i64) {
+        match self.shared.feed.get(seq).await {
+            Ok(Some(event)) => self.lanes.redrive(event),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, seq, "a dead letter waits for the next start"),
+        }
+    }
+
+    async fn advance(&mut self) {
+        let watermark = self.lanes.watermark();
+        if watermark > self.advanced {
+            match self
+                .shared
+                .store
+                .advance(self.loaded.name().to_owned(), watermark)
+                .await
+            {
+                Ok(()) => self.advanced = watermark,
+                Err(error) => tracing::debug!(%error, "the watermark is written later"),
+            }
+        }
+    }
+}
+
+/// Sleeps until a time in ms since 1970; for ever without one.
+async fn until(due_ms: Option<i64>) {
+    match due_ms {
+        Some(due_ms) => {
+            let wait_ms = u64::try_from(due_ms.saturating_sub(crate::now_ms())).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+        None => std::future::pending().await,
+    }
+}

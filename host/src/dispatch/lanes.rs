@@ -1,0 +1,347 @@
+//! Which event runs next: the bookkeeping of one instance's lanes, without I/O. In a lane one event at a time,
+//! strictly in order of `seq`; across lanes in parallel; a lane that waits for a retry holds up only itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::event::{Event, Lane};
+
+/// Events that wait with their bodies in memory; beyond, scanning pauses.
+const LOADED_MAX: usize = 2048;
+/// Of them in one lane: a busy one leaves room for the others.
+const LANE_LOADED_MAX: usize = 16;
+/// Events that wait at all, most of them as a bare `seq` in a lane that is held up.
+const OPEN_MAX: usize = 1_000_000;
+
+/// An event that waits in a lane.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) seq: i64,
+    /// Attempts made so far.
+    pub(super) attempt: u32,
+    /// Absent while its lane is held up: read again when it is due.
+    pub(super) event: Option<Arc<Event>>,
+    redriven: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Running,
+    /// Until this time, ms since 1970.
+    Waiting(i64),
+}
+
+#[derive(Debug)]
+struct Queue {
+    items: VecDeque<Item>,
+    state: State,
+}
+
+/// All lanes of one instance.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    queues: HashMap<Lane, Queue>,
+    ready: VecDeque<Lane>,
+    waiting: BTreeSet<(i64, Lane)>,
+    /// Seen and not done.
+    open: BTreeSet<i64>,
+    loaded: usize,
+    scanned: i64,
+    /// From an earlier process: lanes that were further than the watermark, by their names.
+    ahead: HashMap<String, i64>,
+    /// From an earlier process: events with attempts behind them, and when they are due.
+    retries: BTreeMap<i64, (u32, i64)>,
+}
+
+impl Lanes {
+    /// Goes on after `watermark`; `ahead` and `retries` are what the store knows beyond it.
+    pub(super) fn new(
+        watermark: i64,
+        ahead: HashMap<String, i64>,
+        retries: BTreeMap<i64, (u32, i64)>,
+    ) -> Lanes {
+        Lanes {
+            scanned: watermark,
+            ahead,
+            retries,
+            ..Lanes::default()
+        }
+    }
+
+    /// The last event that was offered or passed by.
+    pub(super) fn scanned(&self) -> i64 {
+        self.scanned
+    }
+
+    /// How many more events may be offered now.
+    pub(super) fn room(&self) -> usize {
+        if self.open.len() >= OPEN_MAX {
+            0
+        } else {
+            LOADED_MAX.saturating_sub(self.loaded)
+        }
+    }
+
+    /// The next event in order of `seq`; `wanted` says whether the instance is to see it.
+    pub(super) fn offer(&mut self, event: Arc<Event>, wanted: bool) {
+        self.scanned = event.seq;
+        let lane = event.lane();
+        if !wanted || self.done_before(&lane, event.seq) {
+            return;
+        }
+        self.open.insert(event.seq);
+        let (attempt, due) = self.retries.remove(&event.seq).unwrap_or((0, 0));
+        let item = Item {
+            seq: event.seq,
+            attempt,
+            event: Some(event),
+            redriven: false,
+        };
+        self.push(&lane, item, due);
+    }
+
+    fn done_before(&mut self, lane: &Lane, seq: i64) -> bool {
+        if self.ahead.is_empty() {
+            return false;
+        }
+        let name = lane.to_string();
+        match self.ahead.get(&name) {
+            Some(&done) if seq <= done => true,
+            Some(_) => {
+                self.ahead.remove(&name);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// An event from the dead letters: it runs next in its lane, whatever lane and watermark have passed.
+    pub(super) fn redrive(&mut self, event: Arc<Event>) {
+        let lane = event.lane();
+        let event_seq = event.seq;
+        let item = Item {
+            seq: event.seq,
+            attempt: 0,
+            event: Some(event),
+            redriven: true,
+        };
+        match self.queues.get_mut(&lane) {
+            // Asked for twice, or found at the start and told once more: it runs once.
+            Some(queue) if queue.items.iter().any(|item| item.seq == event_seq) => {}
+            Some(queue) => {
+                self.loaded += 1;
+                let behind_running =
+                    usize::from(queue.state == State::Running).min(queue.items.len());
+                queue.items.insert(behind_running, item);
+            }
+            None => self.push(&lane, item, 0),
+        }
+    }
+
+    fn push(&mut self, lane: &Lane, mut item: Item, due: i64) {
+        if let Some(queue) = self.queues.get_mut(lane) {
+            if matches!(queue.state, State::Waiting(_)) || queue.items.len() >= LANE_LOADED_MAX {
+                item.event = None;
+            }
+            self.loaded += usize::from(item.event.is_some());
+            queue.items.push_back(item);
+            return;
+        }
+        let state = if due > 0 {
+            State::Waiting(due)
+        } else {
+            State::Ready
+        };
+        if due > 0 {
+            item.event = None;
+            self.waiting.insert((due, lane.clone()));
+        } else {
+            self.ready.push_back(lane.clone());
+        }
+        self.loaded += usize::from(item.event.is_some());
+        self.queues.insert(
+            lane.clone(),
+            Queue {
+                items: VecDeque::from([item]),
+                state,
+            },
+        );
+    }
+
+    /// The next event that may run, with its lane, which is then taken until `done` or `retry`.
+    pub(super) fn next(&mut self) -> Option<(Lane, Item)> {
+        while let Some(lane) = self.ready.pop_front() {
+            if let Some(queue) = self.queues.get_mut(&lane)
+                && let Some(item) = queue.items.front()
+            {
+                queue.state = State::Running;
+                return Some((lane, item.clone()));
+            }
+        }
+        None
+    }
+
+    /// The lane's event is done, or has become a dead letter.
+    pub(super) fn done(&mut self, lane: &Lane) {
+        let Some(queue) = self.queues.get_mut(lane) else {
+            return;
+        };
+        if let Some(item) = queue.items.pop_front() {
+            self.loaded = self
+                .loaded
+                .saturating_sub(usize::from(item.event.is_some()));
+            if !item.redriven {
+                self.open.remove(&item.seq);
+            }
+        }
+        if queue.items.is_empty() {
+            self.queues.remove(lane);
+        } else {
+            queue.state = State::Ready;
+            self.ready.push_back(lane.clone());
+        }
+    }
+
+    /// The lane's event has to be tried again at `due_ms`; nothing behind it goes before it.
+    pub(super) fn retry(&mut self, lane: &Lane, attempt: u32, due_ms: i64) {
+        let Some(queue) = self.queues.get_mut(lane) else {
+            return;
+        };
+        queue.state = State::Waiting(due_ms);
+        self.waiting.insert((due_ms, lane.clone()));
+        if let Some(item) = queue.items.front_mut() {
+            item.attempt = attempt;
+        }
+        for item in &mut queue.items {
+            self.loaded = self
+                .loaded
+                .saturating_sub(usize::from(item.event.take().is_some()));
+        }
+    }
+
+    /// Makes the lanes ready whose time has come.
+    pub(super) fn wake(&mut self, now_ms: i64) {
+        while let Some((due_ms, lane)) = self.waiting.first().cloned()
+            && due_ms <= now_ms
+        {
+            self.waiting.pop_first();
+            if let Some(queue) = self.queues.get_mut(&lane) {
+                queue.state = State::Ready;
+                self.ready.push_back(lane);
+            }
+        }
+    }
+
+    /// When the next lane is due, ms since 1970.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.waiting.first().map(|(due_ms, _)| *due_ms)
+    }
+
+    /// Every event up to here is done.
+    pub(super) fn watermark(&self) -> i64 {
+        self.open.first().map_or(self.scanned, |seq| seq - 1)
+    }
+
+    /// Events that are seen and not done.
+    pub(super) fn depth(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(seq: i64, conversation: i64) -> Arc<Event> {
+        Arc::new(Event {
+            seq,
+            id: seq.to_string(),
+            kind: "message.text".into(),
+            number: Some("1".into()),
+            waba: None,
+            contact: None,
+            conversation: Some(conversation),
+            at_ms: None,
+            received_ms: 0,
+            receipt: seq,
+            history: false,
+            body: "{}".into(),
+            context: None,
+        })
+    }
+
+    proptest! {
+        /// Whatever ends in whatever order: each lane sees its events once, in order, one at a time, and the
+        /// watermark never passes an event that is not done.
+        #[test]
+        fn lanes_keep_their_order(
+            conversations in prop::collection::vec(0i64..4, 1..60),
+            choices in prop::collection::vec((any::<prop::sample::Index>(), 0u8..4), 0..400),
+        ) {
+            let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
+            for (at, &conversation) in conversations.iter().enumerate() {
+                lanes.offer(event(at as i64 + 1, conversation), true);
+            }
+            let mut running: Vec<(Lane, Item)> = Vec::new();
+            let mut finished: HashMap<Lane, Vec<i64>> = HashMap::new();
+            let mut now_ms = 1;
+            let endless = std::iter::repeat_n((None, 0u8), 4 * conversations.len());
+            let steps = choices.into_iter().map(|(index, what)| (Some(index), what)).chain(endless);
+            for (index, what) in steps {
+                now_ms += 10;
+                lanes.wake(now_ms);
+                while let Some((lane, item)) = lanes.next() {
+                    prop_assert!(running.iter().all(|(other, _)| *other != lane), "two runs in one lane");
+                    running.push((lane, item));
+                }
+                if running.is_empty() {
+                    continue;
+                }
+                let at = index.map_or(0, |index| index.index(running.len()));
+                let (lane, item) = running.remove(at);
+                if what == 3 {
+                    lanes.retry(&lane, item.attempt + 1, now_ms + 15);
+                } else {
+                    lanes.done(&lane);
+                    finished.entry(lane).or_default().push(item.seq);
+                }
+                let done: BTreeSet<i64> = finished.values().flatten().copied().collect();
+                prop_assert!((1..=lanes.watermark()).all(|seq| done.contains(&seq)));
+            }
+            prop_assert!(finished.values().all(|seqs| seqs.is_sorted_by(|a, b| a < b)));
+        }
+    }
+
+    #[test]
+    fn a_lane_that_was_ahead_goes_on_where_it_was() {
+        let ahead = HashMap::from([("c7".to_owned(), 5)]);
+        let mut lanes = Lanes::new(2, ahead, BTreeMap::new());
+        for seq in 3..=6 {
+            lanes.offer(event(seq, 7), true);
+        }
+        assert_eq!(lanes.next().unwrap().1.seq, 6);
+        assert!(lanes.next().is_none());
+    }
+
+    #[test]
+    fn a_held_up_lane_keeps_no_bodies_and_leaves_room() {
+        let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
+        lanes.offer(event(1, 7), true);
+        let (lane, _) = lanes.next().unwrap();
+        lanes.retry(&lane, 1, 1000);
+        for seq in 2..5000 {
+            lanes.offer(event(seq, 7), true);
+        }
+        assert_eq!(lanes.room(), LOADED_MAX);
+        lanes.offer(event(5000, 8), true);
+        assert_eq!(lanes.next().unwrap().1.seq, 5000);
+    }
+}

@@ -1,0 +1,361 @@
+//! Dispatch gives each plugin instance the events that it wants: in a lane strictly in order, across lanes in
+//! parallel. Plugins are replaced here while events stream: the next event runs on the new one, what runs
+//! already ends on the old one, and a change that does not load changes nothing.
+//!
+//! - `lanes`: which event runs next, without I/O
+//! - `instance`: one instance at work
+//! - `attempt`: one run and its commit
+//! - `world`: what a run may read
+//! - `subscription`: which events an instance sees
+//! - `status`: how it fares
+
+mod attempt;
+mod component;
+mod instance;
+mod lanes;
+pub mod status;
+mod subscription;
+mod world;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use duet_rules::plugins_toml::{Instance, PluginsToml};
+use duet_rules::toml_file::Problem;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::effect::Wake;
+use crate::intake::feed::Feed;
+use crate::plugin::{Admission, Plugin};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use instance::{Command, Loaded};
+use status::{State, Status};
+use subscription::Subscription;
+
+/// Commands that may wait for an instance.
+const COMMANDS_MAX: usize = 1024;
+
+/// What all instances share.
+pub struct Shared {
+    pub store: Store,
+    pub feed: Arc<Feed>,
+    /// Tells the outbox which sends wait now.
+    pub outbox: Wake,
+    /// How long a person keeps a conversation when nothing else is said, ms.
+    pub person_ms: i64,
+    pub metrics: Arc<Metrics>,
+}
+
+/// All instances of `plugins.toml`.
+pub struct Dispatch {
+    shared: Arc<Shared>,
+    admission: Admission,
+    slots: tokio::sync::Mutex<Slots>,
+    /// What the admin sees, also while a change is being loaded.
+    listing: RwLock<Vec<Listed>>,
+}
+
+/// An instance's name, and how it fares.
+pub type Listed = (String, Arc<Status>);
+
+#[derive(Default)]
+struct Slots {
+    /// In the order of `plugins.toml`.
+    slots: Vec<Slot>,
+    /// Workers that were told to stop and still end what runs. The next one of the same name waits for it.
+    ending: HashMap<String, JoinHandle<()>>,
+}
+
+/// One instance.
+struct Slot {
+    name: String,
+    status: Arc<Status>,
+    worker: Option<Worker>,
+}
+
+struct Worker {
+    plugin: Arc<Plugin>,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Tells it to stop; the answer completes when what runs has ended.
+    async fn stop(self) -> JoinHandle<()> {
+        let _ = self.commands.send(Command::Stop).await;
+        self.task
+    }
+}
+
+impl Dispatch {
+    pub fn new(shared: Shared, admission: Admission) -> Dispatch {
+        Dispatch {
+            shared: Arc::new(shared),
+            admission,
+            slots: tokio::sync::Mutex::default(),
+            listing: RwLock::default(),
+        }
+    }
+
+    /// Makes the instances be as the file says. What does not load keeps its old plugin, and the answer says why.
+    /// `folder` is where relative component paths start.
+    pub async fn apply(&self, file: PluginsToml, folder: &Path) -> Vec<Problem> {
+        let mut held = self.slots.lock().await;
+        let Slots { slots, ending } = &mut *held;
+        let mut old: BTreeMap<_, _> = slots
+            .drain(..)
+            .map(|slot| (slot.name.clone(), slot))
+            .collect();
+        let mut wanted: Vec<_> = file
+            .plugins
+            .into_iter()
+            .map(|config| {
+                (
+                    old.remove(&config.name)
+                        .unwrap_or_else(|| Slot::new(&config.name)),
+                    config,
+                )
+            })
+            .collect();
+        self.list(wanted.iter().map(|(slot, _)| slot));
+        let mut problems = Vec::new();
+        for (mut slot, config) in wanted.drain(..) {
+            if config.enabled {
+                self.load(&mut slot, config, folder, ending, &mut problems)
+                    .await;
+            } else {
+                slot.disable(ending).await;
+            }
+            slots.push(slot);
+        }
+        for (name, gone) in old {
+            tracing::info!(instance = name, "no longer in plugins.toml, it stops");
+            if let Some(worker) = gone.worker {
+                ending.insert(name, worker.stop().await);
+            }
+        }
+        problems
+    }
+
+    fn list<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
+        if let Ok(mut listing) = self.listing.write() {
+            *listing = slots
+                .map(|slot| (slot.name.clone(), slot.status.clone()))
+                .collect();
+        }
+    }
+
+    /// The file cannot be used: everything stays as it is, and every instance says why.
+    pub fn keep(&self, problems: &[Problem]) {
+        let cause = causes(problems);
+        for (_, status) in self.instances() {
+            status.stand(|standing| standing.cause = Some(cause.clone()));
+        }
+    }
+
+    async fn load(
+        &self,
+        slot: &mut Slot,
+        config: Instance,
+        folder: &Path,
+        ending: &mut HashMap<String, JoinHandle<()>>,
+        problems: &mut Vec<Problem>,
+    ) {
+        match self.admit(slot, config, folder).await {
+            Ok(None) => {}
+            Ok(Some(plugin)) => self.replace(slot, plugin, ending).await,
+            Err(refused) => {
+                let cause = causes(&refused);
+                tracing::error!(
+                    instance = slot.name,
+                    cause,
+                    kept = slot.worker.is_some(),
+                    "a plugin does not load"
+                );
+                let state = if slot.worker.is_some() {
+                    State::Ready
+                } else {
+                    State::Rejected
+                };
+                slot.status.stand(|standing| {
+                    standing.state = state;
+                    standing.cause = Some(cause);
+                });
+                problems.extend(refused);
+            }
+        }
+    }
+
+    /// The plugin as the file wants it, or nothing if it runs already so.
+    async fn admit(
+        &self,
+        slot: &Slot,
+        config: Instance,
+        folder: &Path,
+    ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
+        let path = folder.join(&config.component);
+        let component = match component::read(&path).await {
+            Ok(component) => component,
+            Err(error) => {
+                return Err(vec![Problem {
+                    file: config.file.clone(),
+                    line: config.line,
+                    column: 1,
+                    message: format!("plugin {:?}: cannot read {}: {error}", config.name, path.display()),
+                    remedy: "build it (`cargo xtask guests` builds those that come with Duet) or correct `component`".into(),
+                }]);
+            }
+        };
+        if let Some(worker) = &slot.worker
+            && !worker.commands.is_closed()
+            && slot.status.standing().cause.is_none()
+            && same(worker.plugin.instance(), &config)
+            && component.digest == worker.plugin.digest()
+        {
+            return Ok(None);
+        }
+        self.admission
+            .admit(component.bytes, config)
+            .await
+            .map(Some)
+    }
+
+    async fn replace(
+        &self,
+        slot: &mut Slot,
+        plugin: Arc<Plugin>,
+        ending: &mut HashMap<String, JoinHandle<()>>,
+    ) {
+        let manifest = plugin.manifest();
+        slot.status.stand(|standing| {
+            standing.state = State::Ready;
+            standing.version = Some(manifest.version.clone());
+            standing.digest = Some(plugin.digest().to_owned());
+            standing.cause = None;
+        });
+        tracing::info!(
+            instance = slot.name,
+            version = manifest.version,
+            digest = plugin.digest(),
+            "plugin is live"
+        );
+        let subscription = Subscription::new(plugin.instance(), &manifest.events);
+        let loaded = Arc::new(Loaded {
+            plugin: plugin.clone(),
+            subscription,
+            status: slot.status.clone(),
+        });
+        if let Some(worker) = &mut slot.worker
+            && worker
+                .commands
+                .send(Command::Swap(loaded.clone()))
+                .await
+                .is_ok()
+        {
+            worker.plugin = plugin;
+            return;
+        }
+        let (commands, told) = mpsc::channel(COMMANDS_MAX);
+        let work = instance::work(self.shared.clone(), loaded, told);
+        let before = ending.remove(&slot.name);
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            work.await;
+        });
+        slot.worker = Some(Worker {
+            plugin,
+            commands,
+            task,
+        });
+    }
+
+    /// Has the event of a dead letter handled again; the answer is whether there was one.
+    pub async fn redrive(&self, dead_letter: i64) -> Result<bool, crate::store::StoreError> {
+        let Some((instance, seq)) = self
+            .shared
+            .store
+            .redrive(dead_letter, crate::now_ms())
+            .await?
+        else {
+            return Ok(false);
+        };
+        let held = self.slots.lock().await;
+        let worker = held
+            .slots
+            .iter()
+            .find(|slot| slot.name == instance)
+            .and_then(|slot| slot.worker.as_ref());
+        if let Some(worker) = worker {
+            // An instance that is stopped finds it at its next start.
+            let _ = worker.commands.send(Command::Redrive(seq)).await;
+        }
+        Ok(true)
+    }
+
+    /// All instances in order, with how they fare.
+    pub fn instances(&self) -> Vec<Listed> {
+        self.listing
+            .read()
+            .map(|listing| listing.clone())
+            .unwrap_or_default()
+    }
+
+    /// Stops all instances; what runs still ends and commits.
+    pub async fn stop(&self) {
+        let mut held = self.slots.lock().await;
+        let Slots { slots, ending } = std::mem::take(&mut *held);
+        let mut tasks: Vec<_> = ending.into_values().collect();
+        for worker in slots.into_iter().filter_map(|slot| slot.worker) {
+            tasks.push(worker.stop().await);
+        }
+        for task in tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Slot {
+    fn new(name: &str) -> Slot {
+        Slot {
+            name: name.to_owned(),
+            status: Arc::default(),
+            worker: None,
+        }
+    }
+
+    async fn disable(&mut self, ending: &mut HashMap<String, JoinHandle<()>>) {
+        if let Some(worker) = self.worker.take() {
+            ending.insert(self.name.clone(), worker.stop().await);
+        }
+        self.status.stand(|standing| {
+            standing.state = State::Disabled;
+            standing.cause = None;
+        });
+    }
+}
+
+fn causes(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Whether a change of the file leaves the instance as it is: its lines may have moved.
+fn same(one: &Instance, other: &Instance) -> bool {
+    let moved = Instance {
+        file: one.file.clone(),
+        line: one.line,
+        events_line: one.events_line,
+        settings_lines: one.settings_lines.clone(),
+        grant_lines: one.grant_lines.clone(),
+        ..other.clone()
+    };
+    moved == *one
+}

@@ -1,0 +1,80 @@
+//! How an instance fares, for the admin: counted since the start of the process.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::attempt::Ended;
+
+/// Counters and state of one instance; it outlives replacements of the plugin.
+#[derive(Debug, Default)]
+pub struct Status {
+    pub done: AtomicU64,
+    pub retried: AtomicU64,
+    pub dead: AtomicU64,
+    pub faults: AtomicU64,
+    /// Events that are seen and not done.
+    pub depth: AtomicUsize,
+    standing: Mutex<Standing>,
+}
+
+/// What runs now, and what the last change came to.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    pub state: State,
+    pub version: Option<String>,
+    /// SHA-256 of the component, hex.
+    pub digest: Option<String>,
+    /// Why it does not run, or why the last change was not taken.
+    pub cause: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Loading,
+    Ready,
+    Disabled,
+    /// It could not be loaded; its events wait.
+    Rejected,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Loading => "loading",
+            State::Ready => "ready",
+            State::Disabled => "disabled",
+            State::Rejected => "rejected",
+        }
+    }
+}
+
+impl Status {
+    pub fn standing(&self) -> Standing {
+        self.standing
+            .lock()
+            .map(|standing| standing.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn stand(&self, change: impl FnOnce(&mut Standing)) {
+        if let Ok(mut standing) = self.standing.lock() {
+            change(&mut standing);
+        }
+    }
+
+    pub(super) fn count(&self, ended: &Ended) {
+        let (counter, fault) = match ended {
+            Ended::Done => (&self.done, false),
+            Ended::Dead { fault } => (&self.dead, *fault),
+            Ended::Retry { fault, .. } => (&self.retried, *fault),
+            Ended::LeaseLost => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_depth(&self, depth: usize) {
+        self.depth.store(depth, Ordering::Relaxed);
+    }
+}

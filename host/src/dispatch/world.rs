@@ -1,0 +1,138 @@
+//! What a run may read, answered from the store, for one instance and one event.
+
+use duet_rules::sending;
+use futures_util::FutureExt;
+
+use crate::effect::{Handling, Send};
+use crate::plugin::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+use crate::store::{Conversation, Store, StoreError};
+
+pub(super) struct StoreWorld {
+    pub(super) store: Store,
+    pub(super) instance: String,
+    /// The event that the run handles.
+    pub(super) seq: i64,
+    pub(super) now_ms: i64,
+}
+
+impl World for StoreWorld {
+    fn kv_get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>> {
+        async move { told(self.store.kv_get(&self.instance, key, self.now_ms).await) }.boxed()
+    }
+
+    fn kv_list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Vec<String>> {
+        let after = after.map(str::to_owned);
+        let listed = self.store.kv_list(
+            self.instance.clone(),
+            prefix.to_owned(),
+            after,
+            limit,
+            self.now_ms,
+        );
+        async move { told(listed.await) }.boxed()
+    }
+
+    fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>> {
+        async move {
+            let found = told(self.store.conversation(id).await)?;
+            Ok(found.map(|conversation| {
+                let person = conversation.with_person(self.now_ms);
+                ConversationState {
+                    handling: if person {
+                        Handling::Person
+                    } else {
+                        Handling::Automation
+                    },
+                    handling_until_ms: conversation.handling_until_ms.filter(|_| person),
+                    window_until_ms: conversation.window_until_ms,
+                }
+            }))
+        }
+        .boxed()
+    }
+
+    fn contact(&self, id: i64) -> Answer<'_, Option<ContactView>> {
+        async move { Ok(told(self.store.contact(id).await)?.map(view)) }.boxed()
+    }
+
+    fn refuse<'a>(
+        &'a self,
+        send: &'a Send,
+        handling: Option<Handling>,
+    ) -> Answer<'a, Option<Refusal>> {
+        async move {
+            match told(self.store.conversation(send.conversation).await)? {
+                Some(conversation) => Ok(self.policy(&conversation, send, handling)),
+                None => Ok(Some(Refusal {
+                    code: "invalid",
+                    detail: format!("there is no conversation {}", send.conversation),
+                    meta_code: None,
+                })),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl StoreWorld {
+    /// The gate's own rule, asked while the plugin can still do something else.
+    fn policy(
+        &self,
+        conversation: &Conversation,
+        send: &Send,
+        handling: Option<Handling>,
+    ) -> Option<Refusal> {
+        let row = sending::Row {
+            seq: self.seq,
+            instance: &self.instance,
+            speaker: send.speaker,
+            kind: sending::kind(&send.message),
+            template_category: None,
+        };
+        // What this run has made of the conversation itself does not silence it; handing over to a person who has it
+        // already changes nothing.
+        let taken = conversation.with_person(self.now_ms)
+            && conversation.handling_by.as_deref() != Some(&self.instance);
+        let state = match handling.filter(|handling| !(taken && *handling == Handling::Person)) {
+            Some(handling) => sending::ConversationState {
+                handling,
+                handling_until_ms: None,
+                handling_seq: self.seq.max(conversation.handling_seq),
+                handling_by: Some(&self.instance),
+                ..conversation.state()
+            },
+            None => conversation.state(),
+        };
+        let refusal = sending::refuse_early(&row, &state, self.now_ms).err()?;
+        let meta_code = refusal.meta_code.and_then(|code| u32::try_from(code).ok());
+        Some(Refusal {
+            code: refusal.code,
+            detail: refusal.detail,
+            meta_code,
+        })
+    }
+}
+
+fn told<T>(result: Result<T, StoreError>) -> Result<T, Unavailable> {
+    result.map_err(|error| Unavailable(error.to_string()))
+}
+
+pub(super) fn view(contact: crate::store::ContactView) -> ContactView {
+    let crate::store::ContactView {
+        id,
+        name,
+        wa_id,
+        user_id,
+    } = contact;
+    ContactView {
+        id,
+        name,
+        wa_id,
+        user_id,
+    }
+}

@@ -1,0 +1,245 @@
+//! The whole gateway: opens the store, starts every part in the way of a message, and ends them in that order,
+//! so that whatever was accepted is answered and whatever runs commits.
+
+mod keeper;
+mod operations;
+mod reloader;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use duet_rules::signature;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin::{self, Admin, RootToken};
+use crate::config::{Secrets, Settings};
+use crate::dispatch::{Dispatch, Shared};
+use crate::effect::Wake;
+use crate::graph;
+use crate::intake::feed::Feed;
+use crate::intake::{CaughtUp, Intake};
+use crate::outbox::{self, Outbox};
+use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
+use crate::receive::{self, Receive};
+use crate::store::Store;
+use crate::store::intake::Part;
+use crate::store::receipts::ReceiptLog;
+use crate::telemetry::Metrics;
+use operations::GatewayOperations;
+use reloader::Reloader;
+
+/// What `/readyz` says when webhooks cannot be kept.
+const NOT_READY: &str = "the receipt log could not write last time; is the disk full?";
+/// Bytes of bodies that may wait for the disk.
+const WAITING_BYTES_MAX: usize = 256 << 20;
+/// Runs of plugins at once, over all instances; each may hold its whole memory limit.
+const RUNS_MAX: usize = 64;
+/// Runs that have not committed by then, for a full disk or a slow plugin, are cut off like by a crash.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// Meta answers a send well within this time, or not at all.
+const GRAPH_CONNECT_MAX: Duration = Duration::from_secs(10);
+const GRAPH_ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// Runs until `stop` completes.
+pub async fn run(
+    settings: &Settings,
+    secrets: &Secrets,
+    root: RootToken,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let public = listen(settings.listen, "DUET_LISTEN").await?;
+    let private = listen(settings.admin_listen, "DUET_ADMIN_LISTEN").await?;
+    let store = Store::open(&settings.data)?;
+    let queue = usize::try_from(settings.receipt_queue_max)?;
+    let receipts = ReceiptLog::open(&settings.data, queue, WAITING_BYTES_MAX)?;
+    let metrics = Arc::new(Metrics::default());
+    let person_ms = hours_ms(settings.person_hours);
+    let feed = Arc::new(Feed::new(store.clone()));
+    let live = watch::Sender::new(0);
+    let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
+
+    let outbox = Outbox::new(
+        store.clone(),
+        graph(settings, secrets)?,
+        caught_up.clone(),
+        outbox::Settings {
+            hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
+            ..outbox::Settings::default()
+        },
+    );
+    let sends = outbox.feed();
+    let intake = Arc::new(Intake {
+        store: store.clone(),
+        log: receipts.clone(),
+        feed: feed.clone(),
+        caught_up,
+        person_ms,
+        settled: wake(&sends),
+        live,
+        metrics: metrics.clone(),
+    });
+    let shared = Shared {
+        store: store.clone(),
+        feed: feed.clone(),
+        outbox: wake(&sends),
+        person_ms,
+        metrics: metrics.clone(),
+    };
+    let dispatch = Arc::new(Dispatch::new(shared, admission(settings)?));
+    let reloader = Arc::new(Reloader::new(dispatch.clone(), settings.plugins.clone()));
+    let operations = GatewayOperations {
+        store: store.clone(),
+        receipts: receipts.clone(),
+        feed,
+        sends,
+        dispatch: dispatch.clone(),
+        reloader: reloader.clone(),
+        person_ms,
+    };
+    let take = Arc::new(Receive::new(
+        secrets
+            .app
+            .iter()
+            .map(|secret| signature::Secret::new(secret.expose()))
+            .collect(),
+        secrets.verify_token.expose().to_owned(),
+        usize::try_from(settings.body_bytes_max)?,
+        receipts.clone(),
+        metrics.clone(),
+    ));
+    let healthy = receipts.clone();
+    let admin = Admin {
+        store: store.clone(),
+        receipts: receipts.clone(),
+        operations: Arc::new(operations),
+        metrics,
+        root,
+        ready: Box::new(move || {
+            if healthy.healthy() {
+                Ok(())
+            } else {
+                Err(NOT_READY.to_owned())
+            }
+        }),
+    };
+
+    // From the end of the way to its beginning: nothing is offered that nobody could take yet.
+    let (stop_rest, stopping) = watch::channel(false);
+    let (stop_public, public_stops) = watch::channel(false);
+    let sender = tokio::spawn(outbox.run(stopping.clone()));
+    reloader.reload().await;
+    let watcher = tokio::spawn(reloader.clone().watch());
+    let keeper = tokio::spawn(keeper::keep(store, receipts, settings.into()));
+    let intakes = [Part::Live, Part::History]
+        .map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
+    let administered = tokio::spawn(admin::serve(
+        private.0,
+        admin::router(admin),
+        until(stopping.clone()),
+    ));
+    let received = tokio::spawn(receive::serve(public.0, take, until(public_stops)));
+    announce(&settings.data, public.1, private.1)?;
+
+    stop.await;
+    tracing::info!("stopping: what was accepted is answered, what runs commits");
+    stop_public.send_replace(true);
+    let _ = received.await;
+    watcher.abort();
+    keeper.abort();
+    stop_rest.send_replace(true);
+    let ended = async {
+        for intake in intakes {
+            let _ = intake.await;
+        }
+        dispatch.stop().await;
+    };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+        tracing::warn!("some runs could not commit in time; they are repeated after the start");
+    }
+    let _ = tokio::join!(administered, sender);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr, variable: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} ({variable}); is another process there?")
+    })?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Says where the gateway listens: in the log, and in a file for those who asked for port 0.
+fn announce(data: &std::path::Path, public: SocketAddr, private: SocketAddr) -> anyhow::Result<()> {
+    if !private.ip().is_loopback() {
+        tracing::warn!(
+            "the admin API is open to the network without TLS; put a proxy with TLS before it"
+        );
+    }
+    tracing::info!(webhook = %format!("http://{public}/webhook"), admin = %format!("http://{private}/api/v1"), "duet listens");
+    let addresses = serde_json::json!({
+        "listen": public.to_string(), "admin": private.to_string(), "pid": std::process::id(),
+    });
+    let path: PathBuf = data.join("addresses.json");
+    let new = data.join("addresses.json.new");
+    std::fs::write(&new, addresses.to_string())
+        .and_then(|()| std::fs::rename(&new, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn graph(settings: &Settings, secrets: &Secrets) -> anyhow::Result<graph::Client> {
+    let token = secrets
+        .access_token
+        .as_ref()
+        .map_or("", |token| token.expose());
+    if token.is_empty() {
+        tracing::warn!("DUET_ACCESS_TOKEN is not set: Meta will refuse every send");
+    }
+    Ok(graph::Client::new(&graph::Settings {
+        base: settings.graph_url.clone(),
+        token: graph::Token::new(token),
+        connect_timeout: GRAPH_CONNECT_MAX,
+        timeout: GRAPH_ANSWER_MAX,
+    })?)
+}
+
+fn admission(settings: &Settings) -> anyhow::Result<Admission> {
+    let cache = settings.data.join("cache");
+    let engine = PluginEngine::new(&cache)?;
+    let program =
+        std::env::current_exe().context("cannot find the duet binary, which compiles plugins")?;
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = PluginThreads::new(threads, RUNS_MAX)?;
+    Ok(Admission::new(
+        Compiler::new(engine, cache, program),
+        threads,
+    ))
+}
+
+fn wake(sends: &outbox::Feed) -> Wake {
+    let sends = sends.clone();
+    Box::new(move |rows| {
+        if !rows.is_empty() {
+            sends.wake(rows.iter().copied());
+        }
+    })
+}
+
+fn hours_ms(hours: u64) -> i64 {
+    i64::try_from(hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX)
+}
+
+async fn until(mut stop: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl outbox::Barrier for CaughtUp {
+    async fn wait_for_intake(&self) {
+        self.wait().await;
+    }
+}

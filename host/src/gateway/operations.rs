@@ -1,0 +1,210 @@
+//! What the admin API asks of the running gateway, beyond reading the store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use duet_rules::sending;
+use futures_util::FutureExt;
+use serde_json::Value;
+
+use super::reloader::Reloader;
+use crate::admin::{Operation, OperationError, Operations, PluginReport};
+use crate::dispatch::Dispatch;
+use crate::effect::{Handling, Speaker};
+use crate::intake::feed::Feed;
+use crate::outbox;
+use crate::store::erase::EraseError;
+use crate::store::receipts::ReceiptLog;
+use crate::store::{Store, StoreError};
+
+#[derive(Clone)]
+pub(super) struct GatewayOperations {
+    pub(super) store: Store,
+    pub(super) receipts: ReceiptLog,
+    pub(super) feed: Arc<Feed>,
+    pub(super) sends: outbox::Feed,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) reloader: Arc<Reloader>,
+    /// How long a person keeps a conversation when nothing else is said, ms.
+    pub(super) person_ms: i64,
+}
+
+impl GatewayOperations {
+    /// Runs to its end whatever becomes of the request: a client that hangs up must not leave half of it.
+    fn whole<T, F>(&self, work: impl FnOnce(GatewayOperations) -> F) -> Operation<'static, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, OperationError>> + Send + 'static,
+    {
+        let task = tokio::spawn(work(self.clone()));
+        async move {
+            task.await
+                .unwrap_or_else(|error| Err(OperationError::Failed(error.to_string())))
+        }
+        .boxed()
+    }
+
+    fn report(&self) -> Vec<PluginReport> {
+        let instances = self.dispatch.instances();
+        let report = instances.into_iter().map(|(name, status)| {
+            let standing = status.standing();
+            PluginReport {
+                name,
+                state: standing.state.as_str().to_owned(),
+                version: standing.version,
+                digest: standing.digest,
+                cause: standing.cause,
+                done: status.done.load(Ordering::Relaxed),
+                retried: status.retried.load(Ordering::Relaxed),
+                faults: status.faults.load(Ordering::Relaxed),
+                depth: u64::try_from(status.depth.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
+            }
+        });
+        report.collect()
+    }
+
+    async fn hand(
+        &self,
+        conversation: i64,
+        handling: Handling,
+        seconds: Option<u64>,
+    ) -> Result<(), OperationError> {
+        let now_ms = crate::now_ms();
+        let kept_ms = match seconds {
+            Some(seconds) => i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX),
+            None => self.person_ms,
+        };
+        let until_ms = now_ms.saturating_add(kept_ms);
+        let event = self
+            .store
+            .set_handling(conversation, handling, until_ms, now_ms)
+            .await
+            .map_err(refused)?;
+        let event = event.ok_or(OperationError::NotFound("conversation"))?;
+        self.feed.publish(vec![event]);
+        Ok(())
+    }
+
+    async fn speak(&self, conversation: i64, message: Value) -> Result<i64, OperationError> {
+        let kind = sending::validate(&message).map_err(|invalid| OperationError::Refused {
+            reason: invalid.to_string(),
+            code: None,
+        })?;
+        let now_ms = crate::now_ms();
+        let found = self
+            .store
+            .conversation(conversation)
+            .await
+            .map_err(refused)?;
+        let found = found.ok_or(OperationError::NotFound("conversation"))?;
+        let row = sending::Row {
+            seq: i64::MAX,
+            instance: "api",
+            speaker: Speaker::Person,
+            kind,
+            template_category: None,
+        };
+        sending::refuse_early(&row, &found.state(), now_ms).map_err(|refusal| {
+            OperationError::Refused {
+                reason: refusal.detail,
+                code: refusal.meta_code,
+            }
+        })?;
+        let until_ms = now_ms.saturating_add(self.person_ms);
+        let said = self
+            .store
+            .speak_as_person(conversation, message.to_string(), until_ms, now_ms)
+            .await;
+        let (event, row) = said
+            .map_err(refused)?
+            .ok_or(OperationError::NotFound("conversation"))?;
+        self.feed.publish(vec![event]);
+        self.sends.wake([row]);
+        Ok(row)
+    }
+}
+
+impl GatewayOperations {
+    async fn forget(&self, contact: i64) -> Result<Value, OperationError> {
+        let erased = self.store.erase_contact(&self.receipts, contact).await;
+        self.feed.forget();
+        match erased {
+            Ok(erased) => serde_json::to_value(erased)
+                .map_err(|error| OperationError::Failed(error.to_string())),
+            Err(EraseError::NoSuchContact(_)) => Err(OperationError::NotFound("contact")),
+            Err(EraseError::Store(error)) => Err(refused(error)),
+            Err(error) => Err(OperationError::Refused {
+                reason: error.to_string(),
+                code: None,
+            }),
+        }
+    }
+}
+
+impl Operations for GatewayOperations {
+    fn plugins(&self) -> Operation<'_, Vec<PluginReport>> {
+        async { Ok(self.report()) }.boxed()
+    }
+
+    fn reload(&self) -> Operation<'_, Vec<PluginReport>> {
+        self.whole(|gateway| async move {
+            gateway.reloader.reload().await;
+            Ok(gateway.report())
+        })
+    }
+
+    fn redrive(&self, dead_letter: i64) -> Operation<'_, ()> {
+        self.whole(move |gateway| async move {
+            match gateway
+                .dispatch
+                .redrive(dead_letter)
+                .await
+                .map_err(refused)?
+            {
+                true => Ok(()),
+                false => Err(OperationError::NotFound("dead letter")),
+            }
+        })
+    }
+
+    fn set_handling(
+        &self,
+        conversation: i64,
+        handling: Handling,
+        seconds: Option<u64>,
+    ) -> Operation<'_, ()> {
+        self.whole(
+            move |gateway| async move { gateway.hand(conversation, handling, seconds).await },
+        )
+    }
+
+    fn send_as_person(&self, conversation: i64, message: Value) -> Operation<'_, i64> {
+        self.whole(move |gateway| async move { gateway.speak(conversation, message).await })
+    }
+
+    fn export(&self, contact: i64) -> Operation<'_, Value> {
+        async move {
+            let export = self
+                .store
+                .export_contact(&self.receipts, contact)
+                .await
+                .map_err(refused)?;
+            export.ok_or(OperationError::NotFound("contact"))
+        }
+        .boxed()
+    }
+
+    fn erase(&self, contact: i64) -> Operation<'_, Value> {
+        self.whole(move |gateway| async move { gateway.forget(contact).await })
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "used as map_err's function")]
+fn refused(error: StoreError) -> OperationError {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Stopped => {
+            OperationError::Unavailable(error.to_string())
+        }
+        _ => OperationError::Failed(error.to_string()),
+    }
+}

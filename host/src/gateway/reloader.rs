@@ -1,0 +1,96 @@
+//! Reads `plugins.toml` and hands it to dispatch: at the start, when a file has changed, and when asked to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use duet_rules::plugins_toml::{self, PluginsToml};
+use duet_rules::toml_file::Problem;
+use tokio::sync::Mutex;
+
+use crate::dispatch::Dispatch;
+use crate::reload::Watch;
+
+pub(super) struct Reloader {
+    dispatch: Arc<Dispatch>,
+    path: PathBuf,
+    /// One reload at a time; holds what the last good file named, so that it goes on being watched.
+    files: Mutex<Vec<PathBuf>>,
+}
+
+impl Reloader {
+    pub(super) fn new(dispatch: Arc<Dispatch>, path: PathBuf) -> Reloader {
+        Reloader {
+            dispatch,
+            files: Mutex::new(vec![path.clone()]),
+            path,
+        }
+    }
+
+    /// Makes the instances be as the file says; a file that cannot be used changes nothing. All problems are
+    /// logged and answered.
+    pub(super) async fn reload(&self) -> Vec<Problem> {
+        let mut files = self.files.lock().await;
+        let problems = match self.read().await {
+            Ok(file) => {
+                let folder = self.folder();
+                *files = std::iter::once(self.path.clone())
+                    .chain(
+                        file.plugins
+                            .iter()
+                            .map(|plugin| folder.join(&plugin.component)),
+                    )
+                    .collect();
+                self.dispatch.apply(file, folder).await
+            }
+            Err(problems) => {
+                self.dispatch.keep(&problems);
+                problems
+            }
+        };
+        for problem in &problems {
+            tracing::error!("{problem}");
+        }
+        problems
+    }
+
+    /// Reloads whenever one of the files has changed; ends only by being dropped.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut watch = match Watch::new() {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::warn!(%error, "files cannot be watched; reload by the API");
+                return;
+            }
+        };
+        loop {
+            watch.set(self.files.lock().await.iter().map(PathBuf::as_path));
+            watch.changed().await;
+            self.reload().await;
+        }
+    }
+
+    async fn read(&self) -> Result<PluginsToml, Vec<Problem>> {
+        let name = self.path.display().to_string();
+        match tokio::fs::read(&self.path).await {
+            Ok(text) => plugins_toml::parse(&name, text).into_result(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::info!(file = name, "there is no such file, so no plugins");
+                Ok(PluginsToml {
+                    plugins: Vec::new(),
+                })
+            }
+            Err(error) => Err(vec![Problem {
+                file: name,
+                line: 1,
+                column: 1,
+                message: format!("cannot be read: {error}"),
+                remedy: "let the gateway's user read it, or name another file with DUET_PLUGINS"
+                    .into(),
+            }]),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+}

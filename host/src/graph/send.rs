@@ -1,0 +1,148 @@
+//! `POST /{number}/messages`: messages and read marks.
+//!
+//! Promises: what did not get the wanted answer is told apart by what it means for a repetition. Nothing
+//! left (safe to repeat), Meta or something on the way refused (nothing was done), or the answer is lost
+//! (a repetition may send twice). When in doubt it is lost.
+
+use duet_rules::meta_error::{self, Failure, MetaError};
+use serde_json::Value;
+
+use super::Client;
+
+/// Meta's answers have a few hundred bytes.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    Done(T),
+    /// Meta answered, and refused.
+    Refused(MetaError),
+    /// Something on the way refused with this status; Meta has seen nothing.
+    Turned {
+        status: u16,
+    },
+    /// No byte of the request left: no address, no connection, no TLS.
+    NotSent {
+        cause: String,
+    },
+    /// The request may have been carried out; nobody knows.
+    Lost {
+        cause: String,
+    },
+}
+
+impl<T> Outcome<T> {
+    pub fn map<U>(self, done: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Outcome::Done(value) => Outcome::Done(done(value)),
+            Outcome::Refused(error) => Outcome::Refused(error),
+            Outcome::Turned { status } => Outcome::Turned { status },
+            Outcome::NotSent { cause } => Outcome::NotSent { cause },
+            Outcome::Lost { cause } => Outcome::Lost { cause },
+        }
+    }
+}
+
+/// Meta has taken a message. Whether the customer gets it, statuses tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub wamid: String,
+    /// `contacts[0].wa_id`, absent when the message went to a user id.
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+}
+
+impl Client {
+    /// Sends a message; `body` is the whole request as `rules::sending::request` makes it.
+    pub async fn send(&self, number: &str, body: &Value) -> Outcome<Accepted> {
+        self.messages(number, body, accepted).await
+    }
+
+    /// Marks a message read, perhaps with a typing indicator. Repeating it does no harm.
+    pub async fn mark_read(&self, number: &str, body: &Value) -> Outcome<()> {
+        let success =
+            |answer: &Value| (answer.get("success") == Some(&Value::Bool(true))).then_some(());
+        self.messages(number, body, success).await
+    }
+
+    async fn messages<T>(
+        &self,
+        number: &str,
+        body: &Value,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Outcome<T> {
+        let response = match self.post(number, "messages").json(body).send().await {
+            Ok(response) => response,
+            // A connection that never stood has carried nothing.
+            Err(error) if error.is_connect() || error.is_builder() => {
+                return Outcome::NotSent {
+                    cause: words(error),
+                };
+            }
+            Err(error) => {
+                return Outcome::Lost {
+                    cause: words(error),
+                };
+            }
+        };
+        let status = response.status();
+        let answer = match bounded(response).await {
+            Ok(answer) => answer,
+            Err(cause) => return Outcome::Lost { cause },
+        };
+        if status.is_success()
+            && let Some(done) = serde_json::from_slice(&answer).ok().as_ref().and_then(read)
+        {
+            return Outcome::Done(done);
+        }
+        match meta_error::read(status.as_u16(), &answer) {
+            Failure::Refused(error) => Outcome::Refused(error),
+            Failure::Turned { status } => Outcome::Turned { status },
+            Failure::LostAnswer { status } => Outcome::Lost {
+                cause: format!("an answer that is not Meta's, with status {status}"),
+            },
+        }
+    }
+}
+
+async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(words)? {
+        if answer.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(format!(
+                "the answer is longer than {ANSWER_BYTES_MAX} bytes"
+            ));
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    Ok(answer)
+}
+
+/// The innermost cause, without the address: that holds the number.
+fn words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.is_timeout() {
+        format!("no answer in time ({cause})")
+    } else {
+        cause.to_string()
+    }
+}
+
+fn accepted(answer: &Value) -> Option<Accepted> {
+    let text = |pointer: &str| {
+        answer
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    Some(Accepted {
+        wamid: text("/messages/0/id").filter(|wamid| !wamid.is_empty())?,
+        wa_id: text("/contacts/0/wa_id"),
+        user_id: text("/contacts/0/user_id"),
+    })
+}

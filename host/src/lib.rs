@@ -1,0 +1,23 @@
+//! Duet, the gateway. The modules stand in the way of a message; ARCHITECTURE.md is the map.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
+pub mod effect;
+pub mod event;
+pub mod failpoint;
+pub mod gateway;
+pub mod graph;
+pub mod intake;
+pub mod outbox;
+pub mod plugin;
+pub mod receive;
+pub mod reload;
+pub mod store;
+pub mod telemetry;
+
+/// The wall clock, ms since 1970.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

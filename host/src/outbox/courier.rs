@@ -1,0 +1,224 @@
+//! One row's way: wait for intake, pass the gate, call Meta, record what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duet_rules::sending::{Kind, callback, request};
+use duet_rules::{backoff, meta_error};
+use tokio::sync::watch;
+use tracing::Instrument as _;
+
+use super::counters::{Counters, count};
+use super::plan::{Attempt, Step, plan};
+use super::{Barrier, Settings};
+use crate::failpoint::hit;
+use crate::graph::{Client, Outcome};
+use crate::store::outbox::{After, Gate, Head, Open, Outgoing};
+use crate::store::{Store, StoreError};
+
+const STORE_RETRY_FIRST_MS: u64 = 100;
+const STORE_RETRY_MAX_MS: u64 = 10_000;
+
+/// How a courier comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Meta, or something on the way, was reached.
+    Reached,
+    /// No connection.
+    Unreachable,
+    /// No call was made.
+    Uncalled,
+    /// The store refused or knows better: look again, but not at once.
+    Stuck,
+}
+
+pub(super) struct Courier<B> {
+    pub(super) store: Store,
+    pub(super) graph: Client,
+    pub(super) barrier: Arc<B>,
+    pub(super) settings: Settings,
+    pub(super) counters: Arc<Counters>,
+    /// The store's id, for our mark.
+    pub(super) store_id: String,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl<B: Barrier> Courier<B> {
+    pub(super) async fn go(&self, head: Head) -> Ended {
+        let result = match head.open {
+            Open::Pending { .. } => self.send(head.id).await,
+            Open::Sending => self.lose(head.id).await,
+            Open::Unknown { .. } => self.expire(head.id).await,
+        };
+        result.unwrap_or_else(|error| {
+            tracing::warn!(outbox = head.id, %error, "the outbox waits for the store");
+            Ended::Stuck
+        })
+    }
+
+    /// True when intake has passed whatever was acknowledged; false when the gateway stops first.
+    async fn intake_has_passed(&self) -> bool {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = self.barrier.wait_for_intake() => true,
+            _ = stop.wait_for(|stop| *stop) => false,
+        }
+    }
+
+    async fn send(&self, id: i64) -> Result<Ended, StoreError> {
+        if !self.intake_has_passed().await {
+            return Ok(Ended::Uncalled);
+        }
+        hit("outbox.before_gate");
+        match self.store.begin_send(id, crate::now_ms()).await? {
+            Gate::Go(row) => {
+                hit("outbox.sending_committed");
+                let span = tracing::info_span!(
+                    "send",
+                    outbox = id,
+                    instance = row.instance,
+                    conversation = row.conversation,
+                    attempt = row.attempt
+                );
+                return Ok(self.deliver(*row).instrument(span).await);
+            }
+            Gate::Cancelled { cause } => {
+                count(&self.counters.cancelled);
+                tracing::info!(outbox = id, cause, "cancelled at the gate");
+            }
+            Gate::Refused { code, cause } => {
+                count(&self.counters.refused);
+                tracing::info!(outbox = id, code, cause, "refused at the gate");
+            }
+            Gate::Held { until_ms, cause } => {
+                tracing::debug!(outbox = id, until_ms, cause, "held at the gate");
+            }
+            Gate::Behind | Gate::Gone => return Ok(Ended::Stuck),
+        }
+        Ok(Ended::Uncalled)
+    }
+
+    async fn deliver(&self, row: Outgoing) -> Ended {
+        let body = request(
+            &row.message,
+            row.kind,
+            &row.to,
+            &callback(&self.store_id, row.id),
+        );
+        let outcome = match row.kind {
+            Kind::MarkRead => without_wamid(self.graph.mark_read(&row.number, &body).await),
+            Kind::FreeForm | Kind::Template => {
+                with_wamid(self.graph.send(&row.number, &body).await)
+            }
+        };
+        hit("outbox.answered_before_commit");
+        let ended = match &outcome {
+            Outcome::NotSent { .. } => Ended::Unreachable,
+            // Nobody has answered, yet this says nothing of the next call.
+            Outcome::Lost { .. } => Ended::Uncalled,
+            Outcome::Done(_) | Outcome::Refused(_) | Outcome::Turned { .. } => Ended::Reached,
+        };
+        let attempt = Attempt {
+            number: row.attempt,
+            kind: row.kind,
+            now_ms: crate::now_ms(),
+            random: rand::random(),
+        };
+        let step = plan(outcome, attempt, &self.settings);
+        self.tell(&step);
+        self.record(row.id, &step).await;
+        ended
+    }
+
+    /// Counts and logs. Meta's own words stay in the outbox: they may repeat what was sent, and a wamid
+    /// holds the customer's phone.
+    fn tell(&self, step: &Step) {
+        let counters = &self.counters;
+        let (counter, outcome) = match step {
+            Step::Sent { .. } => (&counters.sent, "sent"),
+            Step::Lost { .. } => (&counters.lost, "lost"),
+            Step::Failed { after, .. } => match after {
+                After::Retry { .. } | After::Unsent { .. } => (&counters.retried, "retried"),
+                After::Failed => (&counters.refused, "refused"),
+                After::Dead => (&counters.dead, "dead"),
+            },
+        };
+        count(counter);
+        let (code, why) = match step {
+            Step::Sent { .. } => return tracing::info!(outcome),
+            Step::Failed {
+                code: Some(code), ..
+            } => (Some(*code), meta_error::meaning(*code)),
+            Step::Failed {
+                code: None, cause, ..
+            }
+            | Step::Lost { cause } => (None, Some(cause.as_str())),
+        };
+        tracing::warn!(outcome, code, why);
+    }
+
+    /// Meta has answered: that is recorded however long the store refuses. Should the gateway end
+    /// before, the row is found `sending` at the next start and becomes `unknown`.
+    async fn record(&self, id: i64, step: &Step) {
+        for attempt in 1.. {
+            match self.try_record(id, step).await {
+                Ok(()) | Err(StoreError::Stopped | StoreError::LeaseLost(_)) => return,
+                Err(error) => tracing::warn!(%error, "an answer of Meta's waits for the store"),
+            }
+            let delay_ms = backoff::delay_ms(
+                attempt,
+                STORE_RETRY_FIRST_MS,
+                STORE_RETRY_MAX_MS,
+                rand::random(),
+            );
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        }
+    }
+
+    async fn try_record(&self, id: i64, step: &Step) -> Result<(), StoreError> {
+        let now_ms = crate::now_ms();
+        match step.clone() {
+            Step::Sent { wamid } => self.store.sent(id, wamid, now_ms).await,
+            Step::Failed { code, cause, after } => self
+                .store
+                .send_failed(id, code, cause, after, now_ms)
+                .await
+                .map(drop),
+            Step::Lost { .. } => self.store.send_lost(id, now_ms).await.map(drop),
+        }
+    }
+
+    /// A row is `sending`, but no courier has it.
+    async fn lose(&self, id: i64) -> Result<Ended, StoreError> {
+        if self.store.send_lost(id, crate::now_ms()).await? {
+            count(&self.counters.lost);
+            tracing::warn!(outbox = id, "a send ended without an answer");
+        }
+        Ok(Ended::Uncalled)
+    }
+
+    /// No status has come in time.
+    async fn expire(&self, id: i64) -> Result<Ended, StoreError> {
+        if !self.intake_has_passed().await {
+            return Ok(Ended::Uncalled);
+        }
+        let expired = self
+            .store
+            .expire_unknown(id, crate::now_ms(), self.settings.hold_ms)
+            .await?;
+        if !expired {
+            return Ok(Ended::Stuck);
+        }
+        count(&self.counters.dead);
+        tracing::warn!(outbox = id, "a lost answer became a dead letter");
+        Ok(Ended::Uncalled)
+    }
+}
+
+fn with_wamid(outcome: Outcome<crate::graph::Accepted>) -> Outcome<Option<String>> {
+    outcome.map(|accepted| Some(accepted.wamid))
+}
+
+fn without_wamid(outcome: Outcome<()>) -> Outcome<Option<String>> {
+    outcome.map(|()| None)
+}

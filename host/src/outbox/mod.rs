@@ -1,0 +1,96 @@
+//! The sender: takes rows from the outbox and brings them to Meta, in order within each conversation.
+//!
+//! - `feed`: which rows have changed, told from outside
+//! - `schedule`: the first open row of each conversation, and when it is due
+//! - `courier`: one row's way: gate, call, record
+//! - `plan`: what an answer of Meta's means for the row
+//! - `sender`: the loop that holds them together
+//! - `counters`: what the admin sees
+//!
+//! Promises: nothing leaves before its row is `sending` on disk and the gate has seen every receipt that
+//! was acknowledged when it began. Nothing that may have reached Meta is sent again. A store or a network
+//! that is down delays and drops nothing; everything in memory is bounded and can be read anew.
+
+mod counters;
+mod courier;
+mod feed;
+mod plan;
+mod schedule;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::graph::Client;
+use crate::store::Store;
+
+pub use counters::{Counters, Counts};
+pub use feed::Feed;
+
+/// Waits until intake has taken in whatever was acknowledged when the wait began: the gate must not
+/// decide before an echo that Meta has already been told we have.
+pub trait Barrier: Send + Sync + 'static {
+    fn wait_for_intake(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// How the sender behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Requests to Meta at the same time, over all numbers.
+    pub concurrency: usize,
+    /// How long a row whose answer was lost holds its conversation, ms.
+    pub hold_ms: i64,
+    /// After so many counted attempts a row becomes a dead letter.
+    pub attempts_max: u32,
+    /// Ceiling of the first wait after a throttle or a hiccup, and of every later one, ms.
+    pub retry_first_ms: u64,
+    pub retry_max_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            concurrency: 64,
+            hold_ms: 60_000,
+            attempts_max: 8,
+            retry_first_ms: 1000,
+            retry_max_ms: 300_000,
+        }
+    }
+}
+
+/// The sender before it runs.
+pub struct Outbox<B> {
+    store: Store,
+    graph: Client,
+    barrier: Arc<B>,
+    settings: Settings,
+    feed: Feed,
+    counters: Arc<Counters>,
+}
+
+impl<B: Barrier> Outbox<B> {
+    pub fn new(store: Store, graph: Client, barrier: Arc<B>, settings: Settings) -> Outbox<B> {
+        let (feed, counters) = (Feed::default(), Arc::default());
+        Outbox {
+            store,
+            graph,
+            barrier,
+            settings,
+            feed,
+            counters,
+        }
+    }
+
+    /// Where commits and statuses tell of rows that wait or were settled.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+}

@@ -1,0 +1,182 @@
+//! Admission: from bytes and an instance of `plugins.toml` to a plugin that may run, or to every reason why not.
+//!
+//! All that can be told without compiling is told at once; a component with a problem is never compiled.
+
+use std::sync::Arc;
+
+use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
+use duet_rules::plugins_toml::{self, Instance};
+use duet_rules::toml_file::Problem;
+use wasmtime::component::Linker;
+
+use super::bindings::PluginPre;
+use super::compile::{COMPONENT_BYTES_MAX, Compiler};
+use super::facts::Facts;
+use super::outline::{Outline, outline};
+use super::{Plugin, PluginThreads, imports, settings, wasi};
+
+/// What admits plugins: the compiler and the threads that they will run on.
+pub struct Admission {
+    compiler: Compiler,
+    threads: Arc<PluginThreads>,
+}
+
+impl Admission {
+    pub fn new(compiler: Compiler, threads: Arc<PluginThreads>) -> Self {
+        Admission { compiler, threads }
+    }
+
+    /// Checks and compiles a component for one instance. The problems carry lines of `plugins.toml`.
+    pub async fn admit(
+        &self,
+        bytes: Arc<[u8]>,
+        instance: Instance,
+    ) -> Result<Arc<Plugin>, Vec<Problem>> {
+        let (manifest, outline) = inspect(&bytes, &instance)?;
+        let imports = outline.imports;
+        let digest = hex::encode(ring::digest::digest(&ring::digest::SHA256, &bytes));
+        let compiled = self
+            .compiler
+            .compile(&digest, Arc::clone(&bytes))
+            .await
+            .map_err(|error| {
+                let message = format!("plugin {:?} cannot be compiled: {error:#}", instance.name);
+                vec![at(&instance, message, "build it again with a current SDK")]
+            })?;
+        let pre = self.link(&imports, &compiled.component).map_err(|error| {
+            let message = format!(
+                "plugin {:?} does not fit contract {CONTRACT}: {error:#}",
+                instance.name
+            );
+            vec![at(&instance, message, "build it again with a current SDK")]
+        })?;
+        Ok(Arc::new(Plugin {
+            facts: Arc::new(Facts::new(&instance)),
+            pre,
+            threads: Arc::clone(&self.threads),
+            _compiled: compiled,
+            digest,
+            manifest,
+            instance,
+        }))
+    }
+
+    /// Links the WASI floor and exactly the interfaces that the component imports, which were all granted.
+    fn link(
+        &self,
+        imports: &[String],
+        component: &wasmtime::component::Component,
+    ) -> wasmtime::Result<PluginPre<super::running::Running>> {
+        let mut linker = Linker::new(self.compiler.engine().wasmtime());
+        wasi::link(&mut linker)?;
+        for import in imports {
+            if let Some(interface) = import.strip_prefix("duet:plugin/") {
+                imports::link(&mut linker, interface.split('@').next().unwrap_or_default())?;
+            }
+        }
+        PluginPre::new(linker.instantiate_pre(component)?)
+    }
+}
+
+/// What is wrong with a component for this instance, as far as can be said without compiling it.
+pub fn check(bytes: &[u8], instance: &Instance) -> Vec<Problem> {
+    inspect(bytes, instance).err().unwrap_or_default()
+}
+
+/// Everything that can be said of a component without compiling it.
+pub(super) fn inspect<'a>(
+    bytes: &'a [u8],
+    instance: &Instance,
+) -> Result<(Manifest, Outline<'a>), Vec<Problem>> {
+    let name = &instance.name;
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        let message = format!(
+            "plugin {name:?} has {} bytes, at most {COMPONENT_BYTES_MAX} are read",
+            bytes.len()
+        );
+        return Err(vec![at(
+            instance,
+            message,
+            "build it for release, without debug information",
+        )]);
+    }
+    let outline = outline(bytes).map_err(|error| {
+        let message = format!(
+            "plugin {name:?}: {} is no plugin: {error}",
+            instance.component.display()
+        );
+        vec![at(
+            instance,
+            message,
+            "build it for wasm32-wasip2, or with the SDK of its language",
+        )]
+    })?;
+    let manifest = match outline.manifests.as_slice() {
+        [section] => Manifest::parse(&instance.component.display().to_string(), section),
+        sections => {
+            let message = format!(
+                "plugin {name:?} has {} sections called {SECTION}, one is needed",
+                sections.len()
+            );
+            Err(vec![at(
+                instance,
+                message,
+                "build it with the SDK, which embeds the manifest",
+            )])
+        }
+    };
+    let mut problems = Vec::new();
+    let handler = format!("duet:plugin/on-event@{CONTRACT}");
+    let handles_another_version = outline
+        .exports
+        .iter()
+        .any(|name| name.starts_with("duet:plugin/on-event@"));
+    if !outline.exports.contains(&handler) && !handles_another_version {
+        let message = format!("plugin {name:?} does not export {handler}");
+        problems.push(at(
+            instance,
+            message,
+            "export a handler, with the SDK's plugin macro for example",
+        ));
+    }
+    let manifest = match manifest {
+        Ok(manifest) => {
+            problems.extend(plugins_toml::check(
+                instance,
+                &manifest,
+                &versions(&outline),
+            ));
+            problems.extend(settings::check(instance, &manifest.settings));
+            Some(manifest)
+        }
+        Err(found) => {
+            problems.extend(found);
+            None
+        }
+    };
+    problems.sort_by_key(|problem| problem.line);
+    match manifest {
+        Some(manifest) if problems.is_empty() => Ok((manifest, outline)),
+        _ => Err(problems),
+    }
+}
+
+/// The imports, with the handler's version among them: a plugin that imports nothing has a contract too.
+fn versions(outline: &Outline<'_>) -> Vec<String> {
+    let handler = outline
+        .exports
+        .iter()
+        .find_map(|name| name.strip_prefix("duet:plugin/on-event@"));
+    let typed = handler.map(|version| format!("duet:plugin/types@{version}"));
+    outline.imports.iter().cloned().chain(typed).collect()
+}
+
+fn at(instance: &Instance, message: String, remedy: &str) -> Problem {
+    Problem {
+        file: instance.file.clone(),
+        line: instance.line,
+        column: 1,
+        message,
+        remedy: remedy.to_owned(),
+    }
+}

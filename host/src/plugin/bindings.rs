@@ -1,0 +1,15 @@
+//! The contract as generated from `wit/duet.wit`.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "plugin",
+    imports: {
+        "duet:plugin/store.get": async | trappable,
+        "duet:plugin/store.list-keys": async | trappable,
+        "duet:plugin/messages.send": async | trappable,
+        "duet:plugin/conversations": async | trappable,
+        "duet:plugin/contacts": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+});

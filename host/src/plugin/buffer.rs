@@ -1,0 +1,294 @@
+//! What a run has read and what it wants to change, until the dispatcher commits both.
+
+use std::collections::BTreeMap;
+
+use ring::digest::{SHA256, digest};
+
+use super::fault::Stop;
+use super::world::{Unavailable, World};
+use crate::effect::{Effect, Handling};
+
+/// What was seen under a key: the SHA-256 of its value, or nothing.
+pub type Seen = Option<[u8; 32]>;
+
+/// What a run has read from its store. Before the effects commit, each must still read the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub keys: BTreeMap<String, Seen>,
+    pub lists: Vec<ListRead>,
+    /// The run saw two values under one key: it cannot commit, whatever the store says now.
+    pub torn: bool,
+}
+
+/// One question for keys and its answer, without the run's own writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRead {
+    pub prefix: String,
+    pub after: Option<String>,
+    pub limit: usize,
+    pub keys: Vec<String>,
+}
+
+impl Reads {
+    /// What [`Reads::keys`] holds for a value.
+    pub fn seen(value: Option<&[u8]>) -> Seen {
+        digest(&SHA256, value?).as_ref().try_into().ok()
+    }
+
+    fn note(&mut self, key: &str, value: Option<&[u8]>) {
+        let seen = Reads::seen(value);
+        let first = self.keys.entry(key.to_owned()).or_insert(seen);
+        self.torn |= *first != seen;
+    }
+}
+
+/// A value to be kept, and until when, ms since 1970.
+type Kept = (Vec<u8>, Option<i64>);
+
+/// The run's reads and effects. Later reads see earlier writes.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    effects_max: u64,
+    store_bytes_max: u64,
+    /// Of all values written, those written again included.
+    store_bytes: u64,
+    /// The last write to each key; `None` deletes.
+    writes: BTreeMap<String, Option<Kept>>,
+    /// Sends and handovers, in the order they were made.
+    acts: Vec<Effect>,
+    reads: Reads,
+}
+
+impl Buffer {
+    pub(super) fn new(effects_max: u64, store_bytes_max: u64) -> Self {
+        Buffer {
+            effects_max,
+            store_bytes_max,
+            ..Buffer::default()
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Effect>, Reads) {
+        let writes = self.writes.into_iter().map(|(key, kept)| match kept {
+            Some((value, expires_ms)) => Effect::Set {
+                key,
+                value,
+                expires_ms,
+            },
+            None => Effect::Delete { key },
+        });
+        (writes.chain(self.acts).collect(), self.reads)
+    }
+
+    /// Replaces an earlier write to the key; only the last one is an effect.
+    pub(super) fn write(&mut self, key: String, kept: Option<Kept>) -> Result<(), Stop> {
+        let bytes = kept.as_ref().map_or(0, |(value, _)| {
+            u64::try_from(value.len()).unwrap_or(u64::MAX)
+        });
+        self.store_bytes = self.store_bytes.saturating_add(bytes);
+        if self.store_bytes > self.store_bytes_max {
+            return Err(Stop::StoreBytes);
+        }
+        if !self.writes.contains_key(&key) {
+            self.room()?;
+        }
+        self.writes.insert(key, kept);
+        Ok(())
+    }
+
+    pub(super) fn act(&mut self, effect: Effect) -> Result<(), Stop> {
+        self.room()?;
+        self.acts.push(effect);
+        Ok(())
+    }
+
+    fn room(&self) -> Result<(), Stop> {
+        let effects = u64::try_from(self.writes.len() + self.acts.len()).unwrap_or(u64::MAX);
+        if effects < self.effects_max {
+            Ok(())
+        } else {
+            Err(Stop::Effects)
+        }
+    }
+
+    /// What this run itself has made of a conversation.
+    pub(super) fn handling(&self, id: i64) -> Option<(Handling, Option<i64>)> {
+        self.acts.iter().rev().find_map(|effect| match effect {
+            Effect::Handle {
+                conversation,
+                handling,
+                until_ms,
+            } if *conversation == id => Some((*handling, *until_ms)),
+            _ => None,
+        })
+    }
+
+    pub(super) async fn get(
+        &mut self,
+        world: &dyn World,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
+        if let Some(kept) = self.writes.get(key) {
+            return Ok(kept.as_ref().map(|(value, _)| value.clone()));
+        }
+        let value = world.kv_get(key).await?;
+        self.reads.note(key, value.as_deref());
+        Ok(value)
+    }
+
+    /// At most `limit` keys behind `after`: the store's, less those deleted here, with those written here.
+    pub(super) async fn list(
+        &mut self,
+        world: &dyn World,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Unavailable> {
+        // Each deleted key may hide one of the store's, so ask for as many more.
+        let deleted = self.writes.values().filter(|kept| kept.is_none()).count();
+        let asked = limit.saturating_add(deleted);
+        let stored = world.kv_list(prefix, after, asked).await?;
+        let complete = stored.len() < asked;
+        let last = stored.last().cloned().unwrap_or_default();
+        self.reads.lists.push(ListRead {
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            limit: asked,
+            keys: stored.clone(),
+        });
+
+        let mut keys: std::collections::BTreeSet<String> = stored.into_iter().collect();
+        for (key, kept) in self
+            .writes
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+        {
+            let in_view =
+                after.is_none_or(|after| key.as_str() > after) && (complete || *key <= last);
+            match kept {
+                Some(_) if in_view => {
+                    keys.insert(key.clone());
+                }
+                Some(_) => {}
+                None => {
+                    keys.remove(key);
+                }
+            }
+        }
+        Ok(keys.into_iter().take(limit).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+mod tests {
+    use super::*;
+    use crate::effect::Send;
+    use crate::plugin::world::{Answer, ContactView, ConversationState, Refusal};
+
+    /// A store whose keys have themselves as value.
+    struct Keys(Vec<&'static str>);
+
+    impl World for Keys {
+        fn kv_get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>> {
+            Box::pin(async move { Ok(self.0.contains(&key).then(|| key.into())) })
+        }
+
+        fn kv_list<'a>(
+            &'a self,
+            prefix: &'a str,
+            after: Option<&'a str>,
+            limit: usize,
+        ) -> Answer<'a, Vec<String>> {
+            let after = after.unwrap_or_default();
+            let keys = self
+                .0
+                .iter()
+                .filter(move |key| key.starts_with(prefix) && **key > after);
+            Box::pin(async move { Ok(keys.take(limit).map(|key| (*key).to_owned()).collect()) })
+        }
+
+        fn conversation(&self, _: i64) -> Answer<'_, Option<ConversationState>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn contact(&self, _: i64) -> Answer<'_, Option<ContactView>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn refuse<'a>(&'a self, _: &'a Send, _: Option<Handling>) -> Answer<'a, Option<Refusal>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    /// `+key` sets, `-key` deletes.
+    fn buffer(writes: &[&str]) -> Buffer {
+        let mut buffer = Buffer::new(100, 1000);
+        for write in writes {
+            let kept = write.starts_with('+').then(|| (b"new".to_vec(), None));
+            buffer.write(write[1..].to_owned(), kept).unwrap();
+        }
+        buffer
+    }
+
+    #[tokio::test]
+    async fn lists_show_the_runs_own_writes() {
+        let world = Keys(vec!["a1", "a2", "a4", "b1"]);
+        /// Writes, `after`, limit, and the keys of the answer.
+        type Case<'a> = (&'a [&'a str], Option<&'a str>, usize, &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
+            (&[], None, 10, &["a1", "a2", "a4"]),
+            (&["+a3", "+b2"], None, 10, &["a1", "a2", "a3", "a4"]),
+            (&["-a1", "-a2"], None, 1, &["a4"]),
+            // Behind the last key of a page there may be more of the store's: a9 is not next to a1.
+            (&["+a9"], None, 1, &["a1"]),
+            (&["+a3"], Some("a2"), 10, &["a3", "a4"]),
+            (&["+a0"], Some("a2"), 10, &["a4"]),
+            (&["+a5", "-a4"], Some("a2"), 10, &["a5"]),
+        ];
+        for (writes, after, limit, expected) in cases {
+            let listed = buffer(writes)
+                .list(&world, "a", after, limit)
+                .await
+                .unwrap();
+            assert_eq!(listed, expected, "{writes:?} after {after:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_the_store_answered_counts_as_read() {
+        let mut buffer = buffer(&["+a1", "-a2"]);
+        let world = Keys(vec!["a1", "a2", "a4"]);
+        assert_eq!(
+            buffer.get(&world, "a1").await.unwrap().as_deref(),
+            Some(&b"new"[..])
+        );
+        assert_eq!(buffer.get(&world, "a2").await.unwrap(), None);
+        assert_eq!(
+            buffer.get(&world, "a4").await.unwrap().as_deref(),
+            Some(&b"a4"[..])
+        );
+        assert_eq!(buffer.get(&world, "a5").await.unwrap(), None);
+        let (_, reads) = buffer.into_parts();
+        let expected = [
+            ("a4".to_owned(), Reads::seen(Some(b"a4"))),
+            ("a5".to_owned(), None),
+        ];
+        assert_eq!(reads.keys, expected.into());
+        assert!(!reads.torn);
+    }
+
+    #[tokio::test]
+    async fn two_values_under_one_key_are_torn() {
+        let mut buffer = buffer(&[]);
+        buffer.get(&Keys(vec![]), "a1").await.unwrap();
+        buffer.get(&Keys(vec!["a1"]), "a1").await.unwrap();
+        assert!(buffer.into_parts().1.torn);
+    }
+}

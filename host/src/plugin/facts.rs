@@ -1,0 +1,40 @@
+//! What all runs of a plugin share, and what none may change.
+
+use duet_rules::plugins_toml::{Grants, Instance, Limits, Speaker};
+
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) name: String,
+    /// A JSON object.
+    pub(super) settings: String,
+    pub(super) limits: Limits,
+    /// Whether a send may say that a person speaks.
+    pub(super) speaks_as_person: bool,
+    /// Whether a send may say that an automation speaks.
+    pub(super) speaks_as_automation: bool,
+    /// Whether it may hand conversations over and give them back.
+    pub(super) handles: bool,
+}
+
+impl Facts {
+    pub(super) fn new(instance: &Instance) -> Facts {
+        let Grants {
+            messages,
+            conversations,
+            ..
+        } = &instance.grants;
+        let speaks = |speaker| {
+            messages
+                .as_ref()
+                .is_some_and(|grant| grant.speak.contains(&speaker))
+        };
+        Facts {
+            name: instance.name.clone(),
+            settings: instance.settings.to_string(),
+            limits: instance.limits,
+            speaks_as_person: speaks(Speaker::Person),
+            speaks_as_automation: speaks(Speaker::Automation),
+            handles: conversations.is_some_and(|grant| grant.handling),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `conversations`: who has one, handing it over, giving it back.
+
+use wasmtime::Result;
+
+use super::{after_seconds, time_ms};
+use crate::effect::{Effect, Handling};
+use crate::plugin::bindings::duet::plugin::conversations::{Host, State};
+use crate::plugin::bindings::duet::plugin::types;
+use crate::plugin::fault::Stop;
+use crate::plugin::running::Running;
+
+type Told = std::result::Result<(), String>;
+
+impl Host for Running {
+    async fn get(&mut self, conversation: u64) -> Result<Option<State>> {
+        self.count_call()?;
+        let Ok(id) = i64::try_from(conversation) else {
+            return Ok(None);
+        };
+        let Some(mut state) = self.world.conversation(id).await.map_err(Stop::from)? else {
+            return Ok(None);
+        };
+        if let Some((handling, until_ms)) = self.buffer.handling(id) {
+            state.handling = handling;
+            state.handling_until_ms = until_ms;
+        }
+        Ok(Some(State {
+            handling: match state.handling {
+                Handling::Automation => types::Handling::Automation,
+                Handling::Person => types::Handling::Person,
+            },
+            handling_until_ms: state.handling_until_ms.map(time_ms),
+            window_until_ms: state.window_until_ms.map(time_ms),
+        }))
+    }
+
+    async fn hand_over(&mut self, conversation: u64, seconds: Option<u32>) -> Result<Told> {
+        let until_ms = seconds.map(|seconds| after_seconds(self.now_ms, seconds));
+        self.handle(conversation, Handling::Person, until_ms).await
+    }
+
+    async fn give_back(&mut self, conversation: u64) -> Result<Told> {
+        self.handle(conversation, Handling::Automation, None).await
+    }
+}
+
+impl Running {
+    async fn handle(
+        &mut self,
+        conversation: u64,
+        handling: Handling,
+        until_ms: Option<i64>,
+    ) -> Result<Told> {
+        self.count_call()?;
+        if !self.facts.handles {
+            return Ok(Err(format!(
+                "not granted; add handling = true to [plugins.{}.conversations]",
+                self.facts.name
+            )));
+        }
+        let known = match i64::try_from(conversation) {
+            Ok(id) => self
+                .world
+                .conversation(id)
+                .await
+                .map_err(Stop::from)?
+                .map(|_| id),
+            Err(_) => None,
+        };
+        let Some(conversation) = known else {
+            return Ok(Err(format!("no conversation {conversation}")));
+        };
+        self.buffer.act(Effect::Handle {
+            conversation,
+            handling,
+            until_ms,
+        })?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,71 @@
+//! Plugins: from a file's bytes to runs.
+//!
+//! [`Admission`] checks a component against its grants before anything is compiled, [`Compiler`] compiles it in a
+//! child process, and [`Plugin::run`] handles one event in a fresh store. `imports` is the host's side of the
+//! contract; what a run does is kept in `buffer` and comes out as effects. Deliberately absent: the store, HTTP
+//! servers, retries, ordering. A run reads through [`World`] and changes nothing.
+
+mod admit;
+mod bindings;
+mod buffer;
+mod compile;
+mod engine;
+mod facts;
+mod fault;
+mod guest_log;
+mod imports;
+mod memory;
+mod meter;
+mod outline;
+mod run;
+mod running;
+mod settings;
+mod threads;
+mod wasi;
+mod world;
+
+use std::sync::Arc;
+
+use duet_rules::manifest::Manifest;
+use duet_rules::plugins_toml::Instance;
+
+pub use admit::{Admission, check};
+pub use buffer::{ListRead, Reads, Seen};
+pub use compile::{COMPONENT_BYTES_MAX, Compiler, compile_main};
+pub use engine::PluginEngine;
+pub use fault::{Fault, FaultKind};
+pub use guest_log::TARGET as LOG_TARGET;
+pub use outline::{Outline, outline};
+pub use run::{Call, Outcome, Run};
+pub use threads::PluginThreads;
+pub use world::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+
+/// A plugin that may run: checked, compiled, linked to what it was granted, with its settings.
+///
+/// Runs that go on hold it; a replaced one is gone when its last run ends.
+pub struct Plugin {
+    facts: Arc<facts::Facts>,
+    pre: bindings::PluginPre<running::Running>,
+    threads: Arc<PluginThreads>,
+    /// Held so that another instance of the same component shares the code.
+    _compiled: Arc<compile::Compiled>,
+    digest: String,
+    manifest: Manifest,
+    instance: Instance,
+}
+
+impl Plugin {
+    /// SHA-256 of the component, in hex.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// As `plugins.toml` has it.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+}

@@ -1,0 +1,62 @@
+//! What a component says of itself, read without compiling or running it: imports, exports and manifest.
+
+use duet_rules::manifest::SECTION;
+use wasmparser::{Parser, Payload};
+
+/// A component's outside.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outline<'a> {
+    /// `duet:plugin/log@0.1.0-draft`, `wasi:io/error@0.2.6`, …
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+    /// The bytes of each manifest section, wherever a toolchain has put it.
+    pub manifests: Vec<&'a [u8]>,
+}
+
+/// Names that a component may import or export; a thousand is far more than any toolchain makes.
+const NAMES_MAX: usize = 1_000;
+
+/// Reads the outside of a component. Nothing is validated: this says what a component asks for, not that it is sound.
+pub fn outline(bytes: &[u8]) -> Result<Outline<'_>, String> {
+    if !Parser::is_component(bytes) {
+        return Err("not a WebAssembly component".into());
+    }
+    let mut outline = Outline::default();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| error.to_string())? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    outline.imports.push(
+                        import
+                            .map_err(|error| error.to_string())?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    outline.exports.push(
+                        export
+                            .map_err(|error| error.to_string())?
+                            .name
+                            .name
+                            .to_owned(),
+                    );
+                }
+            }
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                outline.manifests.push(section.data())
+            }
+            _ => {}
+        }
+        if outline.imports.len() + outline.exports.len() + outline.manifests.len() > NAMES_MAX {
+            return Err(format!("more than {NAMES_MAX} imports and exports"));
+        }
+    }
+    Ok(outline)
+}

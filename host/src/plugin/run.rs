@@ -1,0 +1,209 @@
+//! One run: one event, a fresh store, an outcome. Whatever goes wrong stays inside.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use wasmtime::{Store, UpdateDeadline};
+
+use super::bindings::duet::plugin::types;
+use super::buffer::Reads;
+use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
+use super::guest_log::Level;
+use super::meter::{BudgetSpent, Metered};
+use super::running::Running;
+use super::world::{ContactView, World};
+use super::{Plugin, bindings};
+use crate::effect::Effect;
+use crate::event::Event;
+
+/// Bytes that a guest may hand over in one host call beyond what it may write to its store.
+const TRANSFER_BYTES_SPARE: usize = 1024 * 1024;
+
+/// Handles of resources that a guest may own at once.
+const COMPONENT_HANDLES_MAX: usize = 1024;
+
+/// One event for one plugin.
+pub struct Call {
+    pub event: Arc<Event>,
+    pub contact: Option<ContactView>,
+    /// 1 on the first try.
+    pub attempt: u32,
+    /// What the guest sees as now, ms since 1970.
+    pub now_ms: i64,
+    pub world: Arc<dyn World>,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub struct Run {
+    pub outcome: Outcome,
+    /// Empty unless the outcome is [`Outcome::Done`].
+    pub effects: Vec<Effect>,
+    /// Must still hold when the effects commit.
+    pub reads: Reads,
+    pub cpu_us: u64,
+    /// From the guest's start; waiting for a place is not in it.
+    pub wall_us: u64,
+    pub memory_peak_bytes: u64,
+    pub host_calls: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// Seconds to wait, or the gateway's backoff.
+    Retry(Option<u32>),
+    Reject(String),
+    Fault(Fault),
+    /// What the guest asked for could not be read. Not the plugin's doing and no attempt: repeat it.
+    Unavailable(String),
+}
+
+impl Plugin {
+    /// Handles one event on the plugin threads; may be called from any runtime. Dropping the future stops the run.
+    pub async fn run(self: &Arc<Self>, call: Call) -> Run {
+        let plugin = Arc::clone(self);
+        match self
+            .threads
+            .run(async move { plugin.run_here(call).await })
+            .await
+        {
+            Ok(run) => run,
+            Err(error) => {
+                let message = if error.is_panic() {
+                    "the gateway panicked in a host function"
+                } else {
+                    "cancelled"
+                };
+                Run::fault(Fault {
+                    kind: FaultKind::Panic,
+                    message: format!("{message}: {error}"),
+                })
+            }
+        }
+    }
+
+    async fn run_here(&self, call: Call) -> Run {
+        let limits = &self.facts.limits;
+        let mut store = self.new_store(&call);
+        let log = Arc::clone(&store.data().log);
+        let cpu_us = Arc::new(AtomicU64::new(0));
+        let started = Instant::now();
+
+        let guest = self.call_guest(&mut store, call);
+        let metered = Metered::new(
+            guest,
+            limits.cpu_ms_max.saturating_mul(1_000),
+            Arc::clone(&cpu_us),
+        );
+        let ended = tokio::time::timeout(Duration::from_millis(limits.wall_ms_max), metered).await;
+
+        let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let running = store.into_data();
+        let teller = Teller {
+            instance: &self.facts.name,
+            limits,
+        };
+        let outcome = match ended {
+            Err(_) => Outcome::Fault(teller.wall()),
+            Ok(Err(BudgetSpent)) => Outcome::Fault(teller.cpu()),
+            Ok(Ok(Ok(Ok(())))) => Outcome::Done,
+            Ok(Ok(Ok(Err(types::Failure::Retry(seconds))))) => Outcome::Retry(seconds),
+            Ok(Ok(Ok(Err(types::Failure::Reject(reason))))) => Outcome::Reject(shortened(reason)),
+            Ok(Ok(Err(error))) => match error.downcast_ref::<Stop>() {
+                Some(Stop::Unavailable(why)) => Outcome::Unavailable(why.clone()),
+                Some(stop) => Outcome::Fault(teller.stop(stop)),
+                None => {
+                    // The author finds the names of the functions in the plugin's log.
+                    log.write(Level::Error, &format!("{error:?}"));
+                    Outcome::Fault(teller.trap(&error, &log.last_words()))
+                }
+            },
+        };
+        let memory_peak_bytes = u64::try_from(running.memory.bytes_peak).unwrap_or(u64::MAX);
+        let host_calls = running.host_calls;
+        let (effects, reads) = running.buffer.into_parts();
+        let effects = if outcome == Outcome::Done {
+            effects
+        } else {
+            Vec::new()
+        };
+        Run {
+            outcome,
+            effects,
+            reads,
+            cpu_us: cpu_us.load(Ordering::Relaxed),
+            wall_us,
+            memory_peak_bytes,
+            host_calls,
+        }
+    }
+
+    fn new_store(&self, call: &Call) -> Store<Running> {
+        let running = Running::new(
+            Arc::clone(&self.facts),
+            Arc::clone(&call.world),
+            &call.event.id,
+            call.now_ms,
+        );
+        let mut store = Store::new(self.pre.engine(), running);
+        store.limiter(|running| &mut running.memory);
+        let value_bytes = usize::try_from(self.facts.limits.store_bytes_max).unwrap_or(usize::MAX);
+        store.set_hostcall_fuel(value_bytes.saturating_add(TRANSFER_BYTES_SPARE));
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+        // At each tick the thread goes to another run; the meter decides whether this one may go on.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|_| {
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            ))
+        });
+        store
+    }
+
+    async fn call_guest(
+        &self,
+        store: &mut Store<Running>,
+        call: Call,
+    ) -> wasmtime::Result<Result<(), types::Failure>> {
+        let instance: bindings::Plugin = self.pre.instantiate_async(&mut *store).await?;
+        instance
+            .duet_plugin_on_event()
+            .call_handle(store, &seen_event(call))
+            .await
+    }
+}
+
+impl Run {
+    fn fault(fault: Fault) -> Run {
+        Run {
+            outcome: Outcome::Fault(fault),
+            effects: Vec::new(),
+            reads: Reads::default(),
+            cpu_us: 0,
+            wall_us: 0,
+            memory_peak_bytes: 0,
+            host_calls: 0,
+        }
+    }
+}
+
+/// The event as the contract has it. Ids and times are never negative.
+fn seen_event(call: Call) -> types::Event {
+    let event = &*call.event;
+    let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+    types::Event {
+        seq: unsigned(event.seq),
+        id: event.id.clone(),
+        kind: event.kind.clone(),
+        number: event.number.clone(),
+        conversation: event.conversation.map(unsigned),
+        contact: call.contact.map(Into::into),
+        at_ms: event.at_ms.map(unsigned),
+        received_ms: unsigned(event.received_ms),
+        attempt: call.attempt,
+        body: event.body.clone(),
+    }
+}

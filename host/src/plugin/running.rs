@@ -1,0 +1,77 @@
+//! What a store holds while a run lasts: the call, its buffers and its limits.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::buffer::Buffer;
+use super::facts::Facts;
+use super::fault::Stop;
+use super::guest_log::GuestLog;
+use super::memory::MemoryGate;
+use super::wasi;
+use super::world::World;
+
+/// Handles that a guest may hold at once: streams, pollables.
+const RESOURCES_MAX: usize = 1024;
+
+pub(super) struct Running {
+    pub(super) facts: Arc<Facts>,
+    pub(super) world: Arc<dyn World>,
+    pub(super) now_ms: i64,
+    pub(super) log: Arc<GuestLog>,
+    pub(super) buffer: Buffer,
+    pub(super) memory: MemoryGate,
+    pub(super) host_calls: u64,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Running {
+    pub(super) fn new(
+        facts: Arc<Facts>,
+        world: Arc<dyn World>,
+        event_id: &str,
+        now_ms: i64,
+    ) -> Self {
+        let limits = &facts.limits;
+        let log = Arc::new(GuestLog::new(
+            facts.name.clone(),
+            event_id.to_owned(),
+            limits.log_bytes_max,
+        ));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        Running {
+            wasi: wasi::context(&log, now_ms),
+            table,
+            buffer: Buffer::new(limits.effects_max, limits.store_bytes_max),
+            memory: MemoryGate::new(limits.memory_bytes_max),
+            host_calls: 0,
+            facts,
+            world,
+            now_ms,
+            log,
+        }
+    }
+
+    /// Every import of the contract begins with this.
+    pub(super) fn count_call(&mut self) -> Result<(), Stop> {
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.facts.limits.host_calls_max {
+            Err(Stop::HostCalls)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl WasiView for Running {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a run may read. The dispatcher answers from the store; a run never touches the store itself.
+
+use futures_util::future::BoxFuture;
+
+use crate::effect::{Handling, Send};
+
+/// What a run may read, for one instance: keys are the instance's own.
+pub trait World: std::marker::Send + Sync {
+    fn kv_get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>>;
+
+    /// Keys that start with `prefix`, in byte order, behind `after`, at most `limit`; fewer means there are no more.
+    fn kv_list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Vec<String>>;
+
+    fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>>;
+
+    fn contact(&self, id: i64) -> Answer<'_, Option<ContactView>>;
+
+    /// Whether policy refuses a send already now. The last gate decides again before anything leaves.
+    /// `handling` is what this run itself has made of the conversation, if it has.
+    fn refuse<'a>(
+        &'a self,
+        send: &'a Send,
+        handling: Option<Handling>,
+    ) -> Answer<'a, Option<Refusal>>;
+}
+
+/// An answer, or why there is none. None is never the plugin's fault: the run ends as
+/// [`Outcome::Unavailable`](super::Outcome::Unavailable) and is repeated.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Who has a conversation; times in ms since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConversationState {
+    pub handling: Handling,
+    pub handling_until_ms: Option<i64>,
+    pub window_until_ms: Option<i64>,
+}
+
+/// The customer's side, as plugins see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    pub id: i64,
+    pub name: Option<String>,
+    /// Phone number in digits.
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+}
+
+/// Why a send is refused. `code` is for programs, `detail` for a person who reads the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub detail: String,
+    /// Meta's own error code for such a send.
+    pub meta_code: Option<u32>,
+}

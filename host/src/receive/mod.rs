@@ -1,0 +1,205 @@
+//! Meta's side of the public listener: checks a webhook's size and signature, appends the raw body to the
+//! receipt log and answers 200 after the fsync. It parses nothing, and it never waits for a plugin.
+//!
+//! - `listener`: connections, time limits, graceful end
+//! - this file: the routes and what each answer means
+
+mod listener;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use duet_rules::signature::{self, Secret};
+use duet_rules::verification;
+use duet_rules::webhook;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
+
+use crate::store::receipts::{AppendError, ReceiptLog};
+use crate::telemetry::Metrics;
+
+pub use listener::serve;
+
+/// A body has to arrive within this time.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(20);
+/// The store has to take a body within this time, else Meta is asked to keep it.
+const APPEND_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Bodies that are being read hold at most this much memory together.
+const READING_BYTES_MAX: usize = 256 << 20;
+const KIB: usize = 1024;
+
+/// What the listener needs to take webhooks.
+pub struct Receive {
+    pub secrets: Vec<Secret>,
+    pub verify_token: String,
+    pub body_bytes_max: usize,
+    pub log: ReceiptLog,
+    pub metrics: Arc<Metrics>,
+    reading: Semaphore,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Receive {
+    pub fn new(
+        secrets: Vec<Secret>,
+        verify_token: String,
+        body_bytes_max: usize,
+        log: ReceiptLog,
+        metrics: Arc<Metrics>,
+    ) -> Receive {
+        let reading = Semaphore::new(READING_BYTES_MAX / KIB);
+        Receive {
+            secrets,
+            verify_token,
+            body_bytes_max,
+            log,
+            metrics,
+            reading,
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/webhook") => self.webhook(request).await,
+            (&Method::GET, "/webhook") => self.verify(&request),
+            (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
+            (_, "/webhook" | "/healthz") => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+            _ => text(StatusCode::NOT_FOUND, ""),
+        }
+    }
+
+    /// Meta asks whether this is the place that the admin meant.
+    fn verify(&self, request: &Request<Incoming>) -> Answer {
+        let query = request.uri().query().unwrap_or_default();
+        match verification::challenge(query, &self.verify_token) {
+            Ok(challenge) => text(StatusCode::OK, challenge),
+            Err(error) => {
+                tracing::warn!(%error, "a webhook verification was refused");
+                text(StatusCode::FORBIDDEN, "")
+            }
+        }
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, name = "receipt")]
+    async fn webhook(&self, request: Request<Incoming>) -> Answer {
+        match self.take(request).await {
+            Ok(()) => {
+                self.metrics.receipt("stored");
+                text(StatusCode::OK, "")
+            }
+            Err(refusal) => {
+                tracing::debug!(?refusal, "a webhook was not taken");
+                self.metrics.receipt(refusal.as_str());
+                refusal.answer()
+            }
+        }
+    }
+
+    async fn take(&self, request: Request<Incoming>) -> Result<(), Refusal> {
+        let signature = one_signature(&request);
+        let body = self.read(request.into_body()).await?;
+        signature::verify(
+            signature.as_ref().map(HeaderValue::as_bytes),
+            &body,
+            &self.secrets,
+        )
+        .map_err(|_| Refusal::Unsigned)?;
+        let history = webhook::mentions_history(&body);
+        let started = std::time::Instant::now();
+        let appended = self.log.append(body, crate::now_ms(), history);
+        match tokio::time::timeout(APPEND_WAIT_MAX, appended).await {
+            Ok(Ok(receipt)) => {
+                self.metrics
+                    .receipt_commit_seconds
+                    .observe(started.elapsed().as_secs_f64());
+                tracing::debug!(receipt, "stored");
+                Ok(())
+            }
+            Ok(Err(AppendError::Full)) | Err(_) => Err(Refusal::Full),
+            Ok(Err(AppendError::Disk(_))) => Err(Refusal::Disk),
+        }
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Refusal> {
+        let announced = body
+            .size_hint()
+            .exact()
+            .and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes = announced.unwrap_or(self.body_bytes_max);
+        if bytes > self.body_bytes_max {
+            return Err(Refusal::TooLarge);
+        }
+        let kib = u32::try_from(bytes / KIB + 1).map_err(|_| Refusal::TooLarge)?;
+        let _room = self
+            .reading
+            .try_acquire_many(kib)
+            .map_err(|_| Refusal::Full)?;
+        let collected = Limited::new(body, self.body_bytes_max).collect();
+        match tokio::time::timeout(BODY_WAIT_MAX, collected).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                Err(Refusal::TooLarge)
+            }
+            Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
+        }
+    }
+}
+
+/// The signature header; two of them are none, since nobody can say which one counts.
+fn one_signature(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let mut headers = request.headers().get_all("x-hub-signature-256").iter();
+    let first = headers.next().cloned();
+    if headers.next().is_some() {
+        None
+    } else {
+        first
+    }
+}
+
+/// Why a webhook was not taken.
+#[derive(Debug)]
+enum Refusal {
+    TooLarge,
+    Incomplete,
+    Unsigned,
+    /// Too many wait for the store: Meta keeps the body and comes again.
+    Full,
+    /// The disk refuses: the same.
+    Disk,
+}
+
+impl Refusal {
+    fn answer(&self) -> Answer {
+        match self {
+            Refusal::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, ""),
+            Refusal::Incomplete => text(StatusCode::REQUEST_TIMEOUT, ""),
+            Refusal::Unsigned => text(StatusCode::UNAUTHORIZED, ""),
+            Refusal::Full | Refusal::Disk => text(StatusCode::SERVICE_UNAVAILABLE, ""),
+        }
+    }
+
+    fn as_str(&self) -> &'static str {
+        match self {
+            Refusal::TooLarge => "too_large",
+            Refusal::Incomplete => "incomplete",
+            Refusal::Unsigned => "unsigned",
+            Refusal::Full => "full",
+            Refusal::Disk => "disk",
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    answer
+}

@@ -1,0 +1,112 @@
+//! Who has a conversation, and whom it is with.
+
+use duet_rules::sending::ConversationState;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::events::ContactView;
+use super::{Store, StoreError};
+use crate::effect::Handling;
+
+/// A conversation as policy sees it; times in ms since 1970.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    pub id: i64,
+    pub number: String,
+    pub number_state: String,
+    pub contact: i64,
+    /// As stored: a person's time may have run out.
+    pub handling: Handling,
+    pub handling_until_ms: Option<i64>,
+    /// The event that gave it to a person last, 0 if none did.
+    pub handling_seq: i64,
+    /// The instance that gave it to a person, if a plugin did.
+    pub handling_by: Option<String>,
+    pub window_until_ms: Option<i64>,
+    /// The customer wants no marketing.
+    pub marketing_stopped: bool,
+}
+
+impl Conversation {
+    /// Whether a person has it now.
+    pub fn with_person(&self, now_ms: i64) -> bool {
+        self.handling == Handling::Person
+            && self.handling_until_ms.is_none_or(|until| until > now_ms)
+    }
+}
+
+impl Conversation {
+    /// As the sending rules look at it.
+    pub fn state(&self) -> ConversationState<'_> {
+        ConversationState {
+            handling: self.handling,
+            handling_until_ms: self.handling_until_ms,
+            handling_seq: self.handling_seq,
+            handling_by: self.handling_by.as_deref(),
+            window_until_ms: self.window_until_ms,
+            marketing_stopped: self.marketing_stopped,
+            number_state: Some(&self.number_state),
+        }
+    }
+}
+
+impl Store {
+    /// A conversation, unless there is none with this id.
+    pub async fn conversation(&self, id: i64) -> Result<Option<Conversation>, StoreError> {
+        self.peek(|connection| conversation(connection, id))
+    }
+
+    /// What plugins may know of a contact.
+    pub async fn contact(&self, id: i64) -> Result<Option<ContactView>, StoreError> {
+        self.peek(|connection| {
+            let contact = connection
+                .prepare_cached(
+                    "SELECT id, coalesce(saved_name, name), wa_id, user_id FROM contacts WHERE id = ?1",
+                )?
+                .query_row([id], |row| {
+                    Ok(ContactView {
+                        id: row.get(0)?,
+                        name: row.get(1)?,
+                        wa_id: row.get(2)?,
+                        user_id: row.get(3)?,
+                    })
+                })
+                .optional()?;
+            Ok(contact)
+        })
+    }
+}
+
+pub(super) fn conversation(
+    connection: &Connection,
+    id: i64,
+) -> Result<Option<Conversation>, StoreError> {
+    let conversation = connection
+        .prepare_cached(
+            "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
+             c.handling_by, c.window_until_ms, p.marketing_stopped FROM conversations c
+             JOIN numbers n ON n.id = c.number JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
+        )?
+        .query_row([id], read)
+        .optional()?;
+    Ok(conversation)
+}
+
+fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
+    let handling: String = row.get(4)?;
+    Ok(Conversation {
+        id: row.get(0)?,
+        number: row.get(1)?,
+        number_state: row.get(2)?,
+        contact: row.get(3)?,
+        handling: if handling == "person" {
+            Handling::Person
+        } else {
+            Handling::Automation
+        },
+        handling_until_ms: row.get(5)?,
+        handling_seq: row.get(6)?,
+        handling_by: row.get(7)?,
+        window_until_ms: row.get(8)?,
+        marketing_stopped: row.get(9)?,
+    })
+}

@@ -1,0 +1,194 @@
+//! A contact leaves: its rows, whatever else names it, the receipts that it came with, and then the old copies
+//! that SQLite leaves in pages and logs.
+//!
+//! - `subject`: who is meant, and what gives it away
+//! - `mentions`: other rows that name it
+//! - `rows`: the transaction in which all of it goes
+//! - `scrub`: rewriting the files, so that no byte stays
+//!
+//! The order makes a broken erasure repeatable: receipts are emptied first, the contact's own row goes with
+//! everything else, and a mark in the data folder remembers until the end that the files have to be rewritten.
+//! Dedupe keys are hashes and stay, so that a repetition of Meta's brings nobody back. Deliberately absent: a
+//! list of erased people. Whoever writes again is a new contact.
+
+mod mentions;
+mod rows;
+mod scrub;
+mod subject;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+
+use super::intake::Part;
+use super::receipts::ReceiptLog;
+use super::{Store, StoreError};
+pub(super) use mentions::Mentions;
+use rows::Removed;
+pub(super) use subject::Subject;
+
+/// Intake has to pass the receipts that are there within this time.
+const INTAKE_WAIT_MAX: Duration = Duration::from_secs(5);
+const INTAKE_POLL: Duration = Duration::from_millis(20);
+/// So often the erasure begins anew because the contact goes on writing.
+const ROUNDS_MAX: u32 = 5;
+
+/// Why a contact was not erased. What is already gone stays gone; the same call finishes it.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    #[error("there is no contact {0}")]
+    NoSuchContact(i64),
+    /// Each of the number's receipts names it, so erasing it would take everybody else's along.
+    #[error("the contact's phone is that of a business number of this gateway ({0})")]
+    OwnNumber(String),
+    #[error(
+        "{0} stored webhooks are not taken in yet, and they may name the contact; let duet serve catch up, then erase again"
+    )]
+    IntakeBehind(i64),
+    #[error("the contact keeps writing; erase again")]
+    Busy,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for EraseError {
+    fn from(error: rusqlite::Error) -> EraseError {
+        EraseError::Store(error.into())
+    }
+}
+
+/// What was erased, as numbers of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// More than one when the same person was known under several ids.
+    pub contacts: usize,
+    pub conversations: usize,
+    pub messages: usize,
+    /// Among them events of others whose body names the contact.
+    pub events: usize,
+    pub outbox: usize,
+    pub deliveries: usize,
+    pub dead_letters: usize,
+    pub kv: usize,
+    pub early: usize,
+    pub unreadable: usize,
+    /// Receipts that were emptied. Other people's part of them stands among the events.
+    pub receipts: usize,
+    /// Why old copies may linger in the files; `finish_erasures` tries again.
+    pub lingering: Option<String>,
+}
+
+impl Store {
+    /// The contact with this phone (in any spelling), user id, or id.
+    pub async fn find_contact(&self, named: &str) -> Result<Option<i64>, StoreError> {
+        let named = named.trim().to_owned();
+        self.read(move |connection| {
+            Ok(connection
+                .query_row(
+                    "SELECT id FROM (SELECT id, 1 AS rank FROM contacts WHERE wa_id = ?1
+                     UNION ALL SELECT id, 2 FROM contacts WHERE user_id = ?2
+                     UNION ALL SELECT id, 3 FROM contacts WHERE id = ?3) ORDER BY rank LIMIT 1",
+                    (
+                        duet_rules::identity::digits(&named),
+                        &named,
+                        named.parse::<i64>().ok(),
+                    ),
+                    |row| row.get(0),
+                )
+                .optional()?)
+        })
+        .await
+    }
+
+    /// Erases a contact. Waits a little for intake to pass the receipts that are there. What arrives of the
+    /// contact meanwhile and later makes a new one. The caller forgets what it keeps in memory.
+    ///
+    /// The writers stand still while their files are rewritten: about a second for 100 MB.
+    pub async fn erase_contact(
+        &self,
+        log: &ReceiptLog,
+        contact: i64,
+    ) -> Result<Erased, EraseError> {
+        let mut emptied = 0;
+        for _ in 0..ROUNDS_MAX {
+            let taken = self.wait_for_intake(log).await?;
+            let subject = self
+                .read(move |connection| Subject::read(connection, contact))
+                .await?;
+            let subject = Arc::new(subject.ok_or(EraseError::NoSuchContact(contact))?);
+            if let Some(number) = &subject.own_number {
+                return Err(EraseError::OwnNumber(number.clone()));
+            }
+            self.remember_to_scrub()?;
+            let receipts = log.mentioning(&subject, taken).await?;
+            emptied += empty(log, &receipts).await?;
+            let mentions = Mentions::collect(self, &subject).await?;
+            let removed = {
+                let subject = subject.clone();
+                self.write(move |connection| {
+                    rows::remove(connection, &subject, mentions, &receipts, taken)
+                })
+                .await?
+            };
+            if let Removed::All(mut erased) = removed {
+                erased.receipts = emptied;
+                erased.lingering = self.finish_erasures(log).await?;
+                return Ok(*erased);
+            }
+        }
+        Err(EraseError::Busy)
+    }
+
+    /// Waits until both parts of intake have passed every receipt that is on disk now; the answer is the last.
+    async fn wait_for_intake(&self, log: &ReceiptLog) -> Result<i64, EraseError> {
+        let newest = log.acknowledged();
+        let started = Instant::now();
+        loop {
+            let live = self.intake_place(Part::Live).await?.receipt;
+            let history = self.intake_place(Part::History).await?.receipt;
+            let behind = log
+                .inspect(move |connection| {
+                    Ok(connection.query_row(
+                        "SELECT (SELECT count(*) FROM receipts WHERE id > ?2 AND id <= ?1)
+                         + (SELECT count(*) FROM receipts WHERE history = 1 AND id > ?3 AND id <= min(?1, ?2))",
+                        [newest, live, history],
+                        |row| row.get(0),
+                    )?)
+                })
+                .await?;
+            if behind == 0 {
+                return Ok(newest);
+            }
+            if started.elapsed() > INTAKE_WAIT_MAX {
+                return Err(EraseError::IntakeBehind(behind));
+            }
+            tokio::time::sleep(INTAKE_POLL).await;
+        }
+    }
+}
+
+/// Empties receipts; the answer counts those that were not empty before.
+async fn empty(log: &ReceiptLog, receipts: &[i64]) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for ids in receipts.chunks(scrub::ROWS_MAX) {
+        let ids = ids.to_vec();
+        count += log
+            .maintain(move |connection| {
+                let transaction = connection.unchecked_transaction()?;
+                let mut count = 0;
+                for id in ids {
+                    count += transaction
+                        .prepare_cached(
+                            "UPDATE receipts SET body = x'' WHERE id = ?1 AND body <> x''",
+                        )?
+                        .execute([id])?;
+                }
+                transaction.commit()?;
+                Ok(count)
+            })
+            .await?;
+    }
+    Ok(count)
+}

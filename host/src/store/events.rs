@@ -1,0 +1,59 @@
+//! Reading events back.
+
+use std::sync::Arc;
+
+use rusqlite::{Row, params};
+
+use super::{Store, StoreError};
+use crate::event::Event;
+
+pub(super) const COLUMNS: &str = "seq, id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context";
+
+/// What a plugin may know of a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    pub id: i64,
+    /// The name in the phone's address book, else the one that the customer gave.
+    pub name: Option<String>,
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+}
+
+impl Store {
+    /// Up to `limit` events after `after`, in order.
+    pub async fn events_after(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let events = statement
+                .query_map(params![after, limit], |row| event(row).map(Arc::new))?
+                .collect::<Result<_, _>>()?;
+            Ok(events)
+        })
+        .await
+    }
+}
+
+pub(super) fn event(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
+    let id: Vec<u8> = row.get(1)?;
+    Ok(Event {
+        seq: row.get(0)?,
+        id: hex::encode(id),
+        kind: row.get(2)?,
+        number: row.get(3)?,
+        waba: row.get(4)?,
+        contact: row.get(5)?,
+        conversation: row.get(6)?,
+        at_ms: row.get(7)?,
+        received_ms: row.get(8)?,
+        receipt: row.get(9)?,
+        history: row.get(10)?,
+        body: row.get(11)?,
+        context: row.get(12)?,
+    })
+}

@@ -1,0 +1,217 @@
+//! A contact takes its data along: everything that is kept of it, as JSON.
+//!
+//! What other people wrote is not handed out: a receipt that holds somebody else's elements too, or a plugin's
+//! entry that only mentions the contact, is listed without its content. The contact's own part of such a
+//! receipt stands among the events, byte for byte.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use duet_rules::webhook::{self, Part};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
+use serde_json::{Map, Value, json};
+
+use super::erase::{Mentions, Subject};
+use super::receipts::{Receipt, ReceiptLog};
+use super::{Store, StoreError};
+
+const OTHERS: &str = "holds what others wrote";
+
+impl Store {
+    /// Everything that is kept of a contact; `None` when there is no such contact. Times are ms since 1970;
+    /// bytes that are no JSON stand as base64.
+    pub async fn export_contact(
+        &self,
+        log: &ReceiptLog,
+        contact: i64,
+    ) -> Result<Option<Value>, StoreError> {
+        let subject = self
+            .read(move |connection| Subject::read(connection, contact))
+            .await?;
+        let Some(subject) = subject.map(Arc::new) else {
+            return Ok(None);
+        };
+        let mentions = Mentions::collect(self, &subject).await?;
+        let asked = subject.clone();
+        let mut export = self
+            .read(move |connection| rows(connection, &asked, &mentions))
+            .await?;
+        let mut receipts = Vec::new();
+        for id in log.mentioning(&subject, log.acknowledged()).await? {
+            let subject = subject.clone();
+            let log = log.clone();
+            let read = move || Ok(log.get(id)?.map(|receipt| receipt_json(&receipt, &subject)));
+            let receipt: Result<_, StoreError> = tokio::task::spawn_blocking(read)
+                .await
+                .map_err(|_| StoreError::Stopped)?;
+            receipts.extend(receipt?);
+        }
+        export.insert("receipts".into(), receipts.into());
+        Ok(Some(export.into()))
+    }
+}
+
+const CONVERSATIONS: &str = "IN (SELECT id FROM conversations WHERE contact = ?1)";
+
+fn rows(
+    connection: &Connection,
+    subject: &Subject,
+    mentions: &Mentions,
+) -> Result<Map<String, Value>, StoreError> {
+    let of_contact = [
+        (
+            "contacts",
+            "SELECT * FROM contacts WHERE id = ?1".to_owned(),
+        ),
+        (
+            "conversations",
+            "SELECT * FROM conversations WHERE contact = ?1".to_owned(),
+        ),
+        (
+            "messages",
+            format!("SELECT * FROM messages WHERE conversation {CONVERSATIONS} ORDER BY at_ms, id"),
+        ),
+        (
+            "events",
+            "SELECT * FROM events WHERE contact = ?1 ORDER BY seq".to_owned(),
+        ),
+        (
+            "outbox",
+            format!("SELECT * FROM outbox WHERE conversation {CONVERSATIONS} ORDER BY id"),
+        ),
+        (
+            "deliveries",
+            "SELECT * FROM deliveries WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)"
+                .to_owned(),
+        ),
+        (
+            "dead_letters",
+            format!(
+                "SELECT * FROM dead_letters WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)
+                 OR outbox IN (SELECT id FROM outbox WHERE conversation {CONVERSATIONS})"
+            ),
+        ),
+    ];
+    let mut export = Map::new();
+    for (name, sql) in of_contact {
+        let mut found: Vec<Value> = Vec::new();
+        for contact in &subject.contacts {
+            found.extend(table(connection, &sql, params![contact])?);
+        }
+        export.insert(name.into(), found.into());
+    }
+    export.insert("kv".into(), entries(connection, subject, mentions)?.into());
+    export.insert("early".into(), early(connection, subject)?.into());
+    Ok(export)
+}
+
+fn entries(
+    connection: &Connection,
+    subject: &Subject,
+    mentions: &Mentions,
+) -> Result<Vec<Value>, StoreError> {
+    let mut found = Vec::new();
+    for contact in &subject.contacts {
+        let sql = "SELECT instance, key, value, expires_ms FROM kv WHERE contact = ?1";
+        found.extend(table(connection, sql, params![contact])?);
+    }
+    for (instance, key) in &mentions.kv {
+        let sql = "SELECT instance, key, value, expires_ms FROM kv WHERE instance = ?1 AND key = ?2
+                   AND coalesce(contact, 0) NOT IN (SELECT value FROM json_each(?3))";
+        let mine = json!(subject.contacts).to_string();
+        for mut entry in table(connection, sql, params![instance, key, mine])? {
+            if !subject.traces.are_in(key.as_bytes())
+                && let Some(entry) = entry.as_object_mut()
+            {
+                entry.insert("value".into(), Value::Null);
+                entry.insert("withheld".into(), OTHERS.into());
+            }
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+fn early(connection: &Connection, subject: &Subject) -> Result<Vec<Value>, StoreError> {
+    let mut found = Vec::new();
+    for key in &subject.early {
+        found.extend(table(
+            connection,
+            "SELECT * FROM early WHERE key = ?1",
+            params![&key[..]],
+        )?);
+    }
+    Ok(found)
+}
+
+fn table(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<Value>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = statement.query(values)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(object(row, &names)?);
+    }
+    Ok(found)
+}
+
+fn object(row: &Row<'_>, names: &[String]) -> Result<Value, StoreError> {
+    let mut object = Map::new();
+    for (column, name) in names.iter().enumerate() {
+        let value = match row.get_ref(column)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => number.into(),
+            ValueRef::Real(number) => number.into(),
+            ValueRef::Text(text)
+                if matches!(name.as_str(), "body" | "context" | "media" | "message") =>
+            {
+                content(text)
+            }
+            ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+            ValueRef::Blob(bytes) if name == "id" => hex::encode(bytes).into(),
+            ValueRef::Blob(bytes) => STANDARD.encode(bytes).into(),
+        };
+        object.insert(name.clone(), value);
+    }
+    Ok(object.into())
+}
+
+/// JSON as it is, anything else as base64.
+fn content(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| json!({ "base64": STANDARD.encode(bytes) }))
+}
+
+fn receipt_json(receipt: &Receipt, subject: &Subject) -> Value {
+    let mut json = json!({ "id": receipt.id, "received_ms": receipt.received_ms });
+    let (name, value) = match webhook::decode(&receipt.body, Part::All) {
+        Ok(elements)
+            if elements
+                .iter()
+                .any(|element| is_of_another(element, subject)) =>
+        {
+            ("withheld", OTHERS.into())
+        }
+        _ => ("body", content(&receipt.body)),
+    };
+    if let Some(json) = json.as_object_mut() {
+        json.insert(name.into(), value);
+    }
+    json
+}
+
+fn is_of_another(element: &webhook::Element, subject: &Subject) -> bool {
+    let Some(identity) = &element.contact else {
+        return false;
+    };
+    let mine = [&identity.wa_id, &identity.user_id]
+        .into_iter()
+        .flatten()
+        .any(|id| subject.is_known_as(id));
+    !identity.is_nobody() && !mine
+}

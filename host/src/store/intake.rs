@@ -1,0 +1,321 @@
+//! Elements become events: each once, by a unique key in the transaction that stores it, together with
+//! what it changes in the picture of numbers, contacts, conversations and messages.
+
+mod project;
+
+use std::sync::Arc;
+
+use duet_rules::identity::Identity;
+use duet_rules::webhook::{Element, Key, Meaning};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Store, StoreError};
+use crate::event::Event;
+
+/// Which part of the bodies: history yields to what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Live,
+    History,
+}
+
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
+            Part::Live => "live",
+            Part::History => "history",
+        }
+    }
+}
+
+/// How far intake has come in a part: `receipt` is taken in whole, and of the next one so many elements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    pub receipt: i64,
+    pub element: i64,
+}
+
+/// Some or all elements of one receipt.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    pub receipt: i64,
+    pub received_ms: i64,
+    pub elements: Vec<Element>,
+    /// Why the body could not be decoded.
+    pub unreadable: Option<String>,
+}
+
+impl Slice {
+    /// The same receipt, kept as unreadable for the reason given.
+    pub fn refused(&self, reason: &StoreError) -> Slice {
+        let unreadable = Some(format!("could not be stored: {reason}"));
+        Slice {
+            elements: Vec::new(),
+            unreadable,
+            ..*self
+        }
+    }
+}
+
+/// What a commit of intake has made.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// New events in order of `seq`.
+    pub events: Vec<Arc<Event>>,
+    /// Outbox rows that a status has settled.
+    pub settled: Vec<i64>,
+}
+
+impl Store {
+    /// Where intake of this part goes on.
+    pub async fn intake_place(&self, part: Part) -> Result<Place, StoreError> {
+        self.read(move |connection| {
+            Ok(connection.query_row(
+                "SELECT receipt, element FROM intake WHERE part = ?1",
+                [part.as_str()],
+                |row| {
+                    Ok(Place {
+                        receipt: row.get(0)?,
+                        element: row.get(1)?,
+                    })
+                },
+            )?)
+        })
+        .await
+    }
+
+    /// Stores what the slices hold and goes on to `place`, in one transaction. `person_ms` is how long a
+    /// person keeps a conversation after an echo.
+    pub async fn record(
+        &self,
+        part: Part,
+        slices: Vec<Slice>,
+        place: Place,
+        person_ms: i64,
+    ) -> Result<Recorded, StoreError> {
+        self.write(move |connection| {
+            let mut recorded = Recorded::default();
+            for slice in slices {
+                take_in(connection, slice, person_ms, &mut recorded)?;
+            }
+            connection
+                .prepare_cached("UPDATE intake SET receipt = ?2, element = ?3 WHERE part = ?1")?
+                .execute(params![part.as_str(), place.receipt, place.element])?;
+            crate::failpoint::hit("intake.recorded");
+            Ok(recorded)
+        })
+        .await
+    }
+}
+
+fn take_in(
+    connection: &Connection,
+    slice: Slice,
+    person_ms: i64,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    if let Some(reason) = slice.unreadable {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO unreadable VALUES (?1, ?2, ?3)")?
+            .execute(params![slice.receipt, slice.received_ms, reason])?;
+    }
+    for element in slice.elements {
+        let arrival = Arrival {
+            receipt: slice.receipt,
+            received_ms: slice.received_ms,
+            person_ms,
+        };
+        match known(connection, &element.keys, slice.received_ms)? {
+            Some(message) => project::live_copy(connection, &element, message, &arrival)?,
+            None => {
+                let event = store(connection, element, &arrival, recorded)?;
+                recorded.events.push(Arc::new(event));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When and with which receipt an element came.
+struct Arrival {
+    receipt: i64,
+    received_ms: i64,
+    person_ms: i64,
+}
+
+/// Whether any of the keys stands already, and with which message. The others then come to stand beside it, so that the copy in the
+/// history and the live one are one message in whatever order they come.
+fn known(
+    connection: &Connection,
+    keys: &[Key],
+    received_ms: i64,
+) -> Result<Option<Option<i64>>, StoreError> {
+    for key in keys {
+        let message: Option<Option<i64>> = connection
+            .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
+            .query_row([&key.0[..]], |row| row.get(0))
+            .optional()?;
+        if let Some(message) = message {
+            if keys.len() > 1 {
+                register(connection, keys, message, received_ms)?;
+                if let Some(message) = message {
+                    project::catch_up(connection, message, keys)?;
+                }
+            }
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn register(
+    connection: &Connection,
+    keys: &[Key],
+    message: Option<i64>,
+    received_ms: i64,
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO dedupe (key, message, received_ms) VALUES (?1, ?2, ?3)",
+    )?;
+    for key in keys {
+        insert.execute(params![&key.0[..], message, received_ms])?;
+    }
+    Ok(())
+}
+
+fn store(
+    connection: &Connection,
+    element: Element,
+    arrival: &Arrival,
+    recorded: &mut Recorded,
+) -> Result<Event, StoreError> {
+    if let Some(number) = &element.number {
+        project::number(
+            connection,
+            number,
+            element.display.as_deref(),
+            element.waba.as_deref(),
+        )?;
+    }
+    project::rename_user(connection, &element.meaning)?;
+    let contact = match &element.contact {
+        Some(identity) if !identity.is_nobody() => {
+            Some(contact(connection, identity, &element.meaning)?)
+        }
+        _ => None,
+    };
+    let conversation = match (&element.number, contact) {
+        (Some(number), Some(contact)) if talks(&element) => {
+            Some(project::conversation(connection, number, contact)?)
+        }
+        _ => None,
+    };
+    let id = element
+        .keys
+        .first()
+        .copied()
+        .unwrap_or_else(|| Key::of(&[&element.body]));
+    let event = Event {
+        seq: insert(connection, &element, id, contact, conversation, arrival)?,
+        id: id.to_string(),
+        kind: element.kind.into_owned(),
+        number: element.number,
+        waba: element.waba,
+        contact,
+        conversation,
+        at_ms: element.at_ms,
+        received_ms: arrival.received_ms,
+        receipt: arrival.receipt,
+        history: element.history,
+        body: element.body,
+        context: element.context,
+    };
+    let change = project::Change {
+        event: &event,
+        person_ms: arrival.person_ms,
+    };
+    let message = project::apply(connection, &change, &element.meaning, recorded)?;
+    register(connection, &element.keys, message, arrival.received_ms)?;
+    Ok(event)
+}
+
+/// Whether the element belongs into a conversation: an address book entry or a group message does not.
+fn talks(element: &Element) -> bool {
+    !element.group && !matches!(element.meaning, Meaning::Contact(_))
+}
+
+fn insert(
+    connection: &Connection,
+    element: &Element,
+    id: Key,
+    contact: Option<i64>,
+    conversation: Option<i64>,
+    arrival: &Arrival,
+) -> Result<i64, StoreError> {
+    let seq = connection
+        .prepare_cached(
+            "INSERT INTO events (id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .insert(params![
+            &id.0[..],
+            element.kind.as_ref(),
+            element.number,
+            element.waba,
+            contact,
+            conversation,
+            element.at_ms,
+            arrival.received_ms,
+            arrival.receipt,
+            element.history,
+            element.body,
+            element.context
+        ])?;
+    Ok(seq)
+}
+
+/// The contact with this phone or user id, made or completed. What the phone's address book says of a name is
+/// kept apart from the name that the user gave.
+fn contact(
+    connection: &Connection,
+    identity: &Identity,
+    meaning: &Meaning,
+) -> Result<i64, StoreError> {
+    let profile = if matches!(meaning, Meaning::Contact(_)) {
+        None
+    } else {
+        identity.name.as_deref()
+    };
+    let found: Option<i64> = connection
+        .prepare_cached(
+            "SELECT id FROM contacts WHERE wa_id = ?1 UNION ALL SELECT id FROM contacts WHERE user_id = ?2 LIMIT 1",
+        )?
+        .query_row(params![identity.wa_id, identity.user_id], |row| row.get(0))
+        .optional()?;
+    let Some(id) = found else {
+        return Ok(connection
+            .prepare_cached(
+                "INSERT INTO contacts (wa_id, user_id, name, username) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .insert(params![
+                identity.wa_id,
+                identity.user_id,
+                profile,
+                identity.username
+            ])?);
+    };
+    // A phone or user id that another contact has already stays there.
+    connection
+        .prepare_cached(
+            "UPDATE OR IGNORE contacts SET wa_id = coalesce(wa_id, ?2), user_id = coalesce(user_id, ?3)
+             WHERE id = ?1 AND ((wa_id IS NULL AND ?2 IS NOT NULL) OR (user_id IS NULL AND ?3 IS NOT NULL))",
+        )?
+        .execute(params![id, identity.wa_id, identity.user_id])?;
+    connection
+        .prepare_cached(
+            "UPDATE contacts SET name = coalesce(?2, name), username = coalesce(?3, username)
+             WHERE id = ?1 AND ((?2 IS NOT NULL AND name IS NOT ?2) OR (?3 IS NOT NULL AND username IS NOT ?3))",
+        )?
+        .execute(params![id, profile, identity.username])?;
+    Ok(id)
+}

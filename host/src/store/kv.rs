@@ -1,0 +1,174 @@
+//! An instance's own keys and values. Writes arrive as effects and commit with their event; what a run has
+//! read is compared again at the commit, so that the run stands only if it still holds.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Store, StoreError};
+use crate::effect::Read;
+
+impl Store {
+    /// The value of a key, unless it has expired.
+    pub async fn kv_get(
+        &self,
+        instance: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.peek(|connection| get(connection, instance, key, now_ms))
+    }
+
+    /// Keys that start with `prefix`, after `after`, in order, at most `limit`.
+    pub async fn kv_list(
+        &self,
+        instance: String,
+        prefix: String,
+        after: Option<String>,
+        limit: usize,
+        now_ms: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        self.read(move |connection| {
+            list(
+                connection,
+                &instance,
+                &prefix,
+                after.as_deref(),
+                limit,
+                now_ms,
+            )
+        })
+        .await
+    }
+}
+
+fn get(
+    connection: &Connection,
+    instance: &str,
+    key: &str,
+    now_ms: i64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let stored = connection
+        .prepare_cached(
+            "SELECT value FROM kv WHERE instance = ?1 AND key = ?2
+             AND (expires_ms IS NULL OR expires_ms > ?3)",
+        )?
+        .query_row(params![instance, key, now_ms], |row| row.get(0))
+        .optional()?;
+    Ok(stored)
+}
+
+fn list(
+    connection: &Connection,
+    instance: &str,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+    now_ms: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT key FROM kv WHERE instance = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2
+         AND (?3 IS NULL OR key > ?3) AND (expires_ms IS NULL OR expires_ms > ?4) ORDER BY key LIMIT ?5",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let keys = statement
+        .query_map(params![instance, prefix, after, now_ms, limit], |row| {
+            row.get(0)
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(keys)
+}
+
+/// Whether everything that a run has read is still so.
+pub(super) fn unchanged(
+    connection: &Connection,
+    instance: &str,
+    reads: &[Read],
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    for read in reads {
+        let same = match read {
+            Read::Key { key, seen } => {
+                Read::seen(get(connection, instance, key, now_ms)?.as_deref()) == *seen
+            }
+            Read::Prefix {
+                prefix,
+                after,
+                limit,
+                keys,
+            } => {
+                list(
+                    connection,
+                    instance,
+                    prefix,
+                    after.as_deref(),
+                    *limit,
+                    now_ms,
+                )? == *keys
+            }
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What an instance's store may hold at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Of keys and values together.
+    pub bytes_max: u64,
+    pub keys_max: u64,
+}
+
+/// Refuses what has grown beyond the grant.
+pub(super) fn within(
+    connection: &Connection,
+    instance: &str,
+    bounds: Bounds,
+) -> Result<(), StoreError> {
+    let (keys, bytes): (i64, i64) = connection
+        .prepare_cached("SELECT keys, bytes FROM kv_usage WHERE instance = ?1")?
+        .query_row([instance], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .unwrap_or_default();
+    let over = |held: i64, max: u64| u64::try_from(held).is_ok_and(|held| held > max);
+    if over(keys, bounds.keys_max) {
+        return Err(StoreError::Bound {
+            limit: "keys_max",
+            held: keys,
+            max: bounds.keys_max,
+        });
+    }
+    if over(bytes, bounds.bytes_max) {
+        return Err(StoreError::Bound {
+            limit: "bytes_max",
+            held: bytes,
+            max: bounds.bytes_max,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn set(
+    connection: &Connection,
+    instance: &str,
+    key: &str,
+    value: &[u8],
+    expires_ms: Option<i64>,
+    contact: Option<i64>,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO kv (instance, key, value, expires_ms, contact) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (instance, key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms, contact = coalesce(excluded.contact, contact)",
+        )?
+        .execute(params![instance, key, value, expires_ms, contact])?;
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, instance: &str, key: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM kv WHERE instance = ?1 AND key = ?2")?
+        .execute(params![instance, key])?;
+    Ok(())
+}

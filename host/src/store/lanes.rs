@@ -1,0 +1,421 @@
+//! An instance's place among the events, and what its runs leave behind. Everything up to the watermark is
+//! done; in lanes that are further, a row says how far. An event that went well writes its effects and its
+//! lane's place in one transaction, and nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Store, StoreError, kv};
+use crate::effect::{Effect, Handling, Read, Send, Speaker};
+
+/// Where a new instance starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    Now,
+    /// After this event; 0 is the beginning.
+    After(i64),
+}
+
+/// What is known of an instance's place when it starts.
+#[derive(Debug, Default)]
+pub struct Place {
+    pub watermark: i64,
+    /// Lanes that are done beyond the watermark, up to this event.
+    pub lanes: HashMap<String, i64>,
+    /// Events that have to be tried again.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// An event that must be tried again.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub seq: i64,
+    /// Attempts made so far.
+    pub attempt: u32,
+    pub next_ms: i64,
+    /// Taken from the dead letters: its lane has gone on meanwhile.
+    pub redriven: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum End {
+    Done {
+        effects: Vec<Effect>,
+        reads: Vec<Read>,
+    },
+    Retry {
+        attempt: u32,
+        next_ms: i64,
+        cause: String,
+    },
+    Dead {
+        attempts: u32,
+        cause: String,
+    },
+}
+
+/// A run's result, to be committed in one piece.
+#[derive(Debug)]
+pub struct Finish {
+    pub epoch: i64,
+    pub instance: String,
+    /// Digest of the component that ran.
+    pub digest: String,
+    pub lane: String,
+    pub seq: i64,
+    pub contact: Option<i64>,
+    pub now_ms: i64,
+    /// How long a person keeps a conversation, in ms, when nothing else is said.
+    pub person_ms: i64,
+    /// What the instance's store may hold.
+    pub store_max: Option<kv::Bounds>,
+    pub end: End,
+}
+
+impl Store {
+    /// The instance's place; a new one starts where `from` says.
+    pub async fn place(&self, instance: String, from: From) -> Result<Place, StoreError> {
+        self.write(move |connection| place(connection, &instance, from))
+            .await
+    }
+
+    /// Commits a run with all its effects, or nothing of it. The answer names the sends that wait now.
+    pub async fn finish(&self, finish: impl Into<Arc<Finish>>) -> Result<Vec<i64>, StoreError> {
+        let finish = finish.into();
+        self.write(move |connection| {
+            crate::failpoint::hit("dispatch.in_finish");
+            apply(connection, &finish)
+        })
+        .await
+    }
+
+    /// Every event up to `watermark` is done: lanes' own places below it are no longer needed.
+    pub async fn advance(&self, instance: String, watermark: i64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE instances SET watermark = max(watermark, ?2) WHERE name = ?1",
+                )?
+                .execute(params![instance, watermark])?;
+            connection
+                .prepare_cached("DELETE FROM lanes WHERE instance = ?1 AND seq <= ?2")?
+                .execute(params![instance, watermark])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a dead letter another row of attempts. The answer is its instance and event, unless it is gone.
+    pub async fn redrive(
+        &self,
+        dead_letter: i64,
+        now_ms: i64,
+    ) -> Result<Option<(String, i64)>, StoreError> {
+        self.write(move |connection| redrive(connection, dead_letter, now_ms))
+            .await
+    }
+}
+
+fn place(connection: &Connection, instance: &str, from: From) -> Result<Place, StoreError> {
+    let newest: i64 =
+        connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
+            row.get(0)
+        })?;
+    let start = match from {
+        From::Now => newest,
+        From::After(seq) => seq.clamp(0, newest),
+    };
+    connection.execute(
+        "INSERT OR IGNORE INTO instances VALUES (?1, ?2)",
+        params![instance, start],
+    )?;
+    let watermark = connection.query_row(
+        "SELECT watermark FROM instances WHERE name = ?1",
+        [instance],
+        |row| row.get(0),
+    )?;
+    let lanes = connection
+        .prepare("SELECT lane, seq FROM lanes WHERE instance = ?1")?
+        .query_map([instance], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let deliveries = connection
+        .prepare("SELECT seq, attempt, next_ms, redriven FROM deliveries WHERE instance = ?1 ORDER BY seq")?
+        .query_map([instance], |row| {
+            Ok(Delivery {
+                seq: row.get(0)?,
+                attempt: row.get(1)?,
+                next_ms: row.get(2)?,
+                redriven: row.get(3)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Place {
+        watermark,
+        lanes,
+        deliveries,
+    })
+}
+
+fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreError> {
+    let epoch: i64 = connection
+        .prepare_cached("SELECT epoch FROM leases WHERE scope = '*'")?
+        .query_row([], |row| row.get(0))?;
+    if epoch != finish.epoch {
+        return Err(StoreError::LeaseLost(finish.epoch));
+    }
+    if erased(connection, finish.seq)? {
+        // Whatever the run has made of it, it is about somebody who has left.
+        pass(connection, finish)?;
+        return Ok(Vec::new());
+    }
+    if finished(connection, finish)? {
+        return Ok(Vec::new());
+    }
+    match &finish.end {
+        End::Done { effects, reads } => {
+            if !kv::unchanged(connection, &finish.instance, reads, finish.now_ms)? {
+                return Err(StoreError::Conflict);
+            }
+            let waiting = commit_effects(connection, finish, effects)?;
+            pass(connection, finish)?;
+            Ok(waiting)
+        }
+        End::Retry {
+            attempt,
+            next_ms,
+            cause,
+        } => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO deliveries (instance, seq, attempt, next_ms, cause) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (instance, seq) DO UPDATE SET
+                     attempt = excluded.attempt, next_ms = excluded.next_ms, cause = excluded.cause",
+                )?
+                .execute(params![finish.instance, finish.seq, attempt, next_ms, cause])?;
+            Ok(Vec::new())
+        }
+        End::Dead { attempts, cause } => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO dead_letters (instance, seq, cause, attempts, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![finish.instance, finish.seq, cause, attempts, finish.now_ms])?;
+            pass(connection, finish)?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn erased(connection: &Connection, seq: i64) -> Result<bool, StoreError> {
+    let stands = connection
+        .prepare_cached("SELECT 1 FROM events WHERE seq = ?1")?
+        .query_row([seq], |_| Ok(()))
+        .optional()?;
+    Ok(stands.is_none())
+}
+
+/// Whether the lane is past the event already, unless it was asked for again: whoever ran it twice, it is done once.
+fn finished(connection: &Connection, finish: &Finish) -> Result<bool, StoreError> {
+    let past = connection
+        .prepare_cached(
+            "SELECT 1 WHERE (EXISTS (SELECT 1 FROM lanes WHERE instance = ?1 AND lane = ?2 AND seq >= ?3)
+                 OR EXISTS (SELECT 1 FROM instances WHERE name = ?1 AND watermark >= ?3))
+             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE instance = ?1 AND seq = ?3 AND redriven = 1)",
+        )?
+        .query_row(params![finish.instance, finish.lane, finish.seq], |_| Ok(()))
+        .optional()?;
+    Ok(past.is_some())
+}
+
+/// The lane goes past the event, and nothing remains to be tried again.
+fn pass(connection: &Connection, finish: &Finish) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM deliveries WHERE instance = ?1 AND seq = ?2")?
+        .execute(params![finish.instance, finish.seq])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO lanes (instance, lane, seq) VALUES (?1, ?2, ?3)
+             ON CONFLICT (instance, lane) DO UPDATE SET seq = max(seq, excluded.seq)",
+        )?
+        .execute(params![finish.instance, finish.lane, finish.seq])?;
+    Ok(())
+}
+
+fn commit_effects(
+    connection: &Connection,
+    finish: &Finish,
+    effects: &[Effect],
+) -> Result<Vec<i64>, StoreError> {
+    let mut waiting = Vec::new();
+    let mut written = false;
+    for effect in effects {
+        match effect {
+            Effect::Set {
+                key,
+                value,
+                expires_ms,
+            } => {
+                written = true;
+                kv::set(
+                    connection,
+                    &finish.instance,
+                    key,
+                    value,
+                    *expires_ms,
+                    finish.contact,
+                )?;
+            }
+            Effect::Delete { key } => kv::delete(connection, &finish.instance, key)?,
+            Effect::Send(send) => waiting.extend(enqueue(connection, finish, send)?),
+            Effect::Handle {
+                conversation,
+                handling,
+                until_ms,
+            } => {
+                let until_ms = until_ms.unwrap_or(finish.now_ms + finish.person_ms);
+                let by = author(connection, finish, *conversation, *handling)?;
+                let by = by.as_deref();
+                hand(
+                    connection,
+                    *conversation,
+                    *handling,
+                    until_ms,
+                    finish.seq,
+                    by,
+                )?;
+            }
+        }
+    }
+    if let (true, Some(bounds)) = (written, finish.store_max) {
+        kv::within(connection, &finish.instance, bounds)?;
+    }
+    Ok(waiting)
+}
+
+/// Who is to count as having handed the conversation over. Where a person has it already, a plugin that hands it
+/// over again has changed nothing, and gets no leave to speak.
+fn author(
+    connection: &Connection,
+    finish: &Finish,
+    conversation: i64,
+    handling: Handling,
+) -> Result<Option<String>, StoreError> {
+    let own = Some(finish.instance.clone());
+    Ok(
+        match super::conversations::conversation(connection, conversation)? {
+            Some(found) if handling == Handling::Person && found.with_person(finish.now_ms) => {
+                found.handling_by
+            }
+            _ => own,
+        },
+    )
+}
+
+/// Puts a send into the outbox. An automation that comes after another one's answer is refused here.
+fn enqueue(
+    connection: &Connection,
+    finish: &Finish,
+    send: &Send,
+) -> Result<Option<i64>, StoreError> {
+    let answered = send.speaker == Speaker::Automation && answered(connection, finish)?;
+    let (state, cause) = if answered {
+        ("cancelled", Some("answered"))
+    } else {
+        ("pending", None)
+    };
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO outbox (instance, digest, seq, conversation, speaker, message, state, next_ms, created_ms, cause)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+        )?
+        .insert(params![
+            finish.instance,
+            finish.digest,
+            finish.seq,
+            send.conversation,
+            send.speaker.as_str(),
+            send.message.to_string(),
+            state,
+            finish.now_ms,
+            cause
+        ])?;
+    if send.speaker == Speaker::Person {
+        let until_ms = finish.now_ms + finish.person_ms;
+        let by = Some(finish.instance.as_str());
+        hand(
+            connection,
+            send.conversation,
+            Handling::Person,
+            until_ms,
+            finish.seq,
+            by,
+        )?;
+    }
+    Ok((!answered).then_some(id))
+}
+
+/// Whether another instance has spoken because of the same event.
+fn answered(connection: &Connection, finish: &Finish) -> Result<bool, StoreError> {
+    let other = connection
+        .prepare_cached(
+            "SELECT 1 FROM outbox WHERE seq = ?1 AND instance <> ?2 AND speaker = 'automation'
+             AND state NOT IN ('cancelled', 'refused', 'failed') AND json_extract(message, '$.status') IS NULL LIMIT 1",
+        )?
+        .query_row(params![finish.seq, finish.instance], |_| Ok(()))
+        .optional()?;
+    Ok(other.is_some())
+}
+
+/// Gives a conversation to a person until `until_ms`, or back to the automations, because of the event `seq`.
+pub(super) fn hand(
+    connection: &Connection,
+    conversation: i64,
+    handling: Handling,
+    until_ms: i64,
+    seq: i64,
+    by: Option<&str>,
+) -> Result<(), StoreError> {
+    match handling {
+        Handling::Person => connection
+            .prepare_cached(
+                "UPDATE conversations SET
+                 handling_until_ms = CASE WHEN handling = 'person' THEN max(coalesce(handling_until_ms, 0), ?2) ELSE ?2 END,
+                 handling = 'person', handling_seq = ?3, handling_by = ?4
+                 WHERE id = ?1 AND handling_seq <= ?3",
+            )?
+            .execute(params![conversation, until_ms, seq, by])?,
+        Handling::Automation => connection
+            .prepare_cached(
+                "UPDATE conversations SET handling = 'automation', handling_until_ms = NULL,
+                 handling_seq = ?2, handling_by = ?3 WHERE id = ?1 AND handling_seq <= ?2",
+            )?
+            .execute(params![conversation, seq, by])?,
+    };
+    Ok(())
+}
+
+fn redrive(
+    connection: &Connection,
+    dead_letter: i64,
+    now_ms: i64,
+) -> Result<Option<(String, i64)>, StoreError> {
+    let found: Option<(String, i64)> = connection
+        .query_row(
+            "SELECT instance, seq FROM dead_letters WHERE id = ?1 AND outbox IS NULL",
+            [dead_letter],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    if let Some((instance, seq)) = &found {
+        connection.execute(
+            "INSERT OR REPLACE INTO deliveries (instance, seq, attempt, next_ms, cause, redriven)
+             VALUES (?1, ?2, 0, ?3, 'redriven', 1)",
+            params![instance, seq, now_ms],
+        )?;
+        connection.execute("DELETE FROM dead_letters WHERE id = ?1", [dead_letter])?;
+    }
+    Ok(found)
+}

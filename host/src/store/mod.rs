@@ -1,0 +1,280 @@
+//! Everything that Duet keeps, behind one face. Only this module speaks SQL.
+//!
+//! - `receipts`: webhook bodies, in a file and with a writer of their own, fsynced before the 200
+//! - `writer`: the one writer of the main file, with group commit
+//! - `intake`: elements become events, once, with their projections
+//! - `lanes`: an instance's place, effects, retries and dead letters
+//! - `outbox`: sends and the gate before each
+//! - `kv`: an instance's own store
+//! - `views`: what the admin API reads
+//! - `tokens`: who may use the admin API
+//! - `erase`: a contact leaves; `export`: it takes its data along; `traces`: what gives it away in bytes
+//! - `retention`: what goes with time
+//!
+//! Operations are named after what they mean and commit whole; their promises stand in `host/tests/store`,
+//! which a second engine has to pass too.
+
+mod conversations;
+pub mod erase;
+mod events;
+mod export;
+mod handover;
+pub mod intake;
+pub mod kv;
+pub mod lanes;
+pub mod outbox;
+pub mod receipts;
+pub mod retention;
+pub mod tokens;
+mod traces;
+pub mod views;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use conversations::Conversation;
+pub use events::ContactView;
+use writer::Writer;
+
+/// Highest schema that this binary knows.
+const SCHEMA: i64 = 1;
+/// Pages that the writer keeps in memory; the system's page cache has the rest.
+const CACHE_KIB: i64 = 8 * 1024;
+/// Readers beside the one writer.
+const READERS_MAX: usize = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "the data folder {0} is in use by another duet process; stop it first, or give this one another folder with DUET_DATA"
+    )]
+    InUse(PathBuf),
+    #[error(
+        "{file} has schema {found}, this duet knows up to {SCHEMA}; start the newer duet that wrote it, or restore a backup made before the upgrade"
+    )]
+    Newer { file: PathBuf, found: i64 },
+    #[error("cannot open {file}: {source}")]
+    Sqlite {
+        file: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error("cannot use the data folder {0}: {1}")]
+    Folder(PathBuf, std::io::Error),
+}
+
+/// Why an operation did not happen. None of it happened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, or refuses; the same operation may work later.
+    #[error("the store cannot write now: {0}")]
+    Unavailable(String),
+    /// Another process has taken over since.
+    #[error("the lease was lost (epoch {0})")]
+    LeaseLost(i64),
+    /// What the run has read was changed meanwhile: run it again.
+    #[error("a key that was read has changed")]
+    Conflict,
+    /// The instance's own store would hold more than its grant allows.
+    #[error(
+        "the plugin's store would hold {held}, more than {limit} = {max}; delete what is old, or raise it in the store grant"
+    )]
+    Bound {
+        limit: &'static str,
+        held: i64,
+        max: u64,
+    },
+    #[error("the store is stopped")]
+    Stopped,
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// The main store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+    /// Held while the process lives: a second one on the same folder is refused.
+    _lock: std::fs::File,
+    epoch: i64,
+}
+
+impl Store {
+    /// Opens `duet.db` in the folder, makes or migrates its tables, and takes the lease.
+    pub fn open(folder: &Path) -> Result<Store, OpenError> {
+        std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder(folder.into(), error))?;
+        let lock = lock(folder)?;
+        let path = folder.join("duet.db");
+        let mut connection = connect(&path, CACHE_KIB)?;
+        let epoch = prepare(&mut connection, &path)?;
+        let writer =
+            Writer::start(connection).map_err(|error| OpenError::Folder(folder.into(), error))?;
+        let inner = Inner {
+            path,
+            writer,
+            readers: Mutex::new(Vec::new()),
+            _lock: lock,
+            epoch,
+        };
+        Ok(Store {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The fencing epoch of this process's lease: grows with every start.
+    pub fn epoch(&self) -> i64 {
+        self.inner.epoch
+    }
+
+    /// Runs `work` in the next group commit and answers when that is on disk.
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(work).await
+    }
+
+    /// Runs `work` on the writer's connection between two commits, outside a transaction.
+    async fn maintain<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.maintain(work).await
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.inner
+            .path
+            .parent()
+            .unwrap_or(Path::new("."))
+            .to_owned()
+    }
+
+    /// Runs `work` on a read-only connection, beside the writer, on a blocking thread.
+    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || inner.read(work))
+            .await
+            .map_err(|_| StoreError::Stopped)?
+    }
+
+    /// A look at a row or two: a few microseconds, so it runs where it stands.
+    fn peek<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.inner.read(work)
+    }
+}
+
+impl Inner {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self
+            .readers
+            .lock()
+            .ok()
+            .and_then(|mut readers| readers.pop());
+        let connection = match idle {
+            Some(connection) => connection,
+            None => reader(&self.path)?,
+        };
+        let result = work(&connection);
+        if let Ok(mut readers) = self.readers.lock()
+            && readers.len() < READERS_MAX
+        {
+            readers.push(connection);
+        }
+        result
+    }
+}
+
+fn lock(folder: &Path) -> Result<std::fs::File, OpenError> {
+    let file = std::fs::File::create(folder.join("duet.lock"))
+        .map_err(|error| OpenError::Folder(folder.into(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(folder.into())),
+        Err(std::fs::TryLockError::Error(error)) => Err(OpenError::Folder(folder.into(), error)),
+    }
+}
+
+/// A writing connection: WAL, every commit fsynced, checkpoints made by hand beside the commits.
+fn connect(path: &Path, cache_kib: i64) -> Result<Connection, OpenError> {
+    let open = || -> Result<Connection, rusqlite::Error> {
+        let connection = Connection::open(path)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+             PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
+        )?;
+        connection.pragma_update(None, "cache_size", -cache_kib)?;
+        Ok(connection)
+    };
+    open().map_err(|source| OpenError::Sqlite {
+        file: path.into(),
+        source,
+    })
+}
+
+fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
+}
+
+/// Makes or migrates the tables and takes the lease; the answer is its epoch.
+fn prepare(connection: &mut Connection, path: &Path) -> Result<i64, OpenError> {
+    let sqlite = |source| OpenError::Sqlite {
+        file: path.into(),
+        source,
+    };
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(sqlite)?;
+    if found > SCHEMA {
+        return Err(OpenError::Newer {
+            file: path.into(),
+            found,
+        });
+    }
+    let take = |connection: &mut Connection| -> Result<i64, rusqlite::Error> {
+        let transaction = connection.transaction()?;
+        if found < 1 {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        transaction.execute(
+            "INSERT INTO leases VALUES ('*', ?1, 1)
+             ON CONFLICT (scope) DO UPDATE SET owner = excluded.owner, epoch = epoch + 1",
+            [std::process::id().to_string()],
+        )?;
+        let epoch =
+            transaction.query_row("SELECT epoch FROM leases WHERE scope = '*'", [], |row| {
+                row.get(0)
+            })?;
+        transaction.commit()?;
+        Ok(epoch)
+    };
+    take(connection).map_err(sqlite)
+}

@@ -1,0 +1,298 @@
+//! Sends and the gate before each. Rows come with the effects of a run; here they leave.
+//!
+//! Promises: a row is `sending` on disk before its request leaves, and within a conversation the lowest
+//! open row goes first. No row is sent again once its request may have reached Meta, unless Meta itself
+//! refused it. What happened to a row and what it changes commit together.
+
+mod begin;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use duet_rules::sending::{Addressee, Kind, kind};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+pub(super) use settle::settle_in;
+
+use super::{Store, StoreError};
+
+/// Why a row died that nobody ever heard of again.
+const CAUSE_LOST: &str = "Meta's answer was lost and no status has come since; whether the customer got the message is not known";
+
+/// The first open row of a conversation: the only one that may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    pub id: i64,
+    pub conversation: i64,
+    pub open: Open,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Waits, not before `next_ms`.
+    Pending { next_ms: i64 },
+    /// Its request is on the way, or was when its sender ended.
+    Sending,
+    /// Its answer was lost, `since_ms`.
+    Unknown { since_ms: i64 },
+}
+
+/// What the gate says about a row. Each answer is on disk already.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Gate {
+    /// It is `sending` now: send it.
+    Go(Box<Outgoing>),
+    /// A person has spoken, or the conversation is gone.
+    Cancelled { cause: String },
+    /// Meta would refuse it, with this code if it has one.
+    Refused { code: Option<i64>, cause: String },
+    /// Not before `until_ms`.
+    Held { until_ms: i64, cause: String },
+    /// An earlier row of its conversation is open.
+    Behind,
+    /// It is no longer pending.
+    Gone,
+}
+
+/// A row on its way out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    pub id: i64,
+    pub instance: String,
+    pub conversation: i64,
+    /// 1 on the first try.
+    pub attempt: u32,
+    /// Meta's `phone_number_id`.
+    pub number: String,
+    pub to: Addressee,
+    pub kind: Kind,
+    pub message: Value,
+}
+
+/// What becomes of a row that was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Tried again.
+    Retry { at_ms: i64 },
+    /// Nothing has left the machine: tried again, and the attempt does not count.
+    Unsent { at_ms: i64 },
+    /// Meta's last word.
+    Failed,
+    /// Given up: becomes a dead letter.
+    Dead,
+}
+
+impl Store {
+    /// This store's id, 16 hex digits: a part of our mark on every send.
+    pub async fn store_id(&self) -> Result<String, StoreError> {
+        self.read(settle::store_id).await
+    }
+
+    /// Takes over what an earlier process left `sending`: its answers are lost, so the rows are `unknown`
+    /// from now on; a read mark is just sent again. The answer counts the rows.
+    pub async fn outbox_take_over(&self, now_ms: i64) -> Result<usize, StoreError> {
+        self.write(move |connection| take_over(connection, now_ms))
+            .await
+    }
+
+    /// The heads of at most `limit` conversations with open rows, after the conversation given.
+    pub async fn outbox_heads(&self, after: i64, limit: usize) -> Result<Vec<Head>, StoreError> {
+        self.read(move |connection| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut query = connection.prepare_cached(
+                "SELECT o.id, o.conversation, o.state, o.next_ms, o.unknown_ms FROM
+                 (SELECT min(id) AS id FROM outbox
+                  WHERE state IN ('pending', 'sending', 'unknown') AND conversation > ?1
+                  GROUP BY conversation ORDER BY conversation LIMIT ?2) AS first
+                 JOIN outbox o ON o.id = first.id ORDER BY o.conversation",
+            )?;
+            Ok(query
+                .query_map(params![after, limit], head)?
+                .collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// The conversations of these rows and these conversations, each with its head if a row is open.
+    pub async fn outbox_heads_of(
+        &self,
+        rows: Vec<i64>,
+        conversations: Vec<i64>,
+    ) -> Result<Vec<(i64, Option<Head>)>, StoreError> {
+        self.read(move |connection| {
+            let mut wanted: std::collections::BTreeSet<i64> = conversations.into_iter().collect();
+            for row in rows {
+                wanted.extend(conversation_of(connection, row)?);
+            }
+            wanted
+                .into_iter()
+                .map(|conversation| Ok((conversation, head_of(connection, conversation)?)))
+                .collect()
+        })
+        .await
+    }
+
+    /// The last gate before a send, in the transaction that sets `sending`.
+    pub async fn begin_send(&self, id: i64, now_ms: i64) -> Result<Gate, StoreError> {
+        self.write(move |connection| begin::begin(connection, id, now_ms))
+            .await
+    }
+
+    /// Meta has taken it: `wamid` is the message's id, absent for a read mark. A row that a status has
+    /// settled meanwhile stays as it is.
+    pub async fn sent(
+        &self,
+        id: i64,
+        wamid: Option<String>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| settle::sent(connection, id, wamid.as_deref(), now_ms))
+            .await
+    }
+
+    /// It was not sent. False when a status has told otherwise meanwhile.
+    pub async fn send_failed(
+        &self,
+        id: i64,
+        code: Option<i64>,
+        cause: String,
+        after: After,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| fail(connection, id, code, &cause, after, now_ms))
+            .await
+    }
+
+    /// Nobody knows whether it was sent: the row is `unknown` until a status tells, or it expires. False
+    /// when a status has told already.
+    pub async fn send_lost(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'unknown', unknown_ms = ?2 WHERE id = ?1 AND state = 'sending'",
+                )?
+                .execute(params![id, now_ms])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// An unknown row whose answer is missing for `hold_ms` dies: it becomes a dead letter and its
+    /// conversation goes on. False when it is not that far, or settled.
+    pub async fn expire_unknown(
+        &self,
+        id: i64,
+        now_ms: i64,
+        hold_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'dead', cause = ?3
+                     WHERE id = ?1 AND state = 'unknown' AND unknown_ms <= ?2",
+                )?
+                .execute(params![id, now_ms.saturating_sub(hold_ms), CAUSE_LOST])?;
+            if changed > 0 {
+                bury(connection, id, CAUSE_LOST, now_ms)?;
+            }
+            Ok(changed > 0)
+        })
+        .await
+    }
+}
+
+fn take_over(connection: &Connection, now_ms: i64) -> Result<usize, StoreError> {
+    let left: Vec<(i64, String)> = connection
+        .prepare("SELECT id, message FROM outbox WHERE state IN ('pending', 'sending', 'unknown') AND state = 'sending'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, message) in &left {
+        let message: Value = serde_json::from_str(message).unwrap_or_default();
+        let state = if kind(&message) == Kind::MarkRead {
+            "pending"
+        } else {
+            "unknown"
+        };
+        connection
+            .prepare_cached(
+                "UPDATE outbox SET state = ?2, unknown_ms = ?3, next_ms = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id, state, now_ms])?;
+    }
+    Ok(left.len())
+}
+
+fn conversation_of(connection: &Connection, id: i64) -> Result<Option<i64>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT conversation FROM outbox WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
+}
+
+fn head_of(connection: &Connection, conversation: i64) -> Result<Option<Head>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, conversation, state, next_ms, unknown_ms FROM outbox
+             WHERE conversation = ?1 AND state IN ('pending', 'sending', 'unknown') ORDER BY id LIMIT 1",
+        )?
+        .query_row([conversation], head)
+        .optional()?)
+}
+
+fn head(row: &rusqlite::Row<'_>) -> Result<Head, rusqlite::Error> {
+    let state: String = row.get(2)?;
+    let open = match state.as_str() {
+        "sending" => Open::Sending,
+        "unknown" => Open::Unknown {
+            since_ms: row.get::<_, Option<i64>>(4)?.unwrap_or(0),
+        },
+        _ => Open::Pending {
+            next_ms: row.get(3)?,
+        },
+    };
+    Ok(Head {
+        id: row.get(0)?,
+        conversation: row.get(1)?,
+        open,
+    })
+}
+
+fn fail(
+    connection: &Connection,
+    id: i64,
+    code: Option<i64>,
+    cause: &str,
+    after: After,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let (state, uncounted, next_ms) = match after {
+        After::Retry { at_ms } => ("pending", 0, at_ms),
+        After::Unsent { at_ms } => ("pending", 1, at_ms),
+        After::Failed => ("failed", 0, now_ms),
+        After::Dead => ("dead", 0, now_ms),
+    };
+    let changed = connection
+        .prepare_cached(
+            "UPDATE outbox SET state = ?2, attempt = attempt - ?3, next_ms = ?4, code = ?5, cause = ?6
+             WHERE id = ?1 AND state = 'sending'",
+        )?
+        .execute(params![id, state, uncounted, next_ms, code, cause])?;
+    if changed > 0 && after == After::Dead {
+        bury(connection, id, cause, now_ms)?;
+    }
+    Ok(changed > 0)
+}
+
+/// Writes the dead letter of a row.
+fn bury(connection: &Connection, id: i64, cause: &str, now_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO dead_letters (instance, seq, outbox, cause, attempts, at_ms)
+             SELECT instance, seq, id, ?2, attempt, ?3 FROM outbox WHERE id = ?1",
+        )?
+        .execute(params![id, cause, now_ms])?;
+    Ok(())
+}

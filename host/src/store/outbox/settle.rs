@@ -1,0 +1,222 @@
+//! A row and its message come together: by Meta's answer, or by a status that carries our mark. Either
+//! may come first, and both may come; the second finds its work done.
+
+use duet_rules::sending::{Kind, kind, read_callback, readable, reply_to};
+use duet_rules::webhook::{Key, Status};
+use duet_rules::{status, wamid};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::StoreError;
+
+/// Longest text that is kept of Meta's words.
+const CAUSE_CHARS_MAX: usize = 500;
+
+pub(super) fn store_id(connection: &Connection) -> Result<String, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'store'")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// A row that has left at least once.
+struct Left {
+    state: String,
+    conversation: i64,
+    number: Option<String>,
+    message: Value,
+    left_ms: Option<i64>,
+}
+
+/// Settles the row that a status speaks of, inside intake's transaction: whatever became of the row so
+/// far, Meta knows better. The answer is the row, so that its conversation can go on; `None` when the
+/// mark is not ours or the row is gone or never left.
+///
+/// `failed` makes the row `failed`, any other status `sent`; a dead letter is withdrawn. The message
+/// stands afterwards, so that intake can bring its status forward.
+pub(in super::super) fn settle_in(
+    connection: &Connection,
+    opaque: &str,
+    progress: &Status,
+    now_ms: i64,
+) -> Result<Option<i64>, StoreError> {
+    let Some(id) = read_callback(opaque, &store_id(connection)?) else {
+        return Ok(None);
+    };
+    let Some(row) = left(connection, id)? else {
+        return Ok(None);
+    };
+    let current = match progress.wamid.as_deref() {
+        Some(wamid) => ensure_message(connection, &row, wamid, now_ms)?,
+        None => None,
+    };
+    let failed = progress.status == "failed";
+    let late = !status::advance(current.as_deref(), &progress.status);
+    if late && (failed || matches!(row.state.as_str(), "sent" | "failed")) {
+        return Ok(Some(id));
+    }
+    let (state, code, cause) = match &progress.error {
+        Some((code, words)) if failed => ("failed", Some(*code), Some(short(words))),
+        _ if failed => ("failed", None, None),
+        _ => ("sent", None, None),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = ?2, wamid = coalesce(?3, wamid), code = ?4, cause = ?5
+             WHERE id = ?1 AND (state <> ?2 OR wamid IS NOT ?3)",
+        )?
+        .execute(params![id, state, progress.wamid, code, cause])?;
+    if row.state == "dead" {
+        connection
+            .prepare_cached("DELETE FROM dead_letters WHERE outbox = ?1")?
+            .execute([id])?;
+    }
+    Ok(Some(id))
+}
+
+/// Meta's answer to our request. A row that a status has settled already only gets its message, if that
+/// is missing.
+pub(super) fn sent(
+    connection: &Connection,
+    id: i64,
+    wamid: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Some(row) = left(connection, id)? else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'sent', wamid = coalesce(?2, wamid), code = NULL, cause = NULL
+             WHERE id = ?1 AND state IN ('sending', 'unknown')",
+        )?
+        .execute(params![id, wamid])?;
+    if let Some(wamid) = wamid
+        && kind(&row.message) != Kind::MarkRead
+    {
+        ensure_message(connection, &row, wamid, now_ms)?;
+    }
+    Ok(())
+}
+
+fn left(connection: &Connection, id: i64) -> Result<Option<Left>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT o.state, o.conversation, c.number, o.message, o.sending_ms FROM outbox o
+             LEFT JOIN conversations c ON c.id = o.conversation WHERE o.id = ?1 AND o.attempt > 0",
+        )?
+        .query_row([id], |row| {
+            let message: String = row.get(3)?;
+            Ok(Left {
+                state: row.get(0)?,
+                conversation: row.get(1)?,
+                number: row.get(2)?,
+                message: serde_json::from_str(&message).unwrap_or_default(),
+                left_ms: row.get(4)?,
+            })
+        })
+        .optional()?)
+}
+
+/// Makes the message of a row unless it stands; the answer is its status now.
+fn ensure_message(
+    connection: &Connection,
+    row: &Left,
+    wamid: &str,
+    now_ms: i64,
+) -> Result<Option<String>, StoreError> {
+    // A conversation that was erased meanwhile gets no new message.
+    let Some(number) = &row.number else {
+        return Ok(None);
+    };
+    let key = Key::of(&["m", number, wamid]);
+    let known: Option<Option<i64>> = connection
+        .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
+        .query_row([&key.0[..]], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(Some(message)) => Ok(connection
+            .prepare_cached("SELECT status FROM messages WHERE id = ?1")?
+            .query_row([message], |row| row.get(0))
+            .optional()?
+            .flatten()),
+        // The key stands without a message: it was erased.
+        Some(None) => Ok(None),
+        None => insert_message(connection, row, number, wamid, now_ms).map(Some),
+    }
+}
+
+fn insert_message(
+    connection: &Connection,
+    row: &Left,
+    number: &str,
+    wamid: &str,
+    now_ms: i64,
+) -> Result<String, StoreError> {
+    let (type_, text) = readable(&row.message);
+    let (status, error) = take_early(connection, number, wamid)?;
+    let at_ms = row.left_ms.unwrap_or(now_ms);
+    let message = connection
+        .prepare_cached(
+            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to)
+             VALUES (?1, ?2, 'out', 'duet', ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .insert(params![
+            row.conversation,
+            wamid,
+            type_,
+            text,
+            at_ms,
+            status,
+            error,
+            reply_to(&row.message)
+        ])?;
+    let mut register = connection.prepare_cached(
+        "INSERT OR IGNORE INTO dedupe (key, message, received_ms) VALUES (?1, ?2, ?3)",
+    )?;
+    for key in keys(number, wamid) {
+        register.execute(params![&key.0[..], message, now_ms])?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
+        )?
+        .execute(params![row.conversation, at_ms])?;
+    Ok(status)
+}
+
+/// The keys by which intake knows the message in every other place: by its id, and by its stanza.
+fn keys(number: &str, id: &str) -> Vec<Key> {
+    let mut keys = vec![Key::of(&["m", number, id])];
+    if let Some(inside) = wamid::decode(id) {
+        keys.push(Key::of(&["s", number, &inside.peer, &inside.stanza]));
+    }
+    keys
+}
+
+/// A status that came before the message, else `accepted`.
+fn take_early(
+    connection: &Connection,
+    number: &str,
+    wamid: &str,
+) -> Result<(String, Option<i64>), StoreError> {
+    let key = Key::of(&["m", number, wamid]);
+    let early: Option<(Option<String>, Option<i64>)> = connection
+        .prepare_cached("SELECT status, error FROM early WHERE key = ?1")?
+        .query_row([&key.0[..]], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if early.is_some() {
+        connection
+            .prepare_cached("DELETE FROM early WHERE key = ?1")?
+            .execute([&key.0[..]])?;
+    }
+    match early {
+        Some((Some(status), error)) if status::advance(Some("accepted"), &status) => {
+            Ok((status, error))
+        }
+        _ => Ok(("accepted".to_owned(), None)),
+    }
+}
+
+fn short(words: &str) -> String {
+    words.chars().take(CAUSE_CHARS_MAX).collect()
+}

@@ -1,0 +1,391 @@
+//! The receipt log: webhook bodies as they came, in a file and with a writer of their own, so that no
+//! other transaction delays an answer to Meta. An append is answered after the fsync of its group commit.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{oneshot, watch};
+
+use super::writer::{Maintenance, checkpoint, maintenance, watch_log};
+use super::{OpenError, SCHEMA, StoreError};
+
+/// Its name in the data folder.
+pub(super) const FILE: &str = "receipts.db";
+/// Bodies are appended and read once, in order: hardly a page is looked at again.
+const CACHE_KIB: i64 = 1024;
+/// One commit takes at most so many bodies and bytes.
+const BATCH_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Maintenance tries so often to get a place in the queue.
+const QUEUE_TRIES_MAX: u32 = 500;
+const QUEUE_TRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// A stored webhook body.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// Ascending in the order of acknowledgement, never given twice.
+    pub id: i64,
+    pub received_ms: i64,
+    /// The body mentions history: intake looks at that part apart from the live one.
+    pub history: bool,
+    pub body: Vec<u8>,
+}
+
+/// Why a body was not taken. Meta keeps it and tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("the receipt queue is full")]
+    Full,
+    #[error("the receipt log cannot write: {0}")]
+    Disk(String),
+}
+
+struct Append {
+    body: Bytes,
+    received_ms: i64,
+    history: bool,
+    done: oneshot::Sender<Result<i64, String>>,
+}
+
+/// What the writer is asked for.
+enum Order {
+    Append(Append),
+    Maintain(Maintenance),
+}
+
+/// The receipt log. Cheap to clone; the file closes when the last clone is gone.
+#[derive(Clone)]
+pub struct ReceiptLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queue: SyncSender<Order>,
+    bytes_waiting: Arc<AtomicUsize>,
+    bytes_max: usize,
+    acknowledged: watch::Receiver<i64>,
+    /// Highest id on disk; written before any append of its commit is answered.
+    last: Arc<AtomicI64>,
+    healthy: Arc<AtomicBool>,
+    reader: Mutex<Connection>,
+}
+
+impl ReceiptLog {
+    /// Opens `receipts.db` in the folder. At most `queue_max` bodies of together `bytes_max` bytes wait for a commit.
+    pub fn open(
+        folder: &Path,
+        queue_max: usize,
+        bytes_max: usize,
+    ) -> Result<ReceiptLog, OpenError> {
+        let path = folder.join(FILE);
+        let sqlite = |source| OpenError::Sqlite {
+            file: path.clone(),
+            source,
+        };
+        let connection = super::connect(&path, CACHE_KIB)?;
+        let newest = prepare(&connection, &path)?;
+        let reader = super::reader(&path).map_err(sqlite)?;
+        let last = Arc::new(AtomicI64::new(newest));
+        let bytes_waiting = Arc::new(AtomicUsize::new(0));
+        let (queue, orders) = sync_channel(queue_max);
+        let (acknowledge, acknowledged) = watch::channel(newest);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let log = Log {
+            connection,
+            last: last.clone(),
+            bytes_waiting: bytes_waiting.clone(),
+            healthy: healthy.clone(),
+            acknowledge,
+        };
+        std::thread::Builder::new()
+            .name("duet-receipts".into())
+            .spawn(move || log.serve(&orders))
+            .map_err(|error| OpenError::Folder(folder.into(), error))?;
+        let reader = Mutex::new(reader);
+        let inner = Inner {
+            queue,
+            bytes_waiting,
+            bytes_max,
+            acknowledged,
+            last,
+            healthy,
+            reader,
+        };
+        Ok(ReceiptLog {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Appends a body; the answer is its id, given after the fsync.
+    pub async fn append(
+        &self,
+        body: Bytes,
+        received_ms: i64,
+        history: bool,
+    ) -> Result<i64, AppendError> {
+        let bytes = body.len();
+        let waiting = self.inner.bytes_waiting.fetch_add(bytes, Ordering::Relaxed);
+        if waiting + bytes > self.inner.bytes_max {
+            self.inner.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(AppendError::Full);
+        }
+        let (done, answer) = oneshot::channel();
+        if let Err(refused) = self.inner.queue.try_send(Order::Append(Append {
+            body,
+            received_ms,
+            history,
+            done,
+        })) {
+            self.inner.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(match refused {
+                TrySendError::Full(_) => AppendError::Full,
+                TrySendError::Disconnected(_) => AppendError::Disk("the writer has stopped".into()),
+            });
+        }
+        match answer.await {
+            Ok(Ok(id)) => Ok(id),
+            Ok(Err(reason)) => Err(AppendError::Disk(reason)),
+            Err(_) => Err(AppendError::Disk("the writer has stopped".into())),
+        }
+    }
+
+    /// Highest id that is on disk; every acknowledged receipt is at or below it.
+    pub fn acknowledged(&self) -> i64 {
+        self.inner.last.load(Ordering::Acquire)
+    }
+
+    /// Whether the last commit went well.
+    pub fn healthy(&self) -> bool {
+        self.inner.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Changes whenever new receipts are on disk.
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.inner.acknowledged.clone()
+    }
+
+    /// Receipts after `after` in order, until `bytes_max` is passed; only those with history if asked.
+    pub fn read_after(
+        &self,
+        after: i64,
+        history_only: bool,
+        bytes_max: usize,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let reader = self.inner.reader.lock().map_err(|_| StoreError::Stopped)?;
+        let sql = if history_only {
+            "SELECT id, received_ms, history, body FROM receipts WHERE history = 1 AND id > ?1 ORDER BY id LIMIT 512"
+        } else {
+            "SELECT id, received_ms, history, body FROM receipts WHERE id > ?1 ORDER BY id LIMIT 512"
+        };
+        let mut statement = reader.prepare_cached(sql)?;
+        let mut rows = statement.query([after])?;
+        let mut receipts = Vec::new();
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(row) = rows.next()?
+        {
+            let receipt = receipt(row)?;
+            bytes += receipt.body.len();
+            receipts.push(receipt);
+        }
+        Ok(receipts)
+    }
+
+    /// One receipt, if it is still kept.
+    pub fn get(&self, id: i64) -> Result<Option<Receipt>, StoreError> {
+        let reader = self.inner.reader.lock().map_err(|_| StoreError::Stopped)?;
+        let mut statement = reader
+            .prepare_cached("SELECT id, received_ms, history, body FROM receipts WHERE id = ?1")?;
+        Ok(statement.query_row([id], receipt).optional()?)
+    }
+
+    /// Runs `work` on the reading connection, on a blocking thread; it should be short, since intake waits.
+    pub(super) async fn inspect<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let look = move || {
+            let reader = inner.reader.lock().map_err(|_| StoreError::Stopped)?;
+            work(&reader)
+        };
+        tokio::task::spawn_blocking(look)
+            .await
+            .map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Runs `work` on the writing connection between two commits, outside a transaction: erasure and retention.
+    pub(super) async fn maintain<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (maintenance, answer) = maintenance(work);
+        let mut order = Order::Maintain(maintenance);
+        for _ in 0..QUEUE_TRIES_MAX {
+            match self.inner.queue.try_send(order) {
+                Ok(()) => return answer.await.map_err(|_| StoreError::Stopped)?,
+                Err(TrySendError::Disconnected(_)) => return Err(StoreError::Stopped),
+                Err(TrySendError::Full(back)) => order = back,
+            }
+            tokio::time::sleep(QUEUE_TRY_PAUSE).await;
+        }
+        Err(StoreError::Unavailable("the receipt queue is full".into()))
+    }
+}
+
+fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, rusqlite::Error> {
+    Ok(Receipt {
+        id: row.get(0)?,
+        received_ms: row.get(1)?,
+        history: row.get(2)?,
+        body: row.get(3)?,
+    })
+}
+
+/// Makes the table; the answer is the newest id ever given.
+fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let make = || -> Result<(i64, i64), rusqlite::Error> {
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > SCHEMA {
+            return Ok((found, 0));
+        }
+        connection.execute_batch(
+            "BEGIN IMMEDIATE;
+             CREATE TABLE IF NOT EXISTS receipts (
+                 id INTEGER PRIMARY KEY AUTOINCREMENT,
+                 received_ms INTEGER NOT NULL,
+                 history INTEGER NOT NULL,
+                 body BLOB NOT NULL
+             );
+             CREATE INDEX IF NOT EXISTS receipts_history ON receipts (id) WHERE history = 1;",
+        )?;
+        connection.pragma_update(None, "user_version", SCHEMA)?;
+        connection.execute_batch("COMMIT")?;
+        let newest = connection.query_row(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'receipts'",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok((found, newest))
+    };
+    match make() {
+        Ok((found, _)) if found > SCHEMA => Err(OpenError::Newer {
+            file: path.into(),
+            found,
+        }),
+        Ok((_, newest)) => Ok(newest),
+        Err(source) => Err(OpenError::Sqlite {
+            file: path.into(),
+            source,
+        }),
+    }
+}
+
+/// The writer's side.
+struct Log {
+    connection: Connection,
+    last: Arc<AtomicI64>,
+    bytes_waiting: Arc<AtomicUsize>,
+    healthy: Arc<AtomicBool>,
+    acknowledge: watch::Sender<i64>,
+}
+
+impl Log {
+    /// Until every clone of the log is gone.
+    fn serve(mut self, orders: &Receiver<Order>) {
+        let pages = watch_log(&mut self.connection);
+        while let Ok(first) = orders.recv() {
+            let (batch, maintenance) = collect(first, orders);
+            if !batch.is_empty() {
+                self.append(batch);
+            }
+            if let Some(maintenance) = maintenance {
+                maintenance(&self.connection);
+            }
+            checkpoint(&self.connection, &pages);
+        }
+    }
+
+    fn append(&self, batch: Vec<Append>) {
+        let committed = self.commit(&batch);
+        let bytes = batch.iter().map(|append| append.body.len()).sum();
+        self.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.healthy.store(committed.is_ok(), Ordering::Relaxed);
+        match committed {
+            Ok(ids) => self.answer(batch, &ids),
+            Err(error) => {
+                tracing::warn!(%error, bodies = batch.len(), "the receipt log cannot write, Meta keeps these bodies");
+                for append in batch {
+                    let _ = append.done.send(Err(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn commit(&self, batch: &[Append]) -> Result<Vec<i64>, rusqlite::Error> {
+        let result = self.insert(batch);
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        result
+    }
+
+    fn insert(&self, batch: &[Append]) -> Result<Vec<i64>, rusqlite::Error> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO receipts (received_ms, history, body) VALUES (?1, ?2, ?3)",
+        )?;
+        let mut ids = Vec::with_capacity(batch.len());
+        for append in batch {
+            ids.push(insert.insert(params![
+                append.received_ms,
+                append.history,
+                &append.body[..]
+            ])?);
+        }
+        crate::failpoint::hit("receipts.before_commit");
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        crate::failpoint::hit("receipts.after_commit");
+        Ok(ids)
+    }
+
+    fn answer(&self, batch: Vec<Append>, ids: &[i64]) {
+        if let Some(&newest) = ids.last() {
+            self.last.store(newest, Ordering::Release);
+            self.acknowledge.send_replace(newest);
+        }
+        for (append, &id) in batch.into_iter().zip(ids) {
+            let _ = append.done.send(Ok(id));
+        }
+    }
+}
+
+/// The bodies that wait together, and the maintenance that comes after them.
+fn collect(first: Order, orders: &Receiver<Order>) -> (Vec<Append>, Option<Maintenance>) {
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    let mut next = Some(first);
+    while let Some(order) = next.take() {
+        match order {
+            Order::Maintain(maintenance) => return (batch, Some(maintenance)),
+            Order::Append(append) => {
+                bytes += append.body.len();
+                batch.push(append);
+            }
+        }
+        if batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            next = orders.try_recv().ok();
+        }
+    }
+    (batch, None)
+}

@@ -1,0 +1,314 @@
+//! What goes with time: receipts, events if wished, and whatever waits for something that will not come.
+//!
+//! In slices that are found beside the writer and deleted in short transactions, so that nobody waits for
+//! long. Nothing goes that is still needed: no receipt before intake has passed it, no event before every
+//! instance has, or while a delivery, a dead letter or an open send refers to it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+
+use super::receipts::ReceiptLog;
+use super::{Store, StoreError};
+
+/// Rows of one transaction.
+const SLICE: i64 = 1000;
+/// Bodies of one transaction in the receipt log.
+const SLICE_BYTES: i64 = 8 << 20;
+/// A key without a message, and what came before its message, is kept so long.
+const KEYS_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// How old what is kept may become.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    pub receipts_older_than_ms: i64,
+    /// For ever, when absent.
+    pub events_older_than_ms: Option<i64>,
+}
+
+/// What went, as numbers of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    pub receipts: usize,
+    pub unreadable: usize,
+    pub events: usize,
+    pub early: usize,
+    pub keys: usize,
+    /// Entries of plugins' stores that had expired.
+    pub kv: usize,
+}
+
+impl Store {
+    /// Removes what is too old at `now_ms`.
+    pub async fn prune(
+        &self,
+        log: &ReceiptLog,
+        retention: Retention,
+        now_ms: i64,
+    ) -> Result<Pruned, StoreError> {
+        let receipts_ms = now_ms.saturating_sub(retention.receipts_older_than_ms);
+        let keys_ms = now_ms.saturating_sub(KEYS_MS);
+        let mut pruned = Pruned {
+            receipts: self.prune_receipts(log, receipts_ms).await?,
+            unreadable: self.prune_unreadable(log, receipts_ms).await?,
+            early: self
+                .prune_keyed(OLD_EARLY, "DELETE FROM early WHERE key = ?1", keys_ms)
+                .await?,
+            keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?,
+            kv: self.prune_entries(now_ms).await?,
+            events: 0,
+        };
+        if let Some(age_ms) = retention.events_older_than_ms {
+            pruned.events = self.prune_events(now_ms.saturating_sub(age_ms)).await?;
+        }
+        Ok(pruned)
+    }
+
+    async fn prune_receipts(&self, log: &ReceiptLog, before_ms: i64) -> Result<usize, StoreError> {
+        let (live, history) = self
+            .read(|connection| {
+                let place = |part: &str| {
+                    connection.query_row(
+                        "SELECT receipt FROM intake WHERE part = ?1",
+                        [part],
+                        |row| row.get(0),
+                    )
+                };
+                Ok::<(i64, i64), _>((place("live")?, place("history")?))
+            })
+            .await?;
+        let (mut count, mut last) = (0, 0);
+        loop {
+            let (ids, seen) = log
+                .inspect(move |connection| old_receipts(connection, last, live, history, before_ms))
+                .await?;
+            count += log
+                .maintain(move |connection| delete_receipts(connection, &ids))
+                .await?;
+            match seen {
+                Some(seen) => last = seen,
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// An unreadable receipt is listed as long as its body is kept.
+    async fn prune_unreadable(
+        &self,
+        log: &ReceiptLog,
+        before_ms: i64,
+    ) -> Result<usize, StoreError> {
+        let listed = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT receipt FROM unreadable WHERE received_ms < ?1 ORDER BY receipt",
+                )?;
+                let listed = statement.query_map([before_ms], |row| row.get(0))?;
+                Ok(listed.collect::<Result<Vec<i64>, _>>()?)
+            })
+            .await?;
+        let gone = log
+            .inspect(move |connection| {
+                let mut kept = connection.prepare_cached("SELECT 1 FROM receipts WHERE id = ?1")?;
+                let mut gone = Vec::new();
+                for receipt in listed {
+                    if kept.query_row([receipt], |_| Ok(())).optional()?.is_none() {
+                        gone.push(receipt);
+                    }
+                }
+                Ok(gone)
+            })
+            .await?;
+        self.delete_each("DELETE FROM unreadable WHERE receipt = ?1", gone)
+            .await
+    }
+
+    async fn prune_keyed(
+        &self,
+        find: &'static str,
+        delete: &'static str,
+        before_ms: i64,
+    ) -> Result<usize, StoreError> {
+        let (mut count, mut last) = (0, Vec::new());
+        loop {
+            let after = std::mem::take(&mut last);
+            let keys = self
+                .read(move |connection| {
+                    let mut statement = connection.prepare_cached(find)?;
+                    let keys =
+                        statement.query_map(params![after, before_ms, SLICE], |row| row.get(0))?;
+                    Ok(keys.collect::<Result<Vec<Vec<u8>>, _>>()?)
+                })
+                .await?;
+            match keys.last() {
+                Some(key) => last.clone_from(key),
+                None => return Ok(count),
+            }
+            count += self.delete_each(delete, keys).await?;
+        }
+    }
+
+    async fn prune_entries(&self, now_ms: i64) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let expired = self
+                .read(move |connection| {
+                    let mut statement = connection.prepare_cached(
+                        "SELECT instance, key FROM kv WHERE expires_ms <= ?1 LIMIT ?2",
+                    )?;
+                    let expired = statement.query_map([now_ms, SLICE], |row| {
+                        Ok((row.get(0)?, row.get(1)?, now_ms))
+                    })?;
+                    Ok(expired.collect::<Result<Vec<(String, String, i64)>, _>>()?)
+                })
+                .await?;
+            let deleted = self
+                .delete_each(
+                    "DELETE FROM kv WHERE instance = ?1 AND key = ?2 AND expires_ms <= ?3",
+                    expired,
+                )
+                .await?;
+            count += deleted;
+            if deleted == 0 {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn prune_events(&self, before_ms: i64) -> Result<usize, StoreError> {
+        let (mut count, mut last) = (0, 0);
+        loop {
+            let events: Vec<(i64, bool)> = self
+                .read(move |connection| {
+                    let mut statement = connection.prepare_cached(OLD_EVENTS)?;
+                    let events = statement.query_map([last, before_ms, SLICE], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })?;
+                    Ok(events.collect::<Result<_, _>>()?)
+                })
+                .await?;
+            match events.last() {
+                Some((seq, _)) => last = *seq,
+                None => return Ok(count),
+            }
+            let free: Vec<i64> = events
+                .into_iter()
+                .filter(|(_, held)| !held)
+                .map(|(seq, _)| seq)
+                .collect();
+            count += self.delete_each(DELETE_EVENT, free).await?;
+        }
+    }
+
+    /// Deletes rows, `SLICE` in a transaction.
+    async fn delete_each<T>(&self, sql: &'static str, keys: Vec<T>) -> Result<usize, StoreError>
+    where
+        T: Values + Send + 'static,
+    {
+        let mut count = 0;
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            let slice: Vec<T> = keys
+                .by_ref()
+                .take(usize::try_from(SLICE).unwrap_or(1))
+                .collect();
+            count += self
+                .write(move |connection| {
+                    let mut statement = connection.prepare_cached(sql)?;
+                    slice
+                        .iter()
+                        .map(|key| Ok(key.execute(&mut statement)?))
+                        .sum::<Result<usize, StoreError>>()
+                })
+                .await?;
+        }
+        Ok(count)
+    }
+}
+
+/// What a row is found by.
+trait Values {
+    fn execute(&self, statement: &mut rusqlite::Statement<'_>) -> Result<usize, rusqlite::Error>;
+}
+
+impl Values for i64 {
+    fn execute(&self, statement: &mut rusqlite::Statement<'_>) -> Result<usize, rusqlite::Error> {
+        statement.execute([self])
+    }
+}
+
+impl Values for Vec<u8> {
+    fn execute(&self, statement: &mut rusqlite::Statement<'_>) -> Result<usize, rusqlite::Error> {
+        statement.execute([self])
+    }
+}
+
+impl Values for (String, String, i64) {
+    fn execute(&self, statement: &mut rusqlite::Statement<'_>) -> Result<usize, rusqlite::Error> {
+        statement.execute(params![self.0, self.1, self.2])
+    }
+}
+
+const OLD_EARLY: &str =
+    "SELECT key FROM early WHERE key > ?1 AND received_ms < ?2 ORDER BY key LIMIT ?3";
+
+/// A message that has gone takes its key's reason along.
+const OLD_KEYS: &str = "SELECT key FROM dedupe WHERE key > ?1 AND received_ms < ?2
+    AND (message IS NULL OR NOT EXISTS (SELECT 1 FROM messages WHERE id = message)) ORDER BY key LIMIT ?3";
+const DELETE_KEY: &str = "DELETE FROM dedupe WHERE key = ?1
+    AND (message IS NULL OR NOT EXISTS (SELECT 1 FROM messages WHERE id = message))";
+
+/// Old events that every instance is past, and whether something still refers to each. Events lie in the order
+/// of their arrival, so the first young one ends the search.
+const OLD_EVENTS: &str = "SELECT seq, EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq)
+    OR EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = e.seq)
+    OR EXISTS (SELECT 1 FROM outbox o WHERE o.seq = e.seq AND o.state IN ('pending', 'sending', 'unknown'))
+    FROM events e WHERE seq > ?1 AND seq <= (SELECT coalesce(min(watermark), 9223372036854775807) FROM instances)
+    AND seq < coalesce((SELECT seq FROM events WHERE seq > ?1 AND received_ms >= ?2 ORDER BY seq LIMIT 1),
+                       9223372036854775807)
+    ORDER BY seq LIMIT ?3";
+/// What refers to it is asked again: a dead letter may just have been taken up.
+const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1
+    AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1)
+    AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = ?1)";
+
+/// Receipts after `last` that may go, and the last one looked at unless the search is over.
+fn old_receipts(
+    connection: &Connection,
+    mut last: i64,
+    live: i64,
+    history: i64,
+    before_ms: i64,
+) -> Result<(Vec<i64>, Option<i64>), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, received_ms, history, length(body) FROM receipts WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+    )?;
+    let mut rows = statement.query([last, live, SLICE])?;
+    let (mut ids, mut bytes, mut seen) = (Vec::new(), 0, 0);
+    while bytes < SLICE_BYTES {
+        let Some(row) = rows.next()? else {
+            return Ok((ids, (seen == SLICE).then_some(last)));
+        };
+        if row.get::<_, i64>(1)? >= before_ms {
+            return Ok((ids, None));
+        }
+        seen += 1;
+        last = row.get(0)?;
+        if !row.get::<_, bool>(2)? || last <= history {
+            bytes += row.get::<_, i64>(3)?;
+            ids.push(last);
+        }
+    }
+    Ok((ids, Some(last)))
+}
+
+fn delete_receipts(connection: &Connection, ids: &[i64]) -> Result<usize, StoreError> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut count = 0;
+    for id in ids {
+        count += transaction
+            .prepare_cached("DELETE FROM receipts WHERE id = ?1")?
+            .execute([id])?;
+    }
+    transaction.commit()?;
+    Ok(count)
+}

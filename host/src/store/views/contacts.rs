@@ -1,0 +1,66 @@
+use rusqlite::{Row, params};
+
+use super::Page;
+use crate::store::{Store, StoreError};
+
+pub(super) const COLUMNS: &str =
+    "k.id, k.wa_id, k.user_id, k.name, k.username, k.saved_name, k.marketing_stopped";
+
+#[derive(Debug, Clone)]
+pub struct ContactRow {
+    pub id: i64,
+    /// Digits of the phone number; absent when the person hides it behind a username.
+    pub wa_id: Option<String>,
+    /// Meta's business-scoped user id.
+    pub user_id: Option<String>,
+    pub name: Option<String>,
+    pub username: Option<String>,
+    /// The name in the phone's address book.
+    pub saved_name: Option<String>,
+    pub marketing_stopped: bool,
+}
+
+impl Store {
+    /// Contacts in the order of their ids.
+    pub async fn contacts(&self, page: Page) -> Result<Vec<ContactRow>, StoreError> {
+        self.read(move |connection| {
+            let sql =
+                format!("SELECT {COLUMNS} FROM contacts k WHERE k.id > ?1 ORDER BY k.id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows =
+                statement.query_map(params![page.after, page.limit], |row| contact(row, 0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Contacts that a person may mean by `name`: a phone number in any spelling, a user id, or a contact's id.
+    pub async fn find_contacts(&self, name: String) -> Result<Vec<ContactRow>, StoreError> {
+        self.read(move |connection| {
+            let phone: String = name.chars().filter(char::is_ascii_digit).collect();
+            let spelled = name.chars().all(|char| char.is_ascii_digit() || "+ -()./".contains(char));
+            let phone = (spelled && !phone.is_empty()).then_some(phone);
+            let id: Option<i64> = name.parse().ok().filter(|_| !name.starts_with('+'));
+            let sql = format!(
+                "SELECT {COLUMNS} FROM contacts k WHERE k.wa_id = ?1 OR k.user_id = ?2 OR k.id = ?3 ORDER BY k.id"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![phone, name, id], |row| contact(row, 0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+/// A contact from the seven columns that begin at `first`.
+pub(super) fn contact(row: &Row<'_>, first: usize) -> Result<ContactRow, rusqlite::Error> {
+    Ok(ContactRow {
+        id: row.get(first)?,
+        wa_id: row.get(first + 1)?,
+        user_id: row.get(first + 2)?,
+        name: row.get(first + 3)?,
+        username: row.get(first + 4)?,
+        saved_name: row.get(first + 5)?,
+        marketing_stopped: row.get(first + 6)?,
+    })
+}

@@ -1,0 +1,34 @@
+//! What the admin API reads. Every list is a page: rows after a cursor, at most `limit` of them, in the
+//! order of the cursor, so that a reader who comes back with the last one sees each row once.
+
+mod contacts;
+mod conversations;
+mod dead_letters;
+mod depths;
+mod events;
+mod messages;
+mod numbers;
+mod outbox;
+mod receipts;
+
+pub use contacts::ContactRow;
+pub use conversations::{ConversationFilter, ConversationRow};
+pub use dead_letters::{DeadLetterFilter, DeadLetterRow};
+pub use depths::{Depths, Troubles};
+pub use events::{EventFilter, EventPage, Kinds};
+pub use messages::{MessagePlace, MessageRow};
+pub use numbers::NumberRow;
+pub use outbox::{OutboxFilter, OutboxRow};
+pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};
+
+/// Which rows of a list: those after `after`, at most `limit`.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    pub after: i64,
+    pub limit: u32,
+}
+
+/// The database engine's version.
+pub fn engine_version() -> &'static str {
+    rusqlite::version()
+}

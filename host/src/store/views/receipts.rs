@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::Page;
+use crate::store::receipts::FILE;
+use crate::store::{Store, StoreError};
+
+/// A page that filters looks at so many receipts at most.
+const SCAN_MAX: u32 = 10_000;
+
+/// How far a receipt has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptState {
+    /// On disk, not yet taken in.
+    Waiting,
+    /// Its elements are events.
+    Done,
+    /// Signed, but not of Meta's shape.
+    Unreadable,
+}
+
+#[derive(Debug, Clone)]
+pub struct ReceiptRow {
+    pub id: i64,
+    pub received_ms: i64,
+    pub state: ReceiptState,
+    /// Why it is unreadable.
+    pub reason: Option<String>,
+    /// Absent once the body is no longer kept.
+    pub bytes: Option<i64>,
+    pub history: Option<bool>,
+}
+
+/// Receipts in the order of arrival. May be short before the end: go on from `next` until it repeats `after`.
+#[derive(Debug)]
+pub struct ReceiptPage {
+    pub receipts: Vec<ReceiptRow>,
+    pub next: i64,
+}
+
+/// What the log knows of a receipt without its body.
+struct Logged {
+    id: i64,
+    received_ms: i64,
+    history: bool,
+    bytes: i64,
+}
+
+impl Store {
+    /// Receipts after `page.after` in this state, or in any.
+    pub async fn receipts(
+        &self,
+        page: Page,
+        state: Option<ReceiptState>,
+    ) -> Result<ReceiptPage, StoreError> {
+        let path = self.folder().join(FILE);
+        self.read(move |main| {
+            let log = crate::store::reader(&path)?;
+            match state {
+                Some(ReceiptState::Unreadable) => unreadable(main, &log, page),
+                state => any(main, &log, page, state),
+            }
+        })
+        .await
+    }
+}
+
+fn unreadable(main: &Connection, log: &Connection, page: Page) -> Result<ReceiptPage, StoreError> {
+    let mut statement = main.prepare_cached(
+        "SELECT receipt, received_ms, reason FROM unreadable WHERE receipt > ?1 ORDER BY receipt LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![page.after, page.limit])?;
+    let mut receipts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let logged = logged(log, id - 1, 1)?
+            .pop()
+            .filter(|logged| logged.id == id);
+        receipts.push(ReceiptRow {
+            id,
+            received_ms: row.get(1)?,
+            state: ReceiptState::Unreadable,
+            reason: row.get(2)?,
+            bytes: logged.as_ref().map(|logged| logged.bytes),
+            history: logged.as_ref().map(|logged| logged.history),
+        });
+    }
+    let next = receipts.last().map_or(page.after, |receipt| receipt.id);
+    Ok(ReceiptPage { receipts, next })
+}
+
+fn any(
+    main: &Connection,
+    log: &Connection,
+    page: Page,
+    state: Option<ReceiptState>,
+) -> Result<ReceiptPage, StoreError> {
+    let scan = if state.is_some() {
+        SCAN_MAX
+    } else {
+        page.limit
+    };
+    let logged = logged(log, page.after, scan)?;
+    let last = logged.last().map_or(page.after, |logged| logged.id);
+    let reasons = reasons(main, page.after, last)?;
+    let (live, history) = (place(main, "live")?, place(main, "history")?);
+    let mut result = ReceiptPage {
+        receipts: Vec::new(),
+        next: page.after,
+    };
+    for Logged {
+        id,
+        received_ms,
+        history: has_history,
+        bytes,
+    } in logged
+    {
+        let reason = reasons.get(&id).cloned();
+        let taken = id <= live && (!has_history || id <= history);
+        let found = match (&reason, taken) {
+            (Some(_), _) => ReceiptState::Unreadable,
+            (None, true) => ReceiptState::Done,
+            (None, false) => ReceiptState::Waiting,
+        };
+        result.next = id;
+        if state.is_none_or(|state| state == found) {
+            let (bytes, history) = (Some(bytes), Some(has_history));
+            result.receipts.push(ReceiptRow {
+                id,
+                received_ms,
+                state: found,
+                reason,
+                bytes,
+                history,
+            });
+        }
+        if u32::try_from(result.receipts.len()).is_ok_and(|count| count >= page.limit) {
+            break;
+        }
+    }
+    Ok(result)
+}
+
+fn logged(log: &Connection, after: i64, limit: u32) -> Result<Vec<Logged>, StoreError> {
+    let mut statement = log.prepare_cached(
+        "SELECT id, received_ms, history, length(body) FROM receipts WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![after, limit], |row| {
+        Ok(Logged {
+            id: row.get(0)?,
+            received_ms: row.get(1)?,
+            history: row.get(2)?,
+            bytes: row.get(3)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn reasons(main: &Connection, after: i64, last: i64) -> Result<HashMap<i64, String>, StoreError> {
+    let mut statement = main.prepare_cached(
+        "SELECT receipt, reason FROM unreadable WHERE receipt > ?1 AND receipt <= ?2",
+    )?;
+    let rows = statement.query_map([after, last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The last receipt whose part is taken in whole.
+fn place(main: &Connection, part: &str) -> Result<i64, StoreError> {
+    Ok(main
+        .prepare_cached("SELECT receipt FROM intake WHERE part = ?1")?
+        .query_row([part], |row| row.get(0))?)
+}

@@ -1,0 +1,243 @@
+use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    family: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Plugin {
+    plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    plugin: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Queue {
+    queue: String,
+}
+
+type Seconds = Counter<f64, AtomicU64>;
+type CallSeconds = Family<Plugin, Histogram, fn() -> Histogram>;
+
+/// Everything that `/metrics` tells. Labels are closed sets or names from plugins.toml, never what came from outside.
+pub struct Metrics {
+    registry: Registry,
+    receipts: Family<Outcome, Counter>,
+    /// From the arrival of a body to its place on disk.
+    pub receipt_commit_seconds: Histogram,
+    /// Receipts on disk that intake has not taken in.
+    pub intake_lag_receipts: Gauge,
+    events: Family<Kind, Counter>,
+    plugin_calls: Family<Call, Counter>,
+    plugin_call_seconds: CallSeconds,
+    plugin_cpu_seconds: Family<Plugin, Seconds>,
+    outbox: Family<State, Gauge>,
+    sends: Family<Outcome, Counter>,
+    /// Dead letters that wait for the admin.
+    pub dead_letters: Gauge,
+    queues: Family<Queue, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let call_seconds: fn() -> Histogram =
+            || Histogram::new(exponential_buckets(0.0005, 2.5, 13));
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("duet"),
+            receipts: Family::default(),
+            receipt_commit_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
+            intake_lag_receipts: Gauge::default(),
+            events: Family::default(),
+            plugin_calls: Family::default(),
+            plugin_call_seconds: Family::new_with_constructor(call_seconds),
+            plugin_cpu_seconds: Family::default(),
+            outbox: Family::default(),
+            sends: Family::default(),
+            dead_letters: Gauge::default(),
+            queues: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "receipts",
+            "Webhook bodies by outcome",
+            self.receipts.clone(),
+        );
+        registry.register_with_unit(
+            "receipt_commit",
+            "From a body's arrival to its place on disk",
+            Unit::Seconds,
+            self.receipt_commit_seconds.clone(),
+        );
+        registry.register(
+            "intake_lag_receipts",
+            "Receipts on disk that are not yet events",
+            self.intake_lag_receipts.clone(),
+        );
+        registry.register(
+            "events",
+            "Events by the first word of their kind",
+            self.events.clone(),
+        );
+        registry.register(
+            "plugin_calls",
+            "Plugin runs by outcome",
+            self.plugin_calls.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_call",
+            "How long plugin runs took",
+            Unit::Seconds,
+            self.plugin_call_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_cpu",
+            "Time that plugins computed",
+            Unit::Seconds,
+            self.plugin_cpu_seconds.clone(),
+        );
+        registry.register("outbox", "Open sends by state", self.outbox.clone());
+        registry.register("sends", "Sends by outcome", self.sends.clone());
+        registry.register(
+            "dead_letters",
+            "Dead letters that wait for the admin",
+            self.dead_letters.clone(),
+        );
+        registry.register("queue_depth", "What waits in a queue", self.queues.clone());
+    }
+
+    /// A webhook was answered: `accepted`, `bad_signature`, `too_large`, `full`, ….
+    pub fn receipt(&self, outcome: &str) {
+        self.receipts
+            .get_or_create(&Outcome {
+                outcome: outcome.into(),
+            })
+            .inc();
+    }
+
+    /// Events of this kind were stored; only the kind's first word is counted.
+    pub fn events(&self, kind: &str, count: u64) {
+        let family = kind.split('.').next().unwrap_or_default().into();
+        self.events.get_or_create(&Kind { family }).inc_by(count);
+    }
+
+    /// A plugin's run has ended: `done`, `retry`, `reject`, `fault`, ….
+    pub fn plugin_call(&self, plugin: &str, outcome: &str, wall: Duration, cpu: Duration) {
+        let call = Call {
+            plugin: plugin.into(),
+            outcome: outcome.into(),
+        };
+        self.plugin_calls.get_or_create(&call).inc();
+        let plugin = Plugin {
+            plugin: plugin.into(),
+        };
+        self.plugin_call_seconds
+            .get_or_create(&plugin)
+            .observe(wall.as_secs_f64());
+        self.plugin_cpu_seconds
+            .get_or_create(&plugin)
+            .inc_by(cpu.as_secs_f64());
+    }
+
+    /// A send was settled: `sent`, `cancelled`, `failed`, `unknown`, ….
+    pub fn send(&self, outcome: &str) {
+        self.sends
+            .get_or_create(&Outcome {
+                outcome: outcome.into(),
+            })
+            .inc();
+    }
+
+    /// So many open sends are in this state now.
+    pub fn outbox(&self, state: &str, count: i64) {
+        self.outbox
+            .get_or_create(&State {
+                state: state.into(),
+            })
+            .set(count);
+    }
+
+    /// So much waits in this queue now.
+    pub fn queue(&self, name: &str, depth: i64) {
+        self.queues
+            .get_or_create(&Queue { queue: name.into() })
+            .set(depth);
+    }
+
+    /// The OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = text.write_str("# EOF\n");
+        }
+        text
+    }
+
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.receipt("accepted");
+        metrics.events("message.text", 3);
+        metrics.plugin_call(
+            "crm",
+            "done",
+            Duration::from_millis(20),
+            Duration::from_millis(5),
+        );
+        metrics.outbox("pending", 7);
+        let text = metrics.text();
+        for line in [
+            "duet_receipts_total{outcome=\"accepted\"} 1",
+            "duet_events_total{family=\"message\"} 3",
+            "duet_plugin_calls_total{plugin=\"crm\",outcome=\"done\"} 1",
+            "duet_plugin_call_seconds_count{plugin=\"crm\"} 1",
+            "duet_plugin_cpu_seconds_total{plugin=\"crm\"} 0.005",
+            "duet_outbox{state=\"pending\"} 7",
+            "duet_dead_letters 0",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

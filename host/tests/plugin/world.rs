@@ -1,0 +1,97 @@
+//! A world in memory: what a run may read, and what a test wants it to see.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use duet::effect::{Effect, Handling, Send};
+use duet::plugin::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+
+#[derive(Default)]
+pub(crate) struct MemoryWorld {
+    pub(crate) values: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(crate) person_has_conversation: bool,
+    pub(crate) store_is_down: bool,
+    pub(crate) panics: bool,
+}
+
+impl MemoryWorld {
+    /// What the dispatcher does in a transaction.
+    pub(crate) fn commit(&self, effects: &[Effect]) {
+        let mut values = self.values.lock().unwrap();
+        for effect in effects {
+            match effect {
+                Effect::Set { key, value, .. } => drop(values.insert(key.clone(), value.clone())),
+                Effect::Delete { key } => drop(values.remove(key)),
+                Effect::Send(_) | Effect::Handle { .. } => {}
+            }
+        }
+    }
+}
+
+fn answer<'a, T: std::marker::Send + 'a>(value: T) -> Answer<'a, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+impl World for MemoryWorld {
+    fn kv_get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>> {
+        assert!(!self.panics, "a host function panics");
+        if self.store_is_down {
+            return Box::pin(async { Err(Unavailable("the store is down".into())) });
+        }
+        answer(self.values.lock().unwrap().get(key).cloned())
+    }
+
+    fn kv_list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Vec<String>> {
+        let values = self.values.lock().unwrap();
+        let keys = values.keys().filter(|key| {
+            key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        });
+        answer(keys.take(limit).cloned().collect())
+    }
+
+    fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>> {
+        let handling = if self.person_has_conversation {
+            Handling::Person
+        } else {
+            Handling::Automation
+        };
+        answer((id == 7).then_some(ConversationState {
+            handling,
+            handling_until_ms: None,
+            window_until_ms: None,
+        }))
+    }
+
+    fn contact(&self, id: i64) -> Answer<'_, Option<ContactView>> {
+        answer((id == 5).then(|| ContactView {
+            id,
+            name: Some("Asha".into()),
+            wa_id: None,
+            user_id: None,
+        }))
+    }
+
+    fn refuse<'a>(
+        &'a self,
+        _: &'a Send,
+        handling: Option<Handling>,
+    ) -> Answer<'a, Option<Refusal>> {
+        let stored = if self.person_has_conversation {
+            Handling::Person
+        } else {
+            Handling::Automation
+        };
+        let refused = handling.unwrap_or(stored) == Handling::Person;
+        let detail = "a person has the conversation".to_owned();
+        answer(refused.then_some(Refusal {
+            code: "person-has-conversation",
+            detail,
+            meta_code: None,
+        }))
+    }
+}

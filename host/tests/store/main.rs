@@ -1,0 +1,22 @@
+//! What every engine behind the `Store` face has to hold. The cases open it through `house` alone and look at
+//! it from outside: what goes in is bodies as Meta sends them, what is looked at is what the face gives back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+
+mod bodies;
+mod erasure;
+mod full_disk;
+mod house;
+mod once;
+mod opening;
+mod projections;
+mod receipts;
+mod retention;
+mod runs;
+mod writing;

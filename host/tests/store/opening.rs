@@ -1,0 +1,112 @@
+//! One process has a data folder, and only one that knows its schema.
+
+use std::process::Command;
+
+use duet::store::receipts::ReceiptLog;
+use duet::store::{OpenError, Store};
+
+use super::bodies::ANA;
+use super::house::{House, NOW_MS};
+
+/// Set by the case that starts this test again in a second process.
+const FOLDER: &str = "DUET_TEST_SECOND_PROCESS";
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    if let Ok(folder) = std::env::var(FOLDER) {
+        match Store::open(folder.as_ref()) {
+            Err(error) => println!("refused: {error}"),
+            Ok(_) => println!("opened"),
+        }
+        return;
+    }
+    let house = House::new();
+    let second = || {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "opening::a_second_process_is_refused",
+                "--nocapture",
+            ])
+            .env(FOLDER, house.folder.path())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let answer = second();
+    assert!(
+        answer.contains("is in use by another duet process; stop it first"),
+        "{answer}"
+    );
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    assert!(matches!(
+        Store::open(house.folder.path()),
+        Err(OpenError::InUse(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let house = House::new();
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    let House { folder, store, log } = house;
+    drop((store, log));
+    for file in ["duet.db", "receipts.db"] {
+        let path = folder.path().join(file);
+        set_version(&path, 99);
+        let refused = match file {
+            "duet.db" => Store::open(folder.path()).err(),
+            _ => ReceiptLog::open(folder.path(), 4, 4096).err(),
+        };
+        let words = refused.expect(file).to_string();
+        assert!(
+            words.contains(file)
+                && words.contains("schema 99")
+                && words.contains("start the newer duet"),
+            "{words}"
+        );
+        set_version(&path, 1);
+    }
+    let house = House::at(folder);
+    assert_eq!(house.messages(ANA.phone).await.len(), 1);
+}
+
+fn set_version(path: &std::path::Path, version: i64) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .pragma_update(None, "user_version", version)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"not a folder").unwrap();
+    let error = Store::open(&file).err().unwrap().to_string();
+    assert!(error.contains("file"), "{error}");
+    std::fs::write(folder.path().join("duet.db"), vec![b'x'; 8192]).unwrap();
+    let error = Store::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("duet.db"), "{error}");
+}
+
+/// What was accepted before the end stands after it, and nothing of the old process comes later.
+#[tokio::test]
+async fn a_store_that_is_let_go_finishes_what_it_has_accepted() {
+    let mut house = House::new();
+    for round in 0..20 {
+        let body = ANA.writes(&format!("3A{round:02}"), "hello");
+        let id = house.append(&body.to_string(), NOW_MS).await;
+        let store = house.store.clone();
+        let receipt = house.log.get(id).unwrap().unwrap();
+        let task = tokio::spawn(async move {
+            super::house::record(&store, &receipt, duet::store::intake::Part::Live).await;
+        });
+        tokio::task::yield_now().await;
+        task.abort();
+        let _ = task.await;
+        house = house.reopen();
+        house.take_in(id).await;
+        assert_eq!(house.events().await.len(), round + 1);
+    }
+}

@@ -1,0 +1,265 @@
+//! Numbers, contacts, conversations and messages follow what Meta tells, in whatever order it does.
+
+use duet::effect::Handling;
+use serde_json::{Value, json};
+
+use super::bodies::{ANA, DISPLAY, NUMBER, change, payload, wamid};
+use super::house::{House, NOW_MS, PERSON_MS};
+
+#[tokio::test]
+async fn a_status_never_goes_backwards_and_may_come_before_its_message() {
+    let told = ANA.is_told("3A02", "told");
+    let (sent, delivered, read) = (
+        ANA.status("3A02", "sent"),
+        ANA.status("3A02", "delivered"),
+        ANA.status("3A02", "read"),
+    );
+    for order in [
+        [&told, &sent, &delivered, &read],
+        [&read, &delivered, &sent, &told],
+        [&sent, &read, &told, &delivered],
+        [&delivered, &told, &read, &sent],
+    ] {
+        let house = House::new();
+        for body in order {
+            assert_eq!(house.deliver(body).await.len(), 1);
+        }
+        assert_eq!(house.message(ANA.phone).await["status"], "read");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_brings_its_code_and_a_reading_takes_it_away() {
+    let mut failed = ANA.status("3A02", "failed");
+    failed["entry"][0]["changes"][0]["value"]["statuses"][0]["errors"] =
+        json!([{"code": 131_047, "title": "Re-engagement message"}]);
+    let told = ANA.is_told("3A02", "told");
+    for order in [[&told, &failed], [&failed, &told]] {
+        let house = House::new();
+        for body in order {
+            house.deliver(body).await;
+        }
+        let message = house.message(ANA.phone).await;
+        assert_eq!(
+            (&message["status"], &message["status_error"]),
+            (&json!("failed"), &json!(131_047))
+        );
+        house.deliver(&ANA.status("3A02", "delivered")).await;
+        assert_eq!(house.message(ANA.phone).await["status"], "failed");
+        house.deliver(&ANA.status("3A02", "read")).await;
+        assert_eq!(house.message(ANA.phone).await["status"], "read");
+    }
+}
+
+#[tokio::test]
+async fn media_that_follow_their_placeholder_join_it_in_both_orders() {
+    let placeholder = ANA.history(json!([
+        {"from": ANA.phone, "id": ANA.id("3A04"), "timestamp": "1780000001", "type": "media_placeholder"},
+    ]));
+    let follow_up = ANA.follow_up("3A04", "offer.pdf");
+    for order in [[&placeholder, &follow_up], [&follow_up, &placeholder]] {
+        let house = House::new();
+        for body in order {
+            house.deliver(body).await;
+        }
+        let message = house.message(ANA.phone).await;
+        assert_eq!(message["media"]["filename"], "offer.pdf");
+        assert_eq!(
+            (&message["type"], &message["text"]),
+            (&json!("document"), &json!("as promised"))
+        );
+        // Meta's time of the second webhook contradicts the placeholder, which is right.
+        assert_eq!(
+            (&message["at_ms"], &message["direction"]),
+            (&json!(1_780_000_001_000_i64), &json!("in"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_edit_and_a_revocation_change_the_message() {
+    let house = House::new();
+    house.deliver(&ANA.is_told("3A02", "told")).await;
+    let act = |id: &str, body: Value| {
+        let mut echo =
+            json!({"from": DISPLAY, "to": ANA.phone, "id": id, "timestamp": "1789999992"});
+        for (key, value) in body.as_object().unwrap() {
+            echo[key] = value.clone();
+        }
+        change("smb_message_echoes", json!({"message_echoes": [echo]}))
+    };
+    let original = ANA.id_to("3A02");
+    house
+        .deliver(&act(
+            "wamid.edit",
+            json!({"type": "edit", "edit": {"original_message_id": original,
+        "message": {"type": "text", "text": {"body": "told better"}}}}),
+        ))
+        .await;
+    let message = house.message(ANA.phone).await;
+    assert_eq!(
+        (&message["text"], &message["edited"]),
+        (&json!("told better"), &json!(1))
+    );
+    house
+        .deliver(&act(
+            "wamid.revoke",
+            json!({"type": "revoke", "revoke": {"original_message_id": original}}),
+        ))
+        .await;
+    assert_eq!(house.message(ANA.phone).await["revoked"], 1);
+}
+
+#[tokio::test]
+async fn an_echo_gives_the_conversation_to_a_person_and_only_the_customer_opens_the_window() {
+    let house = House::new();
+    let echo = house
+        .deliver(&payload(
+            "piusalfred-whatsapp-go/smb_message_echoes_text_entry_time.json",
+        ))
+        .await;
+    let id = echo[0].conversation.unwrap();
+    let conversation = house.store.conversation(id).await.unwrap().unwrap();
+    assert_eq!(
+        (conversation.handling, conversation.handling_seq),
+        (Handling::Person, echo[0].seq)
+    );
+    assert_eq!(
+        conversation.handling_until_ms,
+        Some(1_739_321_024_000 + PERSON_MS)
+    );
+    assert_eq!(
+        (conversation.handling_by, conversation.window_until_ms),
+        (None, None)
+    );
+    let said = house
+        .deliver(&payload("meta-openapi-webhooks/text_message.json"))
+        .await;
+    assert_eq!(said[0].conversation, Some(id));
+    let conversation = house.store.conversation(id).await.unwrap().unwrap();
+    assert_eq!(
+        conversation.window_until_ms,
+        Some(1_749_416_383_000 + 24 * 60 * 60 * 1000)
+    );
+    assert_eq!(
+        (conversation.handling, conversation.handling_seq),
+        (Handling::Person, echo[0].seq)
+    );
+}
+
+#[tokio::test]
+async fn the_address_book_names_a_contact_and_a_late_retry_resurrects_no_name() {
+    let house = House::new();
+    let entry = |action: &str, name: Option<&str>, at: &str| {
+        let mut contact = json!({"phone_number": format!("+{}", ANA.phone)});
+        if let Some(name) = name {
+            contact["full_name"] = json!(name);
+        }
+        change(
+            "smb_app_state_sync",
+            json!({"state_sync": [{"type": "contact", "action": action,
+            "contact": contact, "metadata": {"timestamp": at}}]}),
+        )
+    };
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    let id = house
+        .store
+        .find_contact(&format!("+{}", ANA.phone))
+        .await
+        .unwrap()
+        .unwrap();
+    house
+        .deliver(&entry("add", Some("Ana from the market"), "1789999100"))
+        .await;
+    assert_eq!(name(&house, id).await, "Ana from the market");
+    house.deliver(&entry("remove", None, "1789999300")).await;
+    house
+        .deliver(&entry("add", Some("Ana, late"), "1789999200"))
+        .await;
+    assert_eq!(name(&house, id).await, ANA.name);
+}
+
+async fn name(house: &House, contact: i64) -> String {
+    house
+        .store
+        .contact(contact)
+        .await
+        .unwrap()
+        .unwrap()
+        .name
+        .unwrap()
+}
+
+/// A customer that shows no phone gets a new user id: it stays the same contact.
+#[tokio::test]
+async fn a_new_user_id_is_no_new_contact() {
+    let house = House::new();
+    let said = |user_id: &str, id: &str| {
+        change(
+            "messages",
+            json!({"contacts": [{"profile": {"name": ANA.name}, "user_id": user_id}],
+            "messages": [{"from_user_id": user_id, "id": id, "timestamp": "1789999990", "type": "text",
+                "text": {"body": "hello"}}]}),
+        )
+    };
+    house.deliver(&said("DE.1111111111", "wamid.first")).await;
+    house
+        .deliver(&change(
+            "user_id_update",
+            json!({"user_id_update": [{"user_id": {"previous": "DE.1111111111",
+        "current": "DE.2222222222"}, "timestamp": "1789999991"}]}),
+        ))
+        .await;
+    house.deliver(&said("DE.2222222222", "wamid.second")).await;
+    assert_eq!(house.messages("DE.2222222222").await.len(), 2);
+    assert_eq!(
+        house.store.find_contact("DE.1111111111").await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_number_is_disconnected_and_comes_back() {
+    let house = House::new();
+    let id = house.deliver(&ANA.writes("3A01", "hello")).await[0]
+        .conversation
+        .unwrap();
+    for (event, state) in [
+        ("PARTNER_REMOVED", "disconnected"),
+        ("ACCOUNT_RECONNECTED", "live"),
+    ] {
+        house.deliver(&json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398",
+            "time": 1_789_999_999, "changes": [{"field": "account_update", "value": {"event": event}}]}]})).await;
+        assert_eq!(
+            house
+                .store
+                .conversation(id)
+                .await
+                .unwrap()
+                .unwrap()
+                .number_state,
+            state,
+            "{event}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn history_wakes_nobody_and_takes_nothing_over() {
+    let house = House::new();
+    let events = house.deliver_at(&ANA.history(json!([
+        {"from": ANA.phone, "id": wamid(ANA.phone, true, "3A03"), "timestamp": "1780000000", "type": "text",
+            "text": {"body": "long ago"}, "history_context": {"status": "READ"}},
+        {"from": DISPLAY, "to": ANA.phone, "id": wamid(DISPLAY, false, "3A04"), "timestamp": "1780000001",
+            "type": "text", "text": {"body": "answered"}, "history_context": {"status": "read", "from_me": true}},
+    ])), NOW_MS).await;
+    assert!(events.iter().all(|event| event.history));
+    let id = events.iter().find_map(|event| event.conversation).unwrap();
+    let conversation = house.store.conversation(id).await.unwrap().unwrap();
+    assert_eq!(
+        (conversation.handling, conversation.window_until_ms),
+        (Handling::Automation, None)
+    );
+    assert_eq!(conversation.number, NUMBER);
+    assert_eq!(house.messages(ANA.phone).await.len(), 2);
+}

@@ -1,0 +1,93 @@
+//! The receipt log keeps bodies in the order in which they were acknowledged.
+
+use duet::store::receipts::{AppendError, ReceiptLog};
+
+use super::house::{House, NOW_MS};
+
+#[tokio::test]
+async fn an_acknowledged_body_can_be_read_back_in_order() {
+    let house = House::new();
+    assert_eq!(house.log.acknowledged(), 0);
+    let mut watch = house.log.watch();
+    let mut ids = Vec::new();
+    for body in ["a", "b", "\u{fe}", ""] {
+        let id = house
+            .log
+            .append(body.into(), NOW_MS, body == "b")
+            .await
+            .unwrap();
+        assert!(house.log.acknowledged() >= id);
+        assert_eq!(house.log.get(id).unwrap().unwrap().body, body.as_bytes());
+        ids.push(id);
+    }
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    assert_eq!(*watch.borrow_and_update(), ids[3]);
+    let house = house.reopen();
+    assert_eq!(house.log.acknowledged(), ids[3]);
+    let read = |after, history| -> Vec<i64> {
+        house
+            .log
+            .read_after(after, history, 1 << 20)
+            .unwrap()
+            .iter()
+            .map(|receipt| receipt.id)
+            .collect()
+    };
+    assert_eq!(read(0, false), ids);
+    assert_eq!(read(ids[1], false), ids[2..]);
+    assert_eq!(read(0, true), [ids[1]]);
+    assert_eq!(house.log.read_after(0, false, 1).unwrap().len(), 1);
+    assert!(house.log.get(ids[3] + 1).unwrap().is_none());
+    let next = house.log.append("z".into(), NOW_MS, false).await.unwrap();
+    assert!(next > ids[3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_come_together_all_stand_once() {
+    let house = House::new();
+    let mut tasks = Vec::new();
+    for index in 0..200 {
+        let log = house.log.clone();
+        tasks.push(tokio::spawn(async move {
+            loop {
+                // A full queue refuses, and Meta comes again.
+                match log
+                    .append(format!("body {index}").into(), NOW_MS, false)
+                    .await
+                {
+                    Ok(id) => return id,
+                    Err(AppendError::Full) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }));
+    }
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.push(task.await.unwrap());
+    }
+    ids.sort_unstable();
+    let stored = house.log.read_after(0, false, 1 << 20).unwrap();
+    assert_eq!(
+        stored.iter().map(|receipt| receipt.id).collect::<Vec<_>>(),
+        ids
+    );
+    let mut bodies: Vec<_> = stored.into_iter().map(|receipt| receipt.body).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 200);
+}
+
+#[tokio::test]
+async fn more_bytes_than_agreed_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = ReceiptLog::open(folder.path(), 4, 10).unwrap();
+    let refused = log.append("elf Zeichen".into(), NOW_MS, false).await;
+    assert!(matches!(refused, Err(AppendError::Full)));
+    log.append("zehn Bytes".into(), NOW_MS, false)
+        .await
+        .unwrap();
+    log.append("zehn Bytes".into(), NOW_MS, false)
+        .await
+        .unwrap();
+}
