@@ -1,0 +1,109 @@
+//! Does one wrong thing, named by the first word of a text message; the second word says how much of it.
+
+use duet_sdk::{Conversation, Event, Result, log, reject, retry, retry_after, store};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+duet_sdk::plugin!("manifest.json", handle);
+
+fn handle(event: Event) -> Result {
+    let mut words = event.text().unwrap_or_default().split_whitespace();
+    let mode = words.next().unwrap_or("well");
+    let amount: u64 = words.next().map_or(Ok(1), str::parse)?;
+    let conversation = event
+        .conversation()
+        .ok_or_else(|| reject("no conversation"))?;
+    match mode {
+        "well" => conversation.reply_text("well").map(|_| ()),
+        "spin" => spin(Duration::MAX),
+        "bursts" => bursts(amount),
+        "wait" => wait(amount),
+        "allocate" => allocate(),
+        "recurse" => recurse(),
+        "panic" => panic!("as told"),
+        "exit" => std::process::exit(3),
+        "flood" => flood(),
+        "print" => print_without_end(amount),
+        "keep" => store::set_bytes("huge", &vec![7; usize::try_from(amount)?], None),
+        "calls" => call_often(amount),
+        "effects" => send_often(conversation, amount),
+        "retry" => Err(retry()),
+        "retry-after" => Err(retry_after(u32::try_from(amount)?)),
+        "reject" => Err(reject("as told")),
+        "fail-late" => conversation
+            .reply_text("never sent")
+            .and(Err(reject("after a send"))),
+        _ => Err(reject(format_args!("no such mode: {mode}"))),
+    }
+}
+
+fn spin(time: Duration) -> Result {
+    let start = Instant::now();
+    while black_box(start.elapsed()) < time {}
+    Ok(())
+}
+
+/// So many times 2 ms of work and 2 ms of waiting.
+fn bursts(count: u64) -> Result {
+    for _ in 0..count {
+        spin(Duration::from_millis(2))?;
+        wait(2)?;
+    }
+    Ok(())
+}
+
+fn wait(ms: u64) -> Result {
+    std::thread::sleep(Duration::from_millis(ms));
+    Ok(())
+}
+
+fn allocate() -> Result {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Uses the engine's stack, not the one that the compiler keeps in linear memory.
+fn sink(depth: u64) -> u64 {
+    if depth == u64::MAX {
+        0
+    } else {
+        sink(depth + 1).wrapping_mul(3) ^ depth
+    }
+}
+
+fn recurse() -> Result {
+    black_box(sink(black_box(0)));
+    Ok(())
+}
+
+fn flood() -> Result {
+    let line = "x".repeat(500);
+    for _ in 0..500 {
+        log::info(&line);
+    }
+    Ok(())
+}
+
+fn print_without_end(bytes: u64) -> Result {
+    let chunk = "y".repeat(1 << 10);
+    for _ in 0..bytes >> 10 {
+        print!("{chunk}");
+    }
+    Ok(())
+}
+
+fn call_often(count: u64) -> Result {
+    for _ in 0..count {
+        duet_sdk::now_ms();
+    }
+    Ok(())
+}
+
+fn send_often(conversation: Conversation, count: u64) -> Result {
+    for _ in 0..count {
+        conversation.reply_text("again")?;
+    }
+    Ok(())
+}
