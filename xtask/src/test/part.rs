@@ -1,0 +1,189 @@
+//! What each part runs.
+
+use std::fmt::Write;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Count, Options, Part, advisories, results, tools};
+use crate::house::House;
+use crate::{bench, command, guests};
+
+/// One feature set for tests, lints and the binary under test, so that nothing is compiled twice.
+const FEATURES: [&str; 2] = ["--features", "duet/failpoints"];
+const FUZZ_SECONDS: u32 = 60;
+const FUZZ_SECONDS_FULL: u32 = 600;
+
+pub(super) fn run(part: Part, house: &House, options: &Options, count: &mut Count) -> Result<()> {
+    match part {
+        Part::Fmt => fmt(house),
+        Part::Guests => guests::build(house),
+        Part::Tests => tests(house, options, count),
+        Part::Clippy => clippy(house),
+        Part::Doc => doc(house),
+        Part::Deny => deny(house),
+        Part::Fuzz => fuzz(house, options),
+        Part::Bench => results::write(
+            house,
+            "bench",
+            &bench::measure(house, &bench::Options::full())?,
+        ),
+    }
+}
+
+fn fmt(house: &House) -> Result<()> {
+    let mut cargo = house.cargo();
+    cargo.args(["fmt", "--all", "--check"]);
+    command::run("check the formatting", cargo)
+}
+
+/// Cargo over everything but the guests, which have a target of their own.
+fn native(house: &House, words: &[&str]) -> Command {
+    let mut cargo = house.cargo();
+    cargo.args(words).arg("--workspace");
+    for guest in &house.guests {
+        cargo.args(["--exclude", &guest.name]);
+    }
+    cargo.args(FEATURES);
+    cargo
+}
+
+fn tests(house: &House, options: &Options, count: &mut Count) -> Result<()> {
+    command::run(
+        "build the gateway with failpoints",
+        native(house, &["build", "--bin", "duet"]),
+    )?;
+    // A copy, since any other build would replace it while the tests run.
+    let duet = house.keep().join("duet-under-test");
+    fs::create_dir_all(house.keep())?;
+    fs::copy(house.duet(), &duet).with_context(|| format!("cannot write {}", duet.display()))?;
+
+    let mut cargo = native(house, &["test", "--no-fail-fast"]);
+    cargo.env("DUET_BIN", &duet);
+    if options.full {
+        cargo.env("DUET_TEST_FULL", "1");
+    }
+    let tested = follow("run the tests", cargo, count);
+    // What a guest decides needs no wasm to be tested.
+    let mut cargo = house.cargo();
+    cargo.args(["test", "--lib", "--no-fail-fast"]);
+    for guest in &house.guests {
+        cargo.args(["-p", &guest.name]);
+    }
+    let guests_tested = follow("run the plugins' own tests", cargo, count);
+    if options.full {
+        results::write(
+            house,
+            "tests",
+            &format!("{} passed, {} failed\n", count.passed, count.failed),
+        )?;
+    }
+    tested.and(guests_tested)
+}
+
+/// Runs cargo's tests, passes their lines on and counts them.
+fn follow(what: &str, mut cargo: Command, count: &mut Count) -> Result<()> {
+    command::say(what, &cargo);
+    let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    count.follow(child.stdout.take().context("cargo test has no output")?);
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("cargo test ended with {status}");
+    }
+    Ok(())
+}
+
+fn clippy(house: &House) -> Result<()> {
+    let mut cargo = native(house, &["clippy", "--all-targets"]);
+    cargo.args(["--", "-D", "warnings"]);
+    command::run("lint", cargo)?;
+    let mut cargo = house.cargo();
+    cargo.args(["clippy", "--release", "--target", guests::TARGET]);
+    for guest in &house.guests {
+        cargo.args(["-p", &guest.name]);
+    }
+    cargo.args(["--", "-D", "warnings"]);
+    command::run("lint the plugins", cargo)
+}
+
+fn doc(house: &House) -> Result<()> {
+    let mut cargo = native(house, &["doc", "--no-deps"]);
+    cargo.env("RUSTDOCFLAGS", "-D warnings");
+    command::run("build the documentation", cargo)
+}
+
+fn deny(house: &House) -> Result<()> {
+    let tool = tools::need(house, "cargo-deny", &["--no-default-features"])?;
+    let check = |list: &[&str]| {
+        let mut deny = tool.command(&house.root, "deny");
+        deny.args([
+            "--workspace",
+            "--all-features",
+            "check",
+            "--hide-inclusion-graph",
+        ])
+        .args(list);
+        deny
+    };
+    command::run(
+        "check licences, sources and doubles",
+        check(&["bans", "licenses", "sources"]),
+    )?;
+    advisories::check(house, &tool)
+}
+
+fn fuzz(house: &House, options: &Options) -> Result<()> {
+    let tool = tools::need(house, "cargo-fuzz", &[])?;
+    let seconds = if options.full {
+        FUZZ_SECONDS_FULL
+    } else {
+        FUZZ_SECONDS
+    };
+    let folder = house.root.join("tests/fuzz");
+    let mut list = tool.command(&folder, "fuzz");
+    list.args(["list", "--fuzz-dir", "."]);
+    fs::create_dir_all(folder.join("findings"))?;
+    let mut told = String::new();
+    for target in command::output(list)?.lines() {
+        let grown = house.keep().join("fuzz").join(target);
+        fs::create_dir_all(&grown)?;
+        let mut fuzz = tool.command(&folder, "fuzz");
+        // The fuzzer's flags belong to nightly. Duet has no unsafe code, so a panic is what there is to find.
+        fuzz.env("RUSTC_BOOTSTRAP", "1");
+        fuzz.args([
+            "run",
+            "--fuzz-dir",
+            ".",
+            "--sanitizer",
+            "none",
+            "--debug-assertions",
+            "--target-dir",
+        ]);
+        fuzz.arg(house.target.join("fuzz"))
+            .arg(target)
+            .arg(&grown)
+            .arg(folder.join("seeds").join(target));
+        if target == "webhook_body" {
+            fuzz.arg(house.root.join("tests/payloads"));
+        }
+        fuzz.args([
+            "--",
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            "-verbosity=0",
+        ]);
+        fuzz.arg(format!("-max_total_time={seconds}"));
+        fuzz.arg(format!(
+            "-artifact_prefix={}/",
+            folder.join("findings").display()
+        ));
+        command::run(&format!("fuzz {target}"), fuzz)?;
+        writeln!(told, "{target}: {seconds} s without a finding")?;
+    }
+    if options.full {
+        results::write(house, "fuzz", &told)?;
+    }
+    Ok(())
+}
