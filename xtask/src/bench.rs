@@ -37,9 +37,8 @@ pub(crate) fn run(house: &House, options: &Options) -> Result<()> {
 /// Measures and prints; the answer is what was printed.
 pub(crate) fn measure(house: &House, options: &Options) -> Result<String> {
     guests::build(house)?;
-    let mut cargo = house.cargo();
-    cargo.args(["build", "--bin", "duet", "--bin", "duet-bench"]);
-    command::run("build the gateway and the bench", cargo)?;
+    let build = house.native(&["build", "--bin", "duet", "--bin", "duet-bench"]);
+    command::run("build the gateway and the bench", build)?;
     let mut bench = Command::new(
         house
             .duet()

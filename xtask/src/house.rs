@@ -69,6 +69,17 @@ impl House {
     pub(crate) fn cargo(&self) -> std::process::Command {
         command::cargo(&self.root)
     }
+
+    /// Cargo over everything but the guests, which have a target of their own. Demo, test and bench all build
+    /// through it: with fewer packages cargo resolves other features and compiles wasmtime anew.
+    pub(crate) fn native(&self, words: &[&str]) -> std::process::Command {
+        let mut cargo = self.cargo();
+        cargo.args(words).arg("--workspace");
+        for guest in &self.guests {
+            cargo.args(["--exclude", &guest.name]);
+        }
+        cargo
+    }
 }
 
 fn guest(package: &Value) -> Option<Guest> {

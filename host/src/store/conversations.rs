@@ -98,11 +98,7 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         number: row.get(1)?,
         number_state: row.get(2)?,
         contact: row.get(3)?,
-        handling: if handling == "person" {
-            Handling::Person
-        } else {
-            Handling::Automation
-        },
+        handling: Handling::from_word(&handling),
         handling_until_ms: row.get(5)?,
         handling_seq: row.get(6)?,
         handling_by: row.get(7)?,

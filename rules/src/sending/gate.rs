@@ -211,6 +211,16 @@ impl Cause {
 }
 
 impl Handling {
+    /// What [`Handling::as_str`] wrote.
+    #[must_use]
+    pub fn from_word(word: &str) -> Handling {
+        if word == "person" {
+            Handling::Person
+        } else {
+            Handling::Automation
+        }
+    }
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

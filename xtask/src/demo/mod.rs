@@ -44,9 +44,10 @@ pub(crate) fn run(house: &House, options: &Options) -> Result<()> {
         "Duet's demo. The first run compiles everything, which takes up to 15 minutes; later ones start at once."
     );
     guests::build(house)?;
-    let mut cargo = house.cargo();
-    cargo.args(["build", "--bin", "duet"]);
-    command::run("build the gateway", cargo)?;
+    command::run(
+        "build the gateway",
+        house.native(&["build", "--bin", "duet"]),
+    )?;
 
     let plugins = if live {
         house.root.join("plugins.toml")

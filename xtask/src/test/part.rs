@@ -38,13 +38,9 @@ fn fmt(house: &House) -> Result<()> {
     command::run("check the formatting", cargo)
 }
 
-/// Cargo over everything but the guests, which have a target of their own.
+/// With the places where a test may cut the power.
 fn native(house: &House, words: &[&str]) -> Command {
-    let mut cargo = house.cargo();
-    cargo.args(words).arg("--workspace");
-    for guest in &house.guests {
-        cargo.args(["--exclude", &guest.name]);
-    }
+    let mut cargo = house.native(words);
     cargo.args(FEATURES);
     cargo
 }

@@ -140,11 +140,7 @@ fn place(row: &rusqlite::Row<'_>) -> Result<Option<Place>, rusqlite::Error> {
     let handling: String = row.get(8)?;
     Ok(Some(Place {
         number,
-        handling: if handling == "person" {
-            Handling::Person
-        } else {
-            Handling::Automation
-        },
+        handling: Handling::from_word(&handling),
         handling_until_ms: row.get(9)?,
         handling_seq: row.get(10)?,
         handling_by: row.get(11)?,

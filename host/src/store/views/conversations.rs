@@ -31,7 +31,7 @@ pub struct ConversationFilter {
 
 const COLUMNS: &str =
     "c.id, c.number, c.window_until_ms, c.last_ms, c.handling_until_ms, c.handling_by,
-    c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 0)";
+    c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 1)";
 
 impl Store {
     /// Conversations in the order of their ids, as they stand at `now_ms`.
@@ -45,7 +45,7 @@ impl Store {
             let sql = format!(
                 "SELECT {COLUMNS}, {CONTACT} FROM conversations c JOIN contacts k ON k.id = c.contact
                  WHERE c.id > ?2 AND (?3 IS NULL OR c.number = ?3) AND (?4 IS NULL OR c.contact = ?4)
-                 AND (?5 IS NULL OR (c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 0)) = ?5)
+                 AND (?5 IS NULL OR (c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 1)) = ?5)
                  ORDER BY c.id LIMIT ?6"
             );
             let person = filter.handling.map(|handling| handling == Handling::Person);
