@@ -2,6 +2,7 @@
 //!
 //! - this file: which parts there are, their order, their report
 //! - `part`: what each part runs
+//! - `fuzz`: the fuzz targets, some at once
 //! - `tools`: cargo-deny and cargo-fuzz, installed below the target folder
 //! - `advisories`: where the list of known vulnerabilities comes from
 //! - `count`: how many tests passed
@@ -9,6 +10,7 @@
 
 mod advisories;
 mod count;
+mod fuzz;
 mod part;
 mod results;
 mod tools;

@@ -1,19 +1,16 @@
 //! What each part runs.
 
-use std::fmt::Write;
 use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Count, Options, Part, advisories, results, tools};
+use super::{Count, Options, Part, advisories, fuzz, results, tools};
 use crate::house::House;
 use crate::{bench, command, guests};
 
 /// One feature set for tests, lints and the binary under test, so that nothing is compiled twice.
 const FEATURES: [&str; 2] = ["--features", "duet/failpoints"];
-const FUZZ_SECONDS: u32 = 60;
-const FUZZ_SECONDS_FULL: u32 = 600;
 
 pub(super) fn run(part: Part, house: &House, options: &Options, count: &mut Count) -> Result<()> {
     match part {
@@ -23,7 +20,7 @@ pub(super) fn run(part: Part, house: &House, options: &Options, count: &mut Coun
         Part::Clippy => clippy(house),
         Part::Doc => doc(house),
         Part::Deny => deny(house),
-        Part::Fuzz => fuzz(house, options),
+        Part::Fuzz => fuzz::run(house, options),
         Part::Bench => results::write(
             house,
             "bench",
@@ -127,59 +124,4 @@ fn deny(house: &House) -> Result<()> {
         check(&["bans", "licenses", "sources"]),
     )?;
     advisories::check(house, &tool)
-}
-
-fn fuzz(house: &House, options: &Options) -> Result<()> {
-    let tool = tools::need(house, "cargo-fuzz", &[])?;
-    let seconds = if options.full {
-        FUZZ_SECONDS_FULL
-    } else {
-        FUZZ_SECONDS
-    };
-    let folder = house.root.join("tests/fuzz");
-    let mut list = tool.command(&folder, "fuzz");
-    list.args(["list", "--fuzz-dir", "."]);
-    fs::create_dir_all(folder.join("findings"))?;
-    let mut told = String::new();
-    for target in command::output(list)?.lines() {
-        let grown = house.keep().join("fuzz").join(target);
-        fs::create_dir_all(&grown)?;
-        let mut fuzz = tool.command(&folder, "fuzz");
-        // The fuzzer's flags belong to nightly. Duet has no unsafe code, so a panic is what there is to find.
-        fuzz.env("RUSTC_BOOTSTRAP", "1");
-        fuzz.args([
-            "run",
-            "--fuzz-dir",
-            ".",
-            "--sanitizer",
-            "none",
-            "--debug-assertions",
-            "--target-dir",
-        ]);
-        fuzz.arg(house.target.join("fuzz"))
-            .arg(target)
-            .arg(&grown)
-            .arg(folder.join("seeds").join(target));
-        if target == "webhook_body" {
-            fuzz.arg(house.root.join("tests/payloads"));
-        }
-        fuzz.args([
-            "--",
-            "-timeout=10",
-            "-rss_limit_mb=2048",
-            "-print_final_stats=1",
-            "-verbosity=0",
-        ]);
-        fuzz.arg(format!("-max_total_time={seconds}"));
-        fuzz.arg(format!(
-            "-artifact_prefix={}/",
-            folder.join("findings").display()
-        ));
-        command::run(&format!("fuzz {target}"), fuzz)?;
-        writeln!(told, "{target}: {seconds} s without a finding")?;
-    }
-    if options.full {
-        results::write(house, "fuzz", &told)?;
-    }
-    Ok(())
 }
