@@ -261,7 +261,7 @@ impl Dispatch {
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
         let work = instance::work(self.shared.clone(), loaded, told);
         let before = ending.remove(&slot.name);
-        let task = tokio::spawn(async move {
+        let task = self.admission.spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
+use tokio::task::JoinHandle;
 use wasmtime::component::Linker;
 
 use super::bindings::PluginPre;
@@ -26,6 +27,11 @@ impl Admission {
         Admission { compiler, threads }
     }
 
+    /// Runs what hands events to plugins on the plugins' own threads: a run then costs no change of threads.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.threads.spawn(work)
+    }
+
     /// Checks and compiles a component for one instance. The problems carry lines of `plugins.toml`.
     pub async fn admit(
         &self,
@@ -43,7 +49,7 @@ impl Admission {
                 let message = format!("plugin {:?} cannot be compiled: {error:#}", instance.name);
                 vec![at(&instance, message, "build it again with a current SDK")]
             })?;
-        let pre = self.link(&imports, &compiled.component).map_err(|error| {
+        let pre = link(&imports, &compiled.component).map_err(|error| {
             let message = format!(
                 "plugin {:?} does not fit contract {CONTRACT}: {error:#}",
                 instance.name
@@ -60,22 +66,21 @@ impl Admission {
             instance,
         }))
     }
+}
 
-    /// Links the WASI floor and exactly the interfaces that the component imports, which were all granted.
-    fn link(
-        &self,
-        imports: &[String],
-        component: &wasmtime::component::Component,
-    ) -> wasmtime::Result<PluginPre<super::running::Running>> {
-        let mut linker = Linker::new(self.compiler.engine().wasmtime());
-        wasi::link(&mut linker)?;
-        for import in imports {
-            if let Some(interface) = import.strip_prefix("duet:plugin/") {
-                imports::link(&mut linker, interface.split('@').next().unwrap_or_default())?;
-            }
+/// Links the WASI floor and exactly the interfaces that the component imports, which were all granted.
+fn link(
+    imports: &[String],
+    component: &wasmtime::component::Component,
+) -> wasmtime::Result<PluginPre<super::running::Running>> {
+    let mut linker = Linker::new(component.engine());
+    wasi::link(&mut linker)?;
+    for import in imports {
+        if let Some(interface) = import.strip_prefix("duet:plugin/") {
+            imports::link(&mut linker, interface.split('@').next().unwrap_or_default())?;
         }
-        PluginPre::new(linker.instantiate_pre(component)?)
     }
+    PluginPre::new(linker.instantiate_pre(component)?)
 }
 
 /// What is wrong with a component for this instance, as far as can be said without compiling it.

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use wasmtime::component::Component;
 
-use super::engine::{PluginEngine, told};
+use super::engine::PluginEngine;
 
 /// The largest component that is read.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -53,10 +53,6 @@ impl Compiler {
         }
     }
 
-    pub(super) fn engine(&self) -> &PluginEngine {
-        &self.engine
-    }
-
     /// `digest` is the SHA-256 of the bytes in hex.
     pub(super) async fn compile(
         &self,
@@ -72,11 +68,8 @@ impl Compiler {
             return Ok(compiled);
         }
         self.fill_cache(digest, &bytes).await?;
-        let engine = self.engine.wasmtime().clone();
-        let component =
-            tokio::task::spawn_blocking(move || Component::from_binary(&engine, &bytes))
-                .await?
-                .map_err(told)?;
+        let engine = Arc::clone(&self.engine);
+        let component = tokio::task::spawn_blocking(move || engine.compile(&bytes)).await??;
         let compiled = Arc::new(Compiled { component });
         self.keep(digest, &compiled);
         Ok(compiled)
@@ -152,9 +145,7 @@ async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, String)> {
 pub fn compile_main(file: &Path, cache_dir: &Path) -> anyhow::Result<()> {
     limit_this_process()?;
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let engine = PluginEngine::new(cache_dir)?;
-    Component::from_binary(engine.wasmtime(), &bytes).map_err(told)?;
-    Ok(())
+    PluginEngine::new(cache_dir)?.compile(&bytes).map(drop)
 }
 
 fn limit_this_process() -> anyhow::Result<()> {

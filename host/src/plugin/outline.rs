@@ -11,6 +11,8 @@ pub struct Outline<'a> {
     pub exports: Vec<String>,
     /// The bytes of each manifest section, wherever a toolchain has put it.
     pub manifests: Vec<&'a [u8]>,
+    /// What its memories begin with, over all of its modules.
+    pub data_bytes: usize,
 }
 
 /// Names that a component may import or export; a thousand is far more than any toolchain makes.
@@ -47,6 +49,12 @@ pub fn outline(bytes: &[u8]) -> Result<Outline<'_>, String> {
                             .name
                             .to_owned(),
                     );
+                }
+            }
+            Payload::DataSection(segments) => {
+                for segment in segments {
+                    let data = segment.map_err(|error| error.to_string())?.data;
+                    outline.data_bytes = outline.data_bytes.saturating_add(data.len());
                 }
             }
             Payload::CustomSection(section) if section.name() == SECTION => {

@@ -1,9 +1,11 @@
 //! One run: one event, a fresh store, an outcome. Whatever goes wrong stays inside.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::bindings::duet::plugin::types;
@@ -61,27 +63,18 @@ pub enum Outcome {
 }
 
 impl Plugin {
-    /// Handles one event on the plugin threads; may be called from any runtime. Dropping the future stops the run.
-    pub async fn run(self: &Arc<Self>, call: Call) -> Run {
-        let plugin = Arc::clone(self);
-        match self
-            .threads
-            .run(async move { plugin.run_here(call).await })
-            .await
-        {
-            Ok(run) => run,
-            Err(error) => {
-                let message = if error.is_panic() {
-                    "the gateway panicked in a host function"
-                } else {
-                    "cancelled"
-                };
-                Run::fault(Fault {
-                    kind: FaultKind::Panic,
-                    message: format!("{message}: {error}"),
-                })
-            }
-        }
+    /// Handles one event, where it is called; the wait for a place comes before its time begins. Dropping the
+    /// future stops the run.
+    pub async fn run(&self, call: Call) -> Run {
+        let _place = self.threads.place().await;
+        let run = AssertUnwindSafe(self.run_here(call)).catch_unwind();
+        run.await.unwrap_or_else(|_| {
+            // The panic hook has logged what and where.
+            Run::fault(Fault {
+                kind: FaultKind::Panic,
+                message: "the gateway panicked in a host function".to_owned(),
+            })
+        })
     }
 
     async fn run_here(&self, call: Call) -> Run {

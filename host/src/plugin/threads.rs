@@ -1,11 +1,10 @@
 //! The threads that run plugins: a runtime of their own, below the intake's priority, with so many places.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
 
 /// Added to the niceness of each thread, so that receiving and storing webhooks goes first.
 const NICE: i32 = 5;
@@ -15,7 +14,7 @@ pub struct PluginThreads {
     /// Taken only when dropped.
     runtime: Option<Runtime>,
     /// Bounds the memory that all guests together can hold.
-    places: Arc<Semaphore>,
+    places: Semaphore,
 }
 
 impl PluginThreads {
@@ -31,7 +30,7 @@ impl PluginThreads {
             })
             .build()?;
         let handle = runtime.handle().clone();
-        let places = Arc::new(Semaphore::new(runs_max.clamp(1, Semaphore::MAX_PERMITS)));
+        let places = Semaphore::new(runs_max.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Arc::new(PluginThreads {
             handle,
             runtime: Some(runtime),
@@ -39,18 +38,14 @@ impl PluginThreads {
         }))
     }
 
-    /// Runs a future on these threads, from any runtime. Dropping the returned future aborts it.
-    pub(super) async fn run<F>(&self, future: F) -> Result<F::Output, JoinError>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let places = Arc::clone(&self.places);
-        let task = self.handle.spawn(async move {
-            // The semaphore is never closed; without a permit the run goes on all the same.
-            let _place = places.acquire_owned().await.ok();
-            future.await
-        });
-        AbortOnDrop(task).finish().await
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.handle.spawn(work)
+    }
+
+    /// A place for one run, held until it is dropped.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed; without a permit the run goes on all the same.
+        self.places.acquire().await.ok()
     }
 }
 
@@ -60,19 +55,5 @@ impl Drop for PluginThreads {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> AbortOnDrop<T> {
-    async fn finish(mut self) -> Result<T, JoinError> {
-        (&mut self.0).await
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

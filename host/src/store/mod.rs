@@ -33,6 +33,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use conversations::Conversation;
@@ -44,7 +45,7 @@ const SCHEMA: i64 = 1;
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;
 /// Readers beside the one writer.
-const READERS_MAX: usize = 4;
+const READERS_MAX: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -219,6 +220,7 @@ fn lock(folder: &Path) -> Result<std::fs::File, OpenError> {
 fn connect(path: &Path, cache_kib: i64) -> Result<Connection, OpenError> {
     let open = || -> Result<Connection, rusqlite::Error> {
         let connection = Connection::open(path)?;
+        keep_plans(&connection)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.execute_batch(
@@ -234,9 +236,17 @@ fn connect(path: &Path, cache_kib: i64) -> Result<Connection, OpenError> {
     })
 }
 
+/// Otherwise SQLite prepares a cached statement anew whenever a value is bound that might change its plan.
+fn keep_plans(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+}
+
 fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;

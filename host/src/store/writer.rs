@@ -220,7 +220,7 @@ fn commit(
     mut following: impl FnMut() -> Option<Box<dyn Job>>,
     batch: &mut Vec<Box<dyn Job>>,
 ) -> Result<(), String> {
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    let begun = step(connection, "BEGIN IMMEDIATE");
     let started = Instant::now();
     let mut next = Some(first);
     while let Some(mut job) = next.take() {
@@ -238,8 +238,8 @@ fn commit(
         return Err("the transaction was undone; is the disk full?".into());
     }
     crate::failpoint::hit("store.before_commit");
-    if let Err(error) = connection.execute_batch("COMMIT") {
-        let _ = connection.execute_batch("ROLLBACK");
+    if let Err(error) = step(connection, "COMMIT") {
+        let _ = step(connection, "ROLLBACK");
         return Err(error.to_string());
     }
     crate::failpoint::hit("store.after_commit");
@@ -250,19 +250,18 @@ fn run(connection: &Connection, job: &mut dyn Job) {
     if connection.is_autocommit() {
         return;
     }
-    let step = |sql: &str| {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute([]))
-            .is_ok()
-    };
-    if !step("SAVEPOINT operation") {
+    if step(connection, "SAVEPOINT operation").is_err() {
         return;
     }
+    // What cannot be undone or released here ends the transaction, and so fails its commit.
     if !job.run(connection) && !connection.is_autocommit() {
-        step("ROLLBACK TO operation");
+        let _ = step(connection, "ROLLBACK TO operation");
     }
-    step("RELEASE operation");
+    let _ = step(connection, "RELEASE operation");
+}
+
+fn step(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// Counts the pages of the write-ahead log, as of the last commit.

@@ -9,7 +9,7 @@ use super::settings::{self, SettingsLines};
 use crate::toml_file::{Field, Findings, Problem, Section, nearest, quoted, type_words};
 
 /// Lanes of one instance that run at once when the file says nothing.
-pub const PARALLEL_DEFAULT: u64 = 16;
+pub const PARALLEL_DEFAULT: u64 = 32;
 
 /// A plugin with its name, settings and grants: one `[plugins.<name>]` table.
 #[derive(Clone, Debug, PartialEq)]

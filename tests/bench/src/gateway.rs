@@ -194,7 +194,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -
         if let Some(found) = ask()? {
             return Ok(found);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(10));
     }
     bail!("waited {} s for {what}", WAIT_MAX.as_secs())
 }
