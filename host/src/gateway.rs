@@ -56,6 +56,11 @@ pub async fn run(
     let store = Store::open(&settings.data)?;
     let queue = usize::try_from(settings.receipt_queue_max)?;
     let receipts = ReceiptLog::open(&settings.data, queue, WAITING_BYTES_MAX)?;
+    for part in Part::ALL {
+        receipts
+            .continue_after(store.intake_place(part).await?.receipt)
+            .await?;
+    }
     let metrics = Arc::new(Metrics::default());
     let person_ms = hours_ms(settings.person_hours);
     let feed = Arc::new(Feed::new(store.clone()));
@@ -70,6 +75,7 @@ pub async fn run(
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
             ..outbox::Settings::default()
         },
+        metrics.clone(),
     );
     let sends = outbox.feed();
     let intake = Arc::new(Intake {
@@ -134,8 +140,7 @@ pub async fn run(
     reloader.reload().await;
     let watcher = tokio::spawn(reloader.clone().watch());
     let keeper = tokio::spawn(keeper::keep(store, receipts, settings.into()));
-    let intakes = [Part::Live, Part::History]
-        .map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
+    let intakes = Part::ALL.map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
     let administered = tokio::spawn(admin::serve(
         private.0,
         admin::router(admin),

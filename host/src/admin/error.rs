@@ -147,6 +147,7 @@ impl From<OperationError> for ApiError {
             OperationError::NotFound(what) => {
                 ApiError::not_found(format!("there is no such {what}"))
             }
+            OperationError::Invalid(reason) => ApiError::body(reason),
             OperationError::Refused { reason, code } => ApiError::refused(reason, code),
             OperationError::Unavailable(reason) => {
                 tracing::warn!(reason, "an operation of the admin API is not possible now");

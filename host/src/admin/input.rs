@@ -1,11 +1,16 @@
 //! What comes in from outside, read so that every refusal is JSON and names its place.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+
+/// A body takes at most so long to arrive.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Query parameters.
 pub(super) struct Params<T>(pub(super) T);
@@ -42,13 +47,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.status().as_u16() {
-                    413 => ApiError::body_too_large(),
-                    _ => ApiError::body(rejection.body_text()),
-                })?;
+        let bytes = tokio::time::timeout(BODY_WAIT_MAX, Bytes::from_request(request, state))
+            .await
+            .map_err(|_| ApiError::body("the body did not come in time"))?
+            .map_err(|rejection| match rejection.status().as_u16() {
+                413 => ApiError::body_too_large(),
+                _ => ApiError::body(rejection.body_text()),
+            })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text)
             .map(Body)

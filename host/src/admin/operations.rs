@@ -9,6 +9,9 @@ pub enum OperationError {
     /// There is no such thing; the noun is named.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// It was not asked for properly; the reason names the place.
+    #[error("{0}")]
+    Invalid(String),
     /// It must not be: the reason is for the caller, the code is Meta's own if it has one.
     #[error("{reason}")]
     Refused { reason: String, code: Option<i64> },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use duet_rules::sending;
+use duet_rules::{plugins_toml, sending};
 use futures_util::FutureExt;
 use serde_json::Value;
 
@@ -86,10 +86,8 @@ impl GatewayOperations {
     }
 
     async fn speak(&self, conversation: i64, message: Value) -> Result<i64, OperationError> {
-        let kind = sending::validate(&message).map_err(|invalid| OperationError::Refused {
-            reason: invalid.to_string(),
-            code: None,
-        })?;
+        let kind = sending::validate(&message)
+            .map_err(|invalid| OperationError::Invalid(invalid.to_string()))?;
         let now_ms = crate::now_ms();
         let found = self
             .store
@@ -99,7 +97,7 @@ impl GatewayOperations {
         let found = found.ok_or(OperationError::NotFound("conversation"))?;
         let row = sending::Row {
             seq: i64::MAX,
-            instance: "api",
+            instance: plugins_toml::API,
             speaker: Speaker::Person,
             kind,
             template_category: None,

@@ -8,13 +8,13 @@ use duet_rules::{backoff, meta_error};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::counters::{Counters, count};
 use super::plan::{Attempt, Step, plan};
 use super::{Barrier, Settings};
 use crate::failpoint::hit;
 use crate::graph::{Client, Outcome};
 use crate::store::outbox::{After, Gate, Head, Open, Outgoing};
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 
 const STORE_RETRY_FIRST_MS: u64 = 100;
 const STORE_RETRY_MAX_MS: u64 = 10_000;
@@ -37,7 +37,7 @@ pub(super) struct Courier<B> {
     pub(super) graph: Client,
     pub(super) barrier: Arc<B>,
     pub(super) settings: Settings,
-    pub(super) counters: Arc<Counters>,
+    pub(super) metrics: Arc<Metrics>,
     /// The store's id, for our mark.
     pub(super) store_id: String,
     pub(super) stop: watch::Receiver<bool>,
@@ -83,11 +83,11 @@ impl<B: Barrier> Courier<B> {
                 return Ok(self.deliver(*row).instrument(span).await);
             }
             Gate::Cancelled { cause } => {
-                count(&self.counters.cancelled);
+                self.metrics.send("cancelled");
                 tracing::info!(outbox = id, cause, "cancelled at the gate");
             }
             Gate::Refused { code, cause } => {
-                count(&self.counters.refused);
+                self.metrics.send("refused");
                 tracing::info!(outbox = id, code, cause, "refused at the gate");
             }
             Gate::Held { until_ms, cause } => {
@@ -133,17 +133,16 @@ impl<B: Barrier> Courier<B> {
     /// Counts and logs. Meta's own words stay in the outbox: they may repeat what was sent, and a wamid
     /// holds the customer's phone.
     fn tell(&self, step: &Step) {
-        let counters = &self.counters;
-        let (counter, outcome) = match step {
-            Step::Sent { .. } => (&counters.sent, "sent"),
-            Step::Lost { .. } => (&counters.lost, "lost"),
+        let outcome = match step {
+            Step::Sent { .. } => "sent",
+            Step::Lost { .. } => "lost",
             Step::Failed { after, .. } => match after {
-                After::Retry { .. } | After::Unsent { .. } => (&counters.retried, "retried"),
-                After::Failed => (&counters.refused, "refused"),
-                After::Dead => (&counters.dead, "dead"),
+                After::Retry { .. } | After::Unsent { .. } => "retried",
+                After::Failed => "refused",
+                After::Dead => "dead",
             },
         };
-        count(counter);
+        self.metrics.send(outcome);
         let (code, why) = match step {
             Step::Sent { .. } => return tracing::info!(outcome),
             Step::Failed {
@@ -191,7 +190,7 @@ impl<B: Barrier> Courier<B> {
     /// A row is `sending`, but no courier has it.
     async fn lose(&self, id: i64) -> Result<Ended, StoreError> {
         if self.store.send_lost(id, crate::now_ms()).await? {
-            count(&self.counters.lost);
+            self.metrics.send("lost");
             tracing::warn!(outbox = id, "a send ended without an answer");
         }
         Ok(Ended::Uncalled)
@@ -209,7 +208,7 @@ impl<B: Barrier> Courier<B> {
         if !expired {
             return Ok(Ended::Stuck);
         }
-        count(&self.counters.dead);
+        self.metrics.send("dead");
         tracing::warn!(outbox = id, "a lost answer became a dead letter");
         Ok(Ended::Uncalled)
     }

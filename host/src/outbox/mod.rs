@@ -5,13 +5,11 @@
 //! - `courier`: one row's way: gate, call, record
 //! - `plan`: what an answer of Meta's means for the row
 //! - `sender`: the loop that holds them together
-//! - `counters`: what the admin sees
 //!
 //! Promises: nothing leaves before its row is `sending` on disk and the gate has seen every receipt that
 //! was acknowledged when it began. Nothing that may have reached Meta is sent again. A store or a network
 //! that is down delays and drops nothing; everything in memory is bounded and can be read anew.
 
-mod counters;
 mod courier;
 mod feed;
 mod plan;
@@ -24,8 +22,8 @@ use std::sync::Arc;
 
 use crate::graph::Client;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
-pub use counters::{Counters, Counts};
 pub use feed::Feed;
 
 /// Waits until intake has taken in whatever was acknowledged when the wait began: the gate must not
@@ -67,19 +65,24 @@ pub struct Outbox<B> {
     barrier: Arc<B>,
     settings: Settings,
     feed: Feed,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
 }
 
 impl<B: Barrier> Outbox<B> {
-    pub fn new(store: Store, graph: Client, barrier: Arc<B>, settings: Settings) -> Outbox<B> {
-        let (feed, counters) = (Feed::default(), Arc::default());
+    pub fn new(
+        store: Store,
+        graph: Client,
+        barrier: Arc<B>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Outbox<B> {
         Outbox {
             store,
             graph,
             barrier,
             settings,
-            feed,
-            counters,
+            feed: Feed::default(),
+            metrics,
         }
     }
 
@@ -87,10 +90,5 @@ impl<B: Barrier> Outbox<B> {
     #[must_use]
     pub fn feed(&self) -> Feed {
         self.feed.clone()
-    }
-
-    #[must_use]
-    pub fn counters(&self) -> Arc<Counters> {
-        self.counters.clone()
     }
 }

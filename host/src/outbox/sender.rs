@@ -39,7 +39,7 @@ impl<B: Barrier> Outbox<B> {
             graph: self.graph,
             barrier: self.barrier,
             settings: self.settings.clone(),
-            counters: self.counters,
+            metrics: self.metrics,
             store_id,
             stop: stop.clone(),
         };
@@ -126,7 +126,7 @@ impl<B: Barrier> Sender<B> {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(back) = self.couriers.join_next_with_id() => self.welcome(back, crate::now_ms()),
-                () = self.feed.changed() => {}
+                () = self.feed.changed(), if self.can_start(crate::now_ms()) => {}
                 () = tokio::time::sleep(tick) => {}
             }
             while let Some(back) = self.couriers.try_join_next_with_id() {
@@ -139,9 +139,14 @@ impl<B: Barrier> Sender<B> {
         }
     }
 
-    /// Reads what was told, and goes on with the walk if there is place.
+    /// Whether one more courier may leave.
+    fn can_start(&self, now_ms: i64) -> bool {
+        self.couriers.len() < self.concurrency && now_ms >= self.pause.until_ms
+    }
+
+    /// Reads what was told, and goes on with the walk if there is place. What cannot leave yet is not read either.
     async fn read(&mut self, now_ms: i64) {
-        if now_ms < self.unread.at_ms {
+        if now_ms < self.unread.at_ms || !self.can_start(now_ms) {
             return;
         }
         let told = self
@@ -210,7 +215,7 @@ impl<B: Barrier> Sender<B> {
     }
 
     fn start_due(&mut self, now_ms: i64) {
-        while self.couriers.len() < self.concurrency && now_ms >= self.pause.until_ms {
+        while self.can_start(now_ms) {
             let Some(head) = self.schedule.start(now_ms) else {
                 return;
             };
@@ -222,22 +227,21 @@ impl<B: Barrier> Sender<B> {
 
     /// How long nothing can happen by itself.
     fn tick(&self, now_ms: i64) -> Duration {
+        if self.couriers.len() >= self.concurrency {
+            return TICK_MAX;
+        }
         let unread = &self.unread;
-        let to_read = !unread.rows.is_empty()
+        // What was told during a pause is read behind it.
+        let to_read = now_ms < self.pause.until_ms
+            || !unread.rows.is_empty()
             || !unread.conversations.is_empty()
             || (unread.walk.is_some() && !self.schedule.is_full());
         let read_ms = to_read.then_some(unread.at_ms);
-        let send_ms = match self.schedule.next_due_ms() {
-            Some(due_ms) if self.couriers.len() < self.concurrency => {
-                Some(due_ms.max(self.pause.until_ms))
-            }
-            _ => None,
-        };
         let wait_ms = read_ms
             .into_iter()
-            .chain(send_ms)
+            .chain(self.schedule.next_due_ms())
             .min()
-            .map(|at_ms| at_ms.saturating_sub(now_ms));
+            .map(|at_ms| at_ms.max(self.pause.until_ms).saturating_sub(now_ms));
         wait_ms.map_or(TICK_MAX, |wait_ms| {
             Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)).min(TICK_MAX)
         })

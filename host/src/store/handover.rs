@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use duet_rules::plugins_toml::API;
 use duet_rules::webhook::Key;
 use rusqlite::{Connection, params};
 
@@ -11,9 +12,6 @@ use super::lanes::hand;
 use super::{Store, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
-
-/// The instance that an API send carries in the outbox.
-const API: &str = "api";
 
 impl Store {
     /// Gives a conversation to a person until `until_ms`, or back to the automations. The answer is the event

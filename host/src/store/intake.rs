@@ -20,6 +20,8 @@ pub enum Part {
 }
 
 impl Part {
+    pub const ALL: [Part; 2] = [Part::Live, Part::History];
+
     fn as_str(self) -> &'static str {
         match self {
             Part::Live => "live",

@@ -65,16 +65,28 @@ fn list(
     now_ms: i64,
 ) -> Result<Vec<String>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT key FROM kv WHERE instance = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2
-         AND (?3 IS NULL OR key > ?3) AND (expires_ms IS NULL OR expires_ms > ?4) ORDER BY key LIMIT ?5",
+        "SELECT key FROM kv WHERE instance = ?1 AND key >= ?2 AND key > ?3 AND (?4 IS NULL OR key < ?4)
+         AND (expires_ms IS NULL OR expires_ms > ?5) ORDER BY key LIMIT ?6",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let after = after.unwrap_or_default();
+    let wanted = params![instance, prefix, after, behind(prefix), now_ms, limit];
     let keys = statement
-        .query_map(params![instance, prefix, after, now_ms, limit], |row| {
-            row.get(0)
-        })?
+        .query_map(wanted, |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(keys)
+}
+
+/// The first text behind all that begin with `prefix`, in SQLite's order; nothing if there is none.
+fn behind(prefix: &str) -> Option<String> {
+    let mut rest = prefix.to_owned();
+    while let Some(last) = rest.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            rest.push(next);
+            return Some(rest);
+        }
+    }
+    None
 }
 
 /// Whether everything that a run has read is still so.
@@ -171,4 +183,25 @@ pub(super) fn delete(connection: &Connection, instance: &str, key: &str) -> Resu
         .prepare_cached("DELETE FROM kv WHERE instance = ?1 AND key = ?2")?
         .execute(params![instance, key])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind;
+
+    #[test]
+    fn behind_a_prefix_is_the_next_text_of_its_length_or_shorter() {
+        let cases = [
+            ("", None),
+            ("a", Some("b")),
+            ("ab/", Some("ab0")),
+            ("z\u{7f}", Some("z\u{80}")),
+            ("a\u{d7ff}", Some("a\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+        ];
+        for (prefix, end) in cases {
+            assert_eq!(behind(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
 }

@@ -197,6 +197,30 @@ impl ReceiptLog {
         Ok(receipts)
     }
 
+    /// Ids up to `id` are never given again. When an older receipts.db was put back, intake has passed ids that
+    /// are still to come; it would pass over their bodies.
+    pub async fn continue_after(&self, id: i64) -> Result<(), StoreError> {
+        let raised = self
+            .maintain(move |connection| {
+                connection.execute(
+                    "INSERT INTO sqlite_sequence (name, seq) SELECT 'receipts', 0
+                     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'receipts')",
+                    [],
+                )?;
+                let sql =
+                    "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'receipts' AND seq < ?1";
+                Ok(connection.execute(sql, [id])?)
+            })
+            .await?;
+        if raised > 0 {
+            tracing::warn!(
+                id,
+                "receipts.db is older than duet.db: its ids go on behind those that intake has passed"
+            );
+        }
+        Ok(())
+    }
+
     /// One receipt, if it is still kept.
     pub fn get(&self, id: i64) -> Result<Option<Receipt>, StoreError> {
         let reader = self.inner.reader.lock().map_err(|_| StoreError::Stopped)?;

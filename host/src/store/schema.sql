@@ -72,6 +72,7 @@ CREATE TABLE conversations (
     last_ms INTEGER,
     UNIQUE (number, contact)
 );
+CREATE INDEX conversations_by_contact ON conversations (contact);
 
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -108,6 +109,7 @@ CREATE TABLE deliveries (
     redriven INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, seq)
 ) WITHOUT ROWID;
+CREATE INDEX deliveries_by_event ON deliveries (seq);
 
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -119,6 +121,8 @@ CREATE TABLE dead_letters (
     attempts INTEGER NOT NULL,
     at_ms INTEGER NOT NULL
 );
+CREATE INDEX dead_letters_by_event ON dead_letters (seq);
+CREATE INDEX dead_letters_by_send ON dead_letters (outbox) WHERE outbox IS NOT NULL;
 
 -- An instance's own store. `contact` is whom the writing event was about, for erasure.
 CREATE TABLE kv (

@@ -169,7 +169,7 @@ impl Metrics {
             .inc_by(cpu.as_secs_f64());
     }
 
-    /// A send was settled: `sent`, `cancelled`, `failed`, `unknown`, ….
+    /// A send went one step: `sent`, `retried`, `lost`, `cancelled`, `refused`, `dead`.
     pub fn send(&self, outcome: &str) {
         self.sends
             .get_or_create(&Outcome {

@@ -91,3 +91,15 @@ async fn more_bytes_than_agreed_are_refused_at_once() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn ids_that_intake_has_passed_are_not_given_again() {
+    let house = House::new();
+    house.log.continue_after(7).await.unwrap();
+    let id = house.log.append("a".into(), NOW_MS, false).await.unwrap();
+    assert_eq!(id, 8);
+    house.log.continue_after(3).await.unwrap();
+    let house = house.reopen();
+    let id = house.log.append("b".into(), NOW_MS, false).await.unwrap();
+    assert_eq!(id, 9);
+}

@@ -93,6 +93,10 @@ impl Setting {
         self.kind.read(text).ok_or_else(|| Refusal {
             message: match self.kind {
                 Kind::Secret => format!("{} is empty", self.env),
+                // What stands before an @ may be a password.
+                Kind::Url if text.contains('@') => {
+                    format!("{} has a user name or a password in it", self.key)
+                }
                 _ => format!("{} is {}", self.key, quoted(text)),
             },
             remedy: format!("give {}", self.kind.values()),

@@ -117,6 +117,10 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
             r#"duet.toml:1: graph_url is "ftp://x"; give a URL with http or https"#,
         ),
         (
+            "graph_url = 'https://user:secret@x/'",
+            "duet.toml:1: graph_url has a user name or a password in it; give a URL with http or https",
+        ),
+        (
             "graph_url = 'https://x/?a=1'",
             r#"duet.toml:1: graph_url is "https://x/?a=1"; give a URL with http or https"#,
         ),

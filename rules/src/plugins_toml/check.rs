@@ -181,8 +181,8 @@ mod tests {
             (
                 "",
                 draft,
-                &["duet:plugin/http@0.1.0-draft"],
-                r#"plugins.toml:12: plugin "crm" imports duet:plugin/http but has no [plugins.crm.http] grant; add: hosts = ["api.example.com"]"#,
+                &["duet:plugin/store@0.1.0-draft"],
+                r#"plugins.toml:12: plugin "crm" imports duet:plugin/store but has no [plugins.crm.store] grant; add: bytes_max = "10MiB""#,
             ),
             (
                 "",
@@ -210,7 +210,7 @@ mod tests {
                 "",
                 draft,
                 &["wasi:http/outgoing-handler@0.2.6"],
-                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/http, duet:plugin/timers"#,
+                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/conversations, duet:plugin/contacts"#,
             ),
             (
                 "",

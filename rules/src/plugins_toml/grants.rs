@@ -10,8 +10,6 @@ pub struct Grants {
     pub store: Option<StoreGrant>,
     pub conversations: Option<ConversationsGrant>,
     pub contacts: Option<ContactsGrant>,
-    pub http: Option<HttpGrant>,
-    pub timers: Option<TimersGrant>,
 }
 
 /// Who speaks in a send.
@@ -48,19 +46,6 @@ pub struct ConversationsGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContactsGrant;
 
-/// `duet:plugin/http`: may call these hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpGrant {
-    /// Host names in lower case, each with a port if it is not 443; never empty.
-    pub hosts: Vec<String>,
-}
-
-/// `duet:plugin/timers`: may set timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimersGrant {
-    pub pending_max: u64,
-}
-
 impl Grants {
     /// Whether there is a grant for `messages`, `store`, …
     pub fn has(&self, interface: &str) -> bool {
@@ -69,8 +54,6 @@ impl Grants {
             "store" => self.store.is_some(),
             "conversations" => self.conversations.is_some(),
             "contacts" => self.contacts.is_some(),
-            "http" => self.http.is_some(),
-            "timers" => self.timers.is_some(),
             _ => false,
         }
     }
@@ -95,14 +78,7 @@ pub(super) fn read(
                 let handling = table.boolean("handling", findings).unwrap_or(false);
                 grants.conversations = Some(ConversationsGrant { handling });
             }
-            "contacts" => grants.contacts = Some(ContactsGrant),
-            "http" => grants.http = read_http(&mut table, findings),
-            _ => {
-                let pending_max = table
-                    .integer("pending_max", 1..=1_000_000, findings)
-                    .unwrap_or(1000);
-                grants.timers = Some(TimersGrant { pending_max });
-            }
+            _ => grants.contacts = Some(ContactsGrant),
         }
         table.finish(findings);
     }
@@ -140,48 +116,4 @@ fn read_store(section: &mut Section<'_>, findings: &mut Findings<'_>) -> StoreGr
             .integer("keys_max", 1..=10_000_000, findings)
             .unwrap_or(10_000),
     }
-}
-
-fn read_http(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<HttpGrant> {
-    const HOSTS_MAX: usize = 100;
-    let Some(field) = section.field("hosts") else {
-        let message = format!("[{}] names no hosts", section.path());
-        findings.add(
-            section.offset(),
-            message,
-            "add: hosts = [\"api.example.com\"]",
-        );
-        return None;
-    };
-    let hosts = field.strings(HOSTS_MAX, findings)?;
-    for (host, offset) in &hosts {
-        if !host_is_valid(host) {
-            let message = format!("{} in {} is no host name", quoted(host), field.name());
-            findings.add(
-                *offset,
-                message,
-                "give a name in lower case such as api.example.com, without scheme and path",
-            );
-        }
-    }
-    Some(HttpGrant {
-        hosts: hosts.into_iter().map(|(host, _)| host.to_owned()).collect(),
-    })
-}
-
-/// A host name in lower case (RFC 1123), perhaps with a port. No wildcards: each host is named.
-fn host_is_valid(text: &str) -> bool {
-    let (name, port) = text
-        .split_once(':')
-        .map_or((text, None), |(name, port)| (name, Some(port)));
-    let port_is_valid = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number > 0));
-    let label_is_valid = |label: &str| {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(allowed)
-    };
-    port_is_valid && name.len() <= 253 && name.split('.').all(label_is_valid)
 }

@@ -8,7 +8,7 @@ pub struct Interface {
 }
 
 /// Every interface that needs a grant, in the order of the documents.
-pub const GRANTED: [Interface; 6] = [
+pub const GRANTED: [Interface; 4] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
@@ -24,14 +24,6 @@ pub const GRANTED: [Interface; 6] = [
     Interface {
         name: "contacts",
         grant: "[plugins.<name>.contacts]",
-    },
-    Interface {
-        name: "http",
-        grant: "hosts = [\"api.example.com\"]",
-    },
-    Interface {
-        name: "timers",
-        grant: "pending_max = 100",
     },
 ];
 

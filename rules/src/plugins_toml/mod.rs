@@ -20,10 +20,7 @@ mod tests;
 use toml::de::DeTable;
 
 pub use check::check;
-pub use grants::{
-    ContactsGrant, ConversationsGrant, Grants, HttpGrant, MessagesGrant, Speaker, StoreGrant,
-    TimersGrant,
-};
+pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, Speaker, StoreGrant};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::{LIMITS, Limit, Limits};
@@ -35,6 +32,9 @@ use crate::toml_file::{Findings, Outcome, Section, document, quoted};
 
 /// So many `[plugins.<name>]` tables one file may have.
 pub const PLUGINS_MAX: usize = 1000;
+
+/// Whoever sends by the admin API stands under this name in the outbox, so no plugin may have it.
+pub const API: &str = "api";
 
 /// A checked `plugins.toml`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +86,14 @@ fn read_plugins(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<Insta
                 field.offset,
                 message,
                 "use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit",
+            );
+        }
+        if field.key == API {
+            let message = format!("{} is no name for a plugin", quoted(field.key));
+            findings.add(
+                field.offset,
+                message,
+                "choose another one, this one stands for sends of the admin API",
             );
         }
         let Some(section) = field.table(findings) else {

@@ -38,7 +38,7 @@ fn the_smallest_plugin_gets_every_default() {
     let faq = instance("[plugins.faq]\ncomponent = \"faq.wasm\"\n");
     assert_eq!(
         (faq.name.as_str(), faq.line, faq.enabled, faq.parallel),
-        ("faq", 1, true, 16)
+        ("faq", 1, true, PARALLEL_DEFAULT)
     );
     assert_eq!(
         (faq.from, faq.events, faq.numbers),
@@ -87,9 +87,6 @@ fn a_full_plugin_is_read_as_written() {
         [plugins.crm.conversations]
         handling = true
         [plugins.crm.contacts]
-        [plugins.crm.http]
-        hosts = ["api.example.com", "localhost:8080"]
-        [plugins.crm.timers]
         "#,
     );
     assert_eq!(
@@ -127,18 +124,11 @@ fn a_full_plugin_is_read_as_written() {
     );
     assert!(crm.grants.conversations.unwrap().handling);
     assert_eq!(crm.grants.contacts, Some(ContactsGrant));
-    assert_eq!(
-        crm.grants.http.unwrap().hosts,
-        ["api.example.com", "localhost:8080"]
-    );
-    assert_eq!(crm.grants.timers.unwrap().pending_max, 1000);
     let lines = [
         ("contacts", 23),
         ("conversations", 21),
-        ("http", 24),
         ("messages", 17),
         ("store", 19),
-        ("timers", 26),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -211,7 +201,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts, http, timers"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts"#,
         ),
         (
             "enabled = 1",
@@ -280,16 +270,12 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
             r#"plugins.toml:4: "robot" in speak in [plugins.faq.messages] is no speaker; write "automation", "person" or both"#,
         ),
         (
+            "[plugins.api]\ncomponent = 'a.wasm'",
+            r#"plugins.toml:3: "api" is no name for a plugin; choose another one, this one stands for sends of the admin API"#,
+        ),
+        (
             "[plugins.faq.contacts]\nread = true",
             r#"plugins.toml:4: unknown key "read" in [plugins.faq.contacts]; remove it, this table takes no keys"#,
-        ),
-        (
-            "[plugins.faq.http]",
-            r#"plugins.toml:3: [plugins.faq.http] names no hosts; add: hosts = ["api.example.com"]"#,
-        ),
-        (
-            "http.hosts = ['https://api.example.com/']",
-            r#"plugins.toml:3: "https://api.example.com/" in hosts in [plugins.faq.http] is no host name; give a name in lower case such as api.example.com, without scheme and path"#,
         ),
         (
             "messages = true",
@@ -314,7 +300,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts, http, timers
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

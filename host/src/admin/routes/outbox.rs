@@ -19,10 +19,47 @@ pub(super) struct OutboxQuery {
     after: Option<i64>,
     /// At most 1000, 100 if absent.
     limit: Option<i64>,
-    /// `pending`, `sending`, `unknown`, `sent`, `failed`, `cancelled`.
-    state: Option<String>,
+    /// Only those that are so now.
+    #[param(inline)]
+    state: Option<SendState>,
     /// Only those into this conversation.
     conversation: Option<i64>,
+}
+
+/// Where a send stands.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum SendState {
+    /// Waits for its turn, or for its next attempt.
+    Pending,
+    /// Its request is on the way.
+    Sending,
+    /// Its answer was lost; a status may still settle it.
+    Unknown,
+    Sent,
+    /// A person has spoken before it could leave.
+    Cancelled,
+    /// Meta would not have taken it, so it was not tried.
+    Refused,
+    /// Meta has said no for good.
+    Failed,
+    /// Given up; it is among the dead letters.
+    Dead,
+}
+
+impl SendState {
+    fn as_str(self) -> &'static str {
+        match self {
+            SendState::Pending => "pending",
+            SendState::Sending => "sending",
+            SendState::Unknown => "unknown",
+            SendState::Sent => "sent",
+            SendState::Cancelled => "cancelled",
+            SendState::Refused => "refused",
+            SendState::Failed => "failed",
+            SendState::Dead => "dead",
+        }
+    }
 }
 
 /// A send.
@@ -72,7 +109,7 @@ pub(super) async fn list(
 ) -> Result<Json<OutboxList>, ApiError> {
     let page = page(query.after, query.limit)?;
     let filter = OutboxFilter {
-        state: query.state,
+        state: query.state.map(SendState::as_str),
         conversation: query.conversation,
     };
     let rows = app.store.outbox(page, filter).await?;

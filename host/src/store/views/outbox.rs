@@ -28,7 +28,7 @@ pub struct OutboxRow {
 
 #[derive(Debug, Clone, Default)]
 pub struct OutboxFilter {
-    pub state: Option<String>,
+    pub state: Option<&'static str>,
     pub conversation: Option<i64>,
 }
 
