@@ -45,7 +45,7 @@ async fn three_hundred_replacements_leave_memory_flat() {
     }
     let grown_kib = rss_kib().saturating_sub(settled_kib);
     println!(
-        "resident: {settled_kib} KiB after 30 replacements, {grown_kib} KiB more after 300 more"
+        "measured: {settled_kib} KiB after 30 replacements, {grown_kib} KiB more after 300 more"
     );
     assert!(grown_kib < 8 * 1024, "{grown_kib} KiB more");
 }

@@ -160,6 +160,6 @@ async fn a_full_disk_gives_503_loses_nothing_and_heals() -> anyhow::Result<()> {
     ensure!(admin.open("/readyz").await?.0 == 200, "it is ready");
     let repeated = flood.retry(&meta).await?;
     let round = checker.check(&flood.take(), &admin, &sim, PATIENCE).await?;
-    println!("{refused} of 20 large bodies refused, {repeated} bodies repeated; {round:?}");
+    println!("measured: {refused} of 20 large bodies refused, {repeated} bodies repeated; {round}");
     gateway.end().await
 }

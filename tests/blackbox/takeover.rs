@@ -270,7 +270,7 @@ async fn an_echo_at_any_moment() -> anyhow::Result<()> {
         crossed += 1;
     }
     println!(
-        "{CONVERSATIONS} conversations: {crossed} replies were out before the echo, the others stayed unsaid"
+        "measured: {CONVERSATIONS} conversations: {crossed} replies were out before the echo, the others stayed unsaid"
     );
     assert_eq!(usize::try_from(stage.sim.sent_total())?, crossed);
     stage.gateway.end().await

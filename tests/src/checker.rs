@@ -4,6 +4,8 @@
 //! It goes on from round to round, so that what an earlier round did wrong late is found as well.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -56,6 +58,32 @@ pub struct Round {
     pub sent: usize,
     /// Answers that were lost and never settled: dead letters.
     pub lost: usize,
+}
+
+impl AddAssign for Round {
+    fn add_assign(&mut self, other: Round) {
+        self.bodies += other.bodies;
+        self.events += other.events;
+        self.effects += other.effects;
+        self.sent += other.sent;
+        self.lost += other.lost;
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Round {
+            bodies,
+            events,
+            effects,
+            sent,
+            lost,
+        } = self;
+        write!(
+            f,
+            "{bodies} bodies, {events} events, {effects} effects, {sent} sent, {lost} lost"
+        )
+    }
 }
 
 impl Checker {

@@ -1,12 +1,13 @@
-//! Counts the tests of a `cargo test` run while its output passes through.
+//! Reads the output of a `cargo test` run while it passes through: how many tests there were, what they measured.
 
 use std::io::{BufRead, BufReader, Read};
 
-/// Tests by how they ended, over all of a run's programs.
+/// Tests by how they ended, over all of a run's programs, and their lines that begin with `measured:`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    pub(crate) measured: Vec<String>,
 }
 
 impl Count {
@@ -19,6 +20,9 @@ impl Count {
     }
 
     fn read(&mut self, line: &str) {
+        if let Some(measured) = line.strip_prefix("measured: ") {
+            self.measured.push(measured.to_owned());
+        }
         let Some(result) = line.strip_prefix("test result: ") else {
             return;
         };
@@ -45,13 +49,15 @@ mod tests {
         let mut count = Count::default();
         let output = "running 3 tests\n\
             test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s\n\
+            measured: 3 rounds\n\
             test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s\n";
         count.follow(output.as_bytes());
         assert_eq!(
             count,
             Count {
                 passed: 13,
-                failed: 2
+                failed: 2,
+                measured: vec!["3 rounds".into()]
             }
         );
     }

@@ -56,6 +56,8 @@ fn tests(house: &House, options: &Options, count: &mut Count) -> Result<()> {
     cargo.env("DUET_BIN", &duet);
     if options.full {
         cargo.env("DUET_TEST_FULL", "1");
+        // What they have measured goes to the results.
+        cargo.args(["--", "--show-output"]);
     }
     let tested = follow("run the tests", cargo, count);
     // What a guest decides needs no wasm to be tested.
@@ -69,7 +71,12 @@ fn tests(house: &House, options: &Options, count: &mut Count) -> Result<()> {
         results::write(
             house,
             "tests",
-            &format!("{} passed, {} failed\n", count.passed, count.failed),
+            &format!(
+                "{} passed, {} failed\n\n{}\n",
+                count.passed,
+                count.failed,
+                count.measured.join("\n")
+            ),
         )?;
     }
     tested.and(guests_tested)
