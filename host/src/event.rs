@@ -28,6 +28,17 @@ pub struct Event {
     pub context: Option<String>,
 }
 
+/// The customer's side, as plugins see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    pub id: i64,
+    /// The name in the phone's address book, else the one that the customer gave.
+    pub name: Option<String>,
+    /// Phone number in digits.
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+}
+
 /// The order that an event is handled in: one at a time within a lane, lanes in parallel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {

@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod effect;
 pub mod event;
 pub mod failpoint;
+pub mod file;
 pub mod gateway;
 pub mod graph;
 pub mod intake;

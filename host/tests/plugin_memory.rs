@@ -17,7 +17,7 @@ mod section;
 #[allow(dead_code, reason = "shared with the other tests")]
 mod world;
 
-use duet::plugin::Outcome;
+use duet::plugin::{Component, Outcome};
 
 const TOML: &str = r#"
     [plugins.idle]
@@ -35,7 +35,7 @@ async fn three_hundred_replacements_leave_memory_flat() {
     for round in 0..330_u32 {
         let bytes = section::append(&component, "round", &round.to_le_bytes());
         let plugin = admission
-            .admit(bytes.into(), fixture::instance(TOML))
+            .admit(Component::new(bytes), fixture::instance(TOML))
             .await
             .unwrap();
         assert_eq!(fixture::run(&plugin, "hi").await.outcome, Outcome::Done);

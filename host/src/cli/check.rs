@@ -1,10 +1,12 @@
 use std::path::Path;
 
 use duet_rules::plugins_toml::{self, Instance};
-use duet_rules::toml_file;
+use duet_rules::toml_file::{self, FILE_BYTES_MAX};
 
 use super::Ended;
 use crate::config::{Flags, Problem, Settings, Sources, environment};
+use crate::file::read_at_most;
+use crate::plugin::{self, Component};
 
 /// Tells every problem of both files and of the environment.
 pub(super) fn check(flags: &Flags) -> Ended {
@@ -26,7 +28,7 @@ pub(super) fn check(flags: &Flags) -> Ended {
 }
 
 fn plugins(path: &Path) -> Vec<Problem> {
-    match std::fs::read(path) {
+    match read_at_most(path, FILE_BYTES_MAX + 1) {
         Ok(text) => {
             let outcome = plugins_toml::parse(&path.display().to_string(), text);
             let folder = path.parent().unwrap_or(Path::new(""));
@@ -53,15 +55,8 @@ fn plugins(path: &Path) -> Vec<Problem> {
 
 /// What is wrong with an instance's component, without compiling it.
 fn component(instance: &Instance, folder: &Path) -> Vec<toml_file::Problem> {
-    let path = folder.join(&instance.component);
-    match std::fs::read(&path) {
-        Ok(bytes) => crate::plugin::check(&bytes, instance),
-        Err(error) => vec![toml_file::Problem {
-            file: instance.file.clone(),
-            line: instance.line,
-            column: 1,
-            message: format!("plugin {:?}: cannot read {}: {error}", instance.name, path.display()),
-            remedy: "build it (`cargo xtask guests` builds those that come with Duet) or correct `component`".into(),
-        }],
+    match Component::of(instance, folder) {
+        Ok(component) => plugin::check(&component.bytes, instance),
+        Err(problem) => vec![problem],
     }
 }

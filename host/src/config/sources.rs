@@ -3,8 +3,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use duet_rules::duet_toml::{self, FileSettings, Setting, SettingValue, setting};
+use duet_rules::toml_file::FILE_BYTES_MAX;
 
 use super::{Flags, Problem};
+use crate::file::read_at_most;
 
 /// A variable of the environment: its value, or none.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -30,7 +32,7 @@ impl<'a> Sources<'a> {
             .clone()
             .or_else(|| set(environment, "DUET_CONFIG").map(PathBuf::from));
         let path = named.clone().unwrap_or_else(|| PathBuf::from("duet.toml"));
-        let (file, problems) = match std::fs::read(&path) {
+        let (file, problems) = match read_at_most(&path, FILE_BYTES_MAX + 1) {
             Ok(text) => {
                 let outcome = duet_toml::parse(&path.display().to_string(), text);
                 let folder = path.parent().unwrap_or(Path::new(""));

@@ -9,7 +9,7 @@ use duet_rules::plugins_toml::Retry;
 
 use super::Shared;
 use super::instance::Loaded;
-use super::world::{StoreWorld, view};
+use super::world::StoreWorld;
 use crate::effect::Read;
 use crate::event::Event;
 use crate::plugin::{Call, Outcome, Reads, Run};
@@ -102,7 +102,7 @@ async fn run(
     now_ms: i64,
 ) -> Result<Run, StoreError> {
     let contact = match event.contact {
-        Some(id) => shared.store.contact(id).await?.map(view),
+        Some(id) => shared.store.contact(id).await?,
         None => None,
     };
     let world = StoreWorld {

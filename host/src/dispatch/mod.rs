@@ -10,7 +10,6 @@
 //! - `status`: how it fares
 
 mod attempt;
-mod component;
 mod instance;
 mod lanes;
 pub mod status;
@@ -28,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
-use crate::plugin::{Admission, Plugin};
+use crate::plugin::{Admission, Component, Plugin};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use instance::{Command, Loaded};
@@ -196,19 +195,7 @@ impl Dispatch {
         config: Instance,
         folder: &Path,
     ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
-        let path = folder.join(&config.component);
-        let component = match component::read(&path).await {
-            Ok(component) => component,
-            Err(error) => {
-                return Err(vec![Problem {
-                    file: config.file.clone(),
-                    line: config.line,
-                    column: 1,
-                    message: format!("plugin {:?}: cannot read {}: {error}", config.name, path.display()),
-                    remedy: "build it (`cargo xtask guests` builds those that come with Duet) or correct `component`".into(),
-                }]);
-            }
-        };
+        let component = Component::of(&config, folder).map_err(|problem| vec![problem])?;
         if let Some(worker) = &slot.worker
             && !worker.commands.is_closed()
             && slot.status.standing().cause.is_none()
@@ -217,10 +204,7 @@ impl Dispatch {
         {
             return Ok(None);
         }
-        self.admission
-            .admit(component.bytes, config)
-            .await
-            .map(Some)
+        self.admission.admit(component, config).await.map(Some)
     }
 
     async fn replace(

@@ -1,10 +1,11 @@
 //! What a run may read, answered from the store, for one instance and one event.
 
-use duet_rules::sending;
+use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
 
 use crate::effect::{Handling, Send};
-use crate::plugin::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+use crate::event::ContactView;
+use crate::plugin::{Answer, ConversationState, Unavailable, World};
 use crate::store::{Conversation, Store, StoreError};
 
 pub(super) struct StoreWorld {
@@ -57,7 +58,7 @@ impl World for StoreWorld {
     }
 
     fn contact(&self, id: i64) -> Answer<'_, Option<ContactView>> {
-        async move { Ok(told(self.store.contact(id).await)?.map(view)) }.boxed()
+        async move { told(self.store.contact(id).await) }.boxed()
     }
 
     fn refuse<'a>(
@@ -108,31 +109,10 @@ impl StoreWorld {
             },
             None => conversation.state(),
         };
-        let refusal = sending::refuse_early(&row, &state, self.now_ms).err()?;
-        let meta_code = refusal.meta_code.and_then(|code| u32::try_from(code).ok());
-        Some(Refusal {
-            code: refusal.code,
-            detail: refusal.detail,
-            meta_code,
-        })
+        sending::refuse_early(&row, &state, self.now_ms).err()
     }
 }
 
 fn told<T>(result: Result<T, StoreError>) -> Result<T, Unavailable> {
     result.map_err(|error| Unavailable(error.to_string()))
-}
-
-pub(super) fn view(contact: crate::store::ContactView) -> ContactView {
-    let crate::store::ContactView {
-        id,
-        name,
-        wa_id,
-        user_id,
-    } = contact;
-    ContactView {
-        id,
-        name,
-        wa_id,
-        user_id,
-    }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duet_rules::plugins_toml::{self, PluginsToml};
-use duet_rules::toml_file::Problem;
+use duet_rules::toml_file::{FILE_BYTES_MAX, Problem};
 use tokio::sync::Mutex;
 
 use crate::dispatch::Dispatch;
+use crate::file::read_at_most;
 use crate::reload::Watch;
 
 pub(super) struct Reloader {
@@ -30,7 +31,7 @@ impl Reloader {
     /// logged and answered.
     pub(super) async fn reload(&self) -> Vec<Problem> {
         let mut files = self.files.lock().await;
-        let problems = match self.read().await {
+        let problems = match self.read() {
             Ok(file) => {
                 let folder = self.folder();
                 *files = std::iter::once(self.path.clone())
@@ -69,9 +70,9 @@ impl Reloader {
         }
     }
 
-    async fn read(&self) -> Result<PluginsToml, Vec<Problem>> {
+    fn read(&self) -> Result<PluginsToml, Vec<Problem>> {
         let name = self.path.display().to_string();
-        match tokio::fs::read(&self.path).await {
+        match read_at_most(&self.path, FILE_BYTES_MAX + 1) {
             Ok(text) => plugins_toml::parse(&name, text).into_result(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 tracing::info!(file = name, "there is no such file, so no plugins");

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use wasmtime::component::Linker;
 
 use super::bindings::PluginPre;
-use super::compile::{COMPONENT_BYTES_MAX, Compiler};
+use super::compile::Compiler;
 use super::facts::Facts;
 use super::outline::{Outline, outline};
-use super::{Plugin, PluginThreads, imports, settings, wasi};
+use super::{Component, Plugin, PluginThreads, imports, settings, wasi};
 
 /// What admits plugins: the compiler and the threads that they will run on.
 pub struct Admission {
@@ -35,15 +35,15 @@ impl Admission {
     /// Checks and compiles a component for one instance. The problems carry lines of `plugins.toml`.
     pub async fn admit(
         &self,
-        bytes: Arc<[u8]>,
+        component: Component,
         instance: Instance,
     ) -> Result<Arc<Plugin>, Vec<Problem>> {
-        let (manifest, outline) = inspect(&bytes, &instance)?;
+        let (manifest, outline) = inspect(&component.bytes, &instance)?;
         let imports = outline.imports;
-        let digest = hex::encode(ring::digest::digest(&ring::digest::SHA256, &bytes));
+        let digest = component.digest;
         let compiled = self
             .compiler
-            .compile(&digest, Arc::clone(&bytes))
+            .compile(&digest, Arc::clone(&component.bytes))
             .await
             .map_err(|error| {
                 let message = format!("plugin {:?} cannot be compiled: {error:#}", instance.name);
@@ -94,17 +94,6 @@ pub(super) fn inspect<'a>(
     instance: &Instance,
 ) -> Result<(Manifest, Outline<'a>), Vec<Problem>> {
     let name = &instance.name;
-    if bytes.len() > COMPONENT_BYTES_MAX {
-        let message = format!(
-            "plugin {name:?} has {} bytes, at most {COMPONENT_BYTES_MAX} are read",
-            bytes.len()
-        );
-        return Err(vec![at(
-            instance,
-            message,
-            "build it for release, without debug information",
-        )]);
-    }
     let outline = outline(bytes).map_err(|error| {
         let message = format!(
             "plugin {name:?}: {} is no plugin: {error}",

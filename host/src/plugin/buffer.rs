@@ -190,7 +190,10 @@ impl Buffer {
 mod tests {
     use super::*;
     use crate::effect::Send;
-    use crate::plugin::world::{Answer, ContactView, ConversationState, Refusal};
+    use duet_rules::sending::Refusal;
+
+    use crate::event::ContactView;
+    use crate::plugin::world::{Answer, ConversationState};
 
     /// A store whose keys have themselves as value.
     struct Keys(Vec<&'static str>);

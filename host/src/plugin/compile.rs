@@ -18,9 +18,6 @@ use wasmtime::component::Component;
 
 use super::engine::PluginEngine;
 
-/// The largest component that is read.
-pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 const COMPILE_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const COMPILE_NICE: i32 = 10;

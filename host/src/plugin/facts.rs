@@ -1,6 +1,7 @@
 //! What all runs of a plugin share, and what none may change.
 
-use duet_rules::plugins_toml::{Grants, Instance, Limits, Speaker};
+use duet_rules::plugins_toml::{Grants, Instance, Limits};
+use duet_rules::sending::Speaker;
 
 #[derive(Debug)]
 pub(super) struct Facts {

@@ -9,6 +9,7 @@ mod admit;
 mod bindings;
 mod buffer;
 mod compile;
+mod component;
 mod engine;
 mod facts;
 mod fault;
@@ -31,14 +32,15 @@ use duet_rules::plugins_toml::Instance;
 
 pub use admit::{Admission, check};
 pub use buffer::{ListRead, Reads, Seen};
-pub use compile::{COMPONENT_BYTES_MAX, Compiler, compile_main};
+pub use compile::{Compiler, compile_main};
+pub use component::Component;
 pub use engine::PluginEngine;
 pub use fault::{Fault, FaultKind};
 pub use guest_log::TARGET as LOG_TARGET;
 pub use outline::{Outline, outline};
 pub use run::{Call, Outcome, Run};
 pub use threads::PluginThreads;
-pub use world::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+pub use world::{Answer, ConversationState, Unavailable, World};
 
 /// A plugin that may run: checked, compiled, linked to what it was granted, with its settings.
 ///

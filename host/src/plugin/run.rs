@@ -14,10 +14,10 @@ use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
-use super::world::{ContactView, World};
+use super::world::World;
 use super::{Plugin, bindings};
 use crate::effect::Effect;
-use crate::event::Event;
+use crate::event::{ContactView, Event};
 
 /// Bytes that a guest may hand over in one host call beyond what it may write to its store.
 const TRANSFER_BYTES_SPARE: usize = 1024 * 1024;

@@ -1,8 +1,10 @@
-//! What a run may read. The dispatcher answers from the store; a run never touches the store itself.
+//! What a run may read. Dispatch answers from the store; a run never touches the store itself.
 
+use duet_rules::sending::Refusal;
 use futures_util::future::BoxFuture;
 
 use crate::effect::{Handling, Send};
+use crate::event::ContactView;
 
 /// What a run may read, for one instance: keys are the instance's own.
 pub trait World: std::marker::Send + Sync {
@@ -43,23 +45,4 @@ pub struct ConversationState {
     pub handling: Handling,
     pub handling_until_ms: Option<i64>,
     pub window_until_ms: Option<i64>,
-}
-
-/// The customer's side, as plugins see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContactView {
-    pub id: i64,
-    pub name: Option<String>,
-    /// Phone number in digits.
-    pub wa_id: Option<String>,
-    pub user_id: Option<String>,
-}
-
-/// Why a send is refused. `code` is for programs, `detail` for a person who reads the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub code: &'static str,
-    pub detail: String,
-    /// Meta's own error code for such a send.
-    pub meta_code: Option<u32>,
 }

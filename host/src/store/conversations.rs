@@ -3,9 +3,9 @@
 use duet_rules::sending::ConversationState;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::events::ContactView;
 use super::{Store, StoreError};
 use crate::effect::Handling;
+use crate::event::ContactView;
 
 /// A conversation as policy sees it; times in ms since 1970.
 #[derive(Debug, Clone)]

@@ -9,16 +9,6 @@ use crate::event::Event;
 
 pub(super) const COLUMNS: &str = "seq, id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context";
 
-/// What a plugin may know of a contact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContactView {
-    pub id: i64,
-    /// The name in the phone's address book, else the one that the customer gave.
-    pub name: Option<String>,
-    pub wa_id: Option<String>,
-    pub user_id: Option<String>,
-}
-
 impl Store {
     /// Up to `limit` events after `after`, in order.
     pub async fn events_after(

@@ -37,7 +37,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use conversations::Conversation;
-pub use events::ContactView;
 use writer::Writer;
 
 /// Highest schema that this binary knows.

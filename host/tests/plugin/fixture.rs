@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use duet::event::Event;
-use duet::plugin::{Admission, Call, Compiler, Plugin, PluginEngine, PluginThreads, Run};
+use duet::plugin::{
+    Admission, Call, Compiler, Component, Plugin, PluginEngine, PluginThreads, Run,
+};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
 
@@ -62,7 +64,7 @@ pub(crate) fn threads() -> Arc<PluginThreads> {
 
 pub(crate) async fn try_admit(bytes: Vec<u8>, toml: &str) -> Result<Arc<Plugin>, Vec<Problem>> {
     admission_on(threads())
-        .admit(bytes.into(), instance(toml))
+        .admit(Component::new(bytes), instance(toml))
         .await
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use duet::plugin::{FaultKind, Outcome, PluginThreads};
+use duet::plugin::{Component, FaultKind, Outcome, PluginThreads};
 use futures_util::future::join_all;
 
 use crate::fixture::{admission_on, admit, component, instance, run};
@@ -114,14 +114,14 @@ async fn waiting_costs_no_cpu() {
 #[tokio::test]
 async fn others_go_on_while_one_spins() {
     let admission = admission_on(PluginThreads::new(1, 16).unwrap());
-    let bytes: Arc<[u8]> = component("misbehave").into();
+    let misbehave = Component::new(component("misbehave"));
     let well = admission
-        .admit(Arc::clone(&bytes), instance(&named("well", "")))
+        .admit(misbehave.clone(), instance(&named("well", "")))
         .await
         .unwrap();
     let spinner = admission
         .admit(
-            bytes,
+            misbehave,
             instance(&named("spinner", "cpu_ms_max = 2000\nwall_ms_max = 600000")),
         )
         .await
@@ -142,7 +142,7 @@ async fn a_dropped_call_gives_its_place_back() {
     let admission = admission_on(PluginThreads::new(1, 1).unwrap());
     let instance = instance(&toml("wall_ms_max = 600000\ncpu_ms_max = 10000"));
     let plugin = admission
-        .admit(component("misbehave").into(), instance)
+        .admit(Component::new(component("misbehave")), instance)
         .await
         .unwrap();
     for mode in ["wait 600000", "spin"] {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use duet::effect::{Effect, Handling, Send};
-use duet::plugin::{Answer, ContactView, ConversationState, Refusal, Unavailable, World};
+use duet::event::ContactView;
+use duet::plugin::{Answer, ConversationState, Unavailable, World};
+use duet_rules::sending::Refusal;
 
 #[derive(Default)]
 pub(crate) struct MemoryWorld {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::interface::GRANTED;
+use crate::sending::Speaker;
 use crate::toml_file::{Findings, Section, quoted};
 
 /// What `plugins.toml` lets an instance use, one table for each interface.
@@ -10,14 +11,6 @@ pub struct Grants {
     pub store: Option<StoreGrant>,
     pub conversations: Option<ConversationsGrant>,
     pub contacts: Option<ContactsGrant>,
-}
-
-/// Who speaks in a send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
-    Automation,
-    /// Speaking as a person takes the conversation over.
-    Person,
 }
 
 /// `duet:plugin/messages`: may send to customers.

@@ -20,7 +20,7 @@ mod tests;
 use toml::de::DeTable;
 
 pub use check::check;
-pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, Speaker, StoreGrant};
+pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::{LIMITS, Limit, Limits};

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::sending::Speaker;
 
 /// Parses a file and compares all problems, one on a line.
 fn check_problems(text: &str, expect: &str) {

@@ -22,6 +22,7 @@ const DISCONNECTED_RECHECK_MS: i64 = 300_000;
 #[serde(rename_all = "lowercase")]
 pub enum Speaker {
     Automation,
+    /// Speaking as a person takes the conversation over.
     Person,
 }
 

@@ -1,6 +1,6 @@
 //! `messages`: sends become effects, after a first look by policy.
 
-use duet_rules::sending;
+use duet_rules::sending::{self, Refusal};
 use wasmtime::Result;
 
 use crate::effect::{Effect, Send, Speaker};
@@ -8,7 +8,6 @@ use crate::plugin::bindings::duet::plugin::{messages, types};
 use crate::plugin::fault::Stop;
 use crate::plugin::guest_log::Level;
 use crate::plugin::running::Running;
-use crate::plugin::world::Refusal;
 
 impl messages::Host for Running {
     async fn send(
@@ -88,7 +87,7 @@ impl From<Refusal> for messages::Refusal {
         messages::Refusal {
             code: refusal.code.to_owned(),
             detail: refusal.detail,
-            meta_code: refusal.meta_code,
+            meta_code: refusal.meta_code.and_then(|code| u32::try_from(code).ok()),
         }
     }
 }

@@ -13,7 +13,8 @@ use super::bindings::duet::plugin as contract;
 use super::fault::Stop;
 use super::guest_log::Level;
 use super::running::Running;
-use super::world::{ContactView, Unavailable};
+use super::world::Unavailable;
+use crate::event::ContactView;
 
 /// Links one interface of the contract. False for a name that the contract does not have.
 pub(super) fn link(linker: &mut Linker<Running>, interface: &str) -> Result<bool> {

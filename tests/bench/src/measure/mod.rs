@@ -2,11 +2,13 @@
 //!
 //! - `intake`: the listener and its receipt log, at full speed and at a steady rate
 //! - `flow`: the whole gateway, from webhook to event, effect and Graph call
+//! - `run`: one run of a plugin, alone
 //! - `life`: start, restart, memory, and a change that goes live
 
 mod flow;
 mod intake;
 mod life;
+mod run;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,7 @@ const ALL: &[Measurement] = &[
     ("sustained through intake", flow::sustained),
     ("events through faq", flow::effects),
     ("webhook to Graph call", flow::answers),
+    ("instantiate and call", run::instantiate_and_call),
     ("start and memory", life::start),
     ("save to live", life::save_to_live),
 ];

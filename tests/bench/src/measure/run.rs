@@ -1,0 +1,145 @@
+//! One run of a plugin: a fresh instance, one event, its effects; without store and network.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use duet::effect::{Handling, Send};
+use duet::event::{ContactView, Event};
+use duet::plugin::{
+    Admission, Answer, Call, Compiler, Component, ConversationState, Outcome, Plugin, PluginEngine,
+    PluginThreads, World,
+};
+use duet_rules::plugins_toml;
+use duet_rules::sending::Refusal;
+use hdrhistogram::Histogram;
+
+use super::Plan;
+use super::life::faq;
+use crate::load::precise;
+use crate::table::{Figure, Line};
+
+const RUNS: u64 = 20_000;
+const WARM_UP: u64 = 1_000;
+
+/// `faq` answering a question, beside a component that does nothing.
+pub(super) fn instantiate_and_call(plan: &Plan) -> Result<Vec<Line>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let cache = plan.fresh("cache")?;
+        let compiler = Compiler::new(PluginEngine::new(&cache)?, cache, plan.duet()?.to_owned());
+        let admission = Admission::new(compiler, PluginThreads::new(1, 1)?);
+        let answering = times(&*admit(&admission, &faq("Tea is 80.")?).await?, 1).await?;
+        let idle = "[plugins.idle]\ncomponent = 'tests/plugins/idle/idle.wasm'\n";
+        let idle = times(&*admit(&admission, idle).await?, 0).await?;
+        let line = |name: &str, quantile| Line {
+            name: format!("instantiate and call faq, {name}"),
+            measured: us(&answering, quantile),
+            beside: vec![("a component that does nothing", us(&idle, quantile))],
+            gate: None,
+            note: format!("{RUNS} runs, one after the other"),
+        };
+        Ok(vec![line("p50", 0.5), line("p99", 0.99)])
+    })
+}
+
+fn us(times: &Histogram<u64>, quantile: f64) -> Figure {
+    Figure {
+        value: precise(times.value_at_quantile(quantile)) / 1000.0,
+        unit: " us",
+    }
+}
+
+async fn admit(admission: &Admission, toml: &str) -> Result<Arc<Plugin>> {
+    let instance = plugins_toml::parse("plugins.toml", toml.as_bytes())
+        .value
+        .plugins
+        .pop();
+    let instance = instance.context("no instance")?;
+    let component =
+        Component::of(&instance, Path::new("")).map_err(|problem| anyhow!("{problem}"))?;
+    admission
+        .admit(component, instance)
+        .await
+        .map_err(|problems| anyhow!("{problems:#?}"))
+}
+
+/// Nanoseconds of each run, which must end well and ask for so many effects.
+async fn times(plugin: &Plugin, effects: usize) -> Result<Histogram<u64>> {
+    let event = Arc::new(event());
+    let mut times = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
+    for number in 0..WARM_UP + RUNS {
+        let call = Call {
+            event: Arc::clone(&event),
+            contact: None,
+            attempt: 1,
+            now_ms: 0,
+            world: Arc::new(Calm),
+        };
+        let began = Instant::now();
+        let run = plugin.run(call).await;
+        let took = began.elapsed();
+        ensure!(
+            run.outcome == Outcome::Done && run.effects.len() == effects,
+            "{run:?}"
+        );
+        if number >= WARM_UP {
+            times.saturating_record(u64::try_from(took.as_nanos())?);
+        }
+    }
+    Ok(times)
+}
+
+fn event() -> Event {
+    Event {
+        seq: 1,
+        id: "1".into(),
+        kind: "message.text".into(),
+        number: None,
+        waba: None,
+        contact: Some(5),
+        conversation: Some(7),
+        at_ms: None,
+        received_ms: 0,
+        receipt: 1,
+        history: false,
+        body: r#"{"id":"wamid.1","type":"text","text":{"body":"What is the price?"}}"#.into(),
+        context: None,
+    }
+}
+
+/// Nothing is stored, nobody has taken over, and everything may be sent.
+struct Calm;
+
+fn answer<'a, T: std::marker::Send + 'a>(value: T) -> Answer<'a, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+impl World for Calm {
+    fn kv_get<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Vec<u8>>> {
+        answer(None)
+    }
+
+    fn kv_list<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: usize) -> Answer<'a, Vec<String>> {
+        answer(Vec::new())
+    }
+
+    fn conversation(&self, _: i64) -> Answer<'_, Option<ConversationState>> {
+        answer(Some(ConversationState {
+            handling: Handling::Automation,
+            handling_until_ms: None,
+            window_until_ms: None,
+        }))
+    }
+
+    fn contact(&self, _: i64) -> Answer<'_, Option<ContactView>> {
+        answer(None)
+    }
+
+    fn refuse<'a>(&'a self, _: &'a Send, _: Option<Handling>) -> Answer<'a, Option<Refusal>> {
+        answer(None)
+    }
+}
