@@ -1,7 +1,7 @@
 //! What Duet decides, without I/O: Meta's wire format in, decisions out.
 //!
 //! Everything here is a pure function of bytes, state and time, so that fuzzers, property tests and
-//! seeded simulations can drive it, and so that the simulator speaks the same protocol as the gateway.
+//! seeded simulations can drive it, and so that the sim speaks the same protocol as the gateway.
 //! Deliberately absent: clocks, files, sockets, SQL, wasm.
 
 pub mod backoff;

@@ -177,7 +177,7 @@ impl Worker {
     async fn start_runs(&mut self) {
         let parallel = usize::try_from(self.loaded.plugin.instance().parallel).unwrap_or(1);
         while self.running.len() < parallel
-            && let Some((lane, item)) = self.lanes.next()
+            && let Some((lane, item)) = self.lanes.next(parallel)
         {
             match self.event(&item).await {
                 Ok(Some(event)) => self.spawn(lane, event, item.attempt),

@@ -1,5 +1,6 @@
 //! Which event runs next: the bookkeeping of one instance's lanes, without I/O. In a lane one event at a time,
-//! strictly in order of `seq`; across lanes in parallel; a lane that waits for a retry holds up only itself.
+//! strictly in order of `seq`; across lanes in parallel; a lane that waits for a retry holds up only itself, and
+//! history yields to what is live.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(super) struct Item {
     pub(super) seq: i64,
     /// Attempts made so far.
     pub(super) attempt: u32,
-    /// Absent while its lane is held up: read again when it is due.
+    /// Absent in history and while its lane is held up: read again when it is due.
     pub(super) event: Option<Arc<Event>>,
     redriven: bool,
 }
@@ -43,6 +44,8 @@ struct Queue {
 pub(super) struct Lanes {
     queues: HashMap<Lane, Queue>,
     ready: VecDeque<Lane>,
+    ready_history: VecDeque<Lane>,
+    history_running: usize,
     waiting: BTreeSet<(i64, Lane)>,
     /// Seen and not done.
     open: BTreeSet<i64>,
@@ -140,6 +143,10 @@ impl Lanes {
     }
 
     fn push(&mut self, lane: &Lane, mut item: Item, due: i64) {
+        // Six months of messages must not keep the scan from what is live.
+        if is_history(lane) {
+            item.event = None;
+        }
         if let Some(queue) = self.queues.get_mut(lane) {
             if matches!(queue.state, State::Waiting(_)) || queue.items.len() >= LANE_LOADED_MAX {
                 item.event = None;
@@ -157,7 +164,7 @@ impl Lanes {
             item.event = None;
             self.waiting.insert((due, lane.clone()));
         } else {
-            self.ready.push_back(lane.clone());
+            self.make_ready(lane.clone());
         }
         self.loaded += usize::from(item.event.is_some());
         self.queues.insert(
@@ -169,21 +176,43 @@ impl Lanes {
         );
     }
 
-    /// The next event that may run, with its lane, which is then taken until `done` or `retry`.
-    pub(super) fn next(&mut self) -> Option<(Lane, Item)> {
-        while let Some(lane) = self.ready.pop_front() {
-            if let Some(queue) = self.queues.get_mut(&lane)
-                && let Some(item) = queue.items.front()
-            {
-                queue.state = State::Running;
-                return Some((lane, item.clone()));
-            }
+    fn make_ready(&mut self, lane: Lane) {
+        if is_history(&lane) {
+            self.ready_history.push_back(lane);
+        } else {
+            self.ready.push_back(lane);
         }
-        None
+    }
+
+    /// The next event that may run, with its lane, which is then taken until `done` or `retry`. Of `parallel`
+    /// runs, history gets half.
+    pub(super) fn next(&mut self, parallel: usize) -> Option<(Lane, Item)> {
+        let lane = match self.ready.pop_front() {
+            Some(lane) => lane,
+            None if self.history_running < parallel.div_ceil(2) => {
+                let lane = self.ready_history.pop_front()?;
+                self.history_running += 1;
+                lane
+            }
+            None => return None,
+        };
+        // What is ready has a queue, and a queue has a first item.
+        let queue = self.queues.get_mut(&lane)?;
+        queue.state = State::Running;
+        let item = queue.items.front()?.clone();
+        Some((lane, item))
+    }
+
+    /// A run has ended.
+    fn ended(&mut self, lane: &Lane) {
+        if is_history(lane) {
+            self.history_running = self.history_running.saturating_sub(1);
+        }
     }
 
     /// The lane's event is done, or has become a dead letter.
     pub(super) fn done(&mut self, lane: &Lane) {
+        self.ended(lane);
         let Some(queue) = self.queues.get_mut(lane) else {
             return;
         };
@@ -199,12 +228,13 @@ impl Lanes {
             self.queues.remove(lane);
         } else {
             queue.state = State::Ready;
-            self.ready.push_back(lane.clone());
+            self.make_ready(lane.clone());
         }
     }
 
     /// The lane's event has to be tried again at `due_ms`; nothing behind it goes before it.
     pub(super) fn retry(&mut self, lane: &Lane, attempt: u32, due_ms: i64) {
+        self.ended(lane);
         let Some(queue) = self.queues.get_mut(lane) else {
             return;
         };
@@ -228,7 +258,7 @@ impl Lanes {
             self.waiting.pop_first();
             if let Some(queue) = self.queues.get_mut(&lane) {
                 queue.state = State::Ready;
-                self.ready.push_back(lane);
+                self.make_ready(lane);
             }
         }
     }
@@ -249,6 +279,10 @@ impl Lanes {
     }
 }
 
+fn is_history(lane: &Lane) -> bool {
+    matches!(lane, Lane::History(_))
+}
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -260,8 +294,22 @@ mod tests {
 
     use super::*;
 
+    /// Runs at once, more than a case needs.
+    const MANY: usize = 1000;
+
     fn event(seq: i64, conversation: i64) -> Arc<Event> {
+        Arc::new(live(seq, conversation))
+    }
+
+    fn history(seq: i64, conversation: i64) -> Arc<Event> {
         Arc::new(Event {
+            history: true,
+            ..live(seq, conversation)
+        })
+    }
+
+    fn live(seq: i64, conversation: i64) -> Event {
+        Event {
             seq,
             id: seq.to_string(),
             kind: "message.text".into(),
@@ -275,7 +323,7 @@ mod tests {
             history: false,
             body: "{}".into(),
             context: None,
-        })
+        }
     }
 
     proptest! {
@@ -288,7 +336,9 @@ mod tests {
         ) {
             let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
             for (at, &conversation) in conversations.iter().enumerate() {
-                lanes.offer(event(at as i64 + 1, conversation), true);
+                let seq = at as i64 + 1;
+                let event = if conversation % 2 == 0 { event(seq, conversation) } else { history(seq, conversation) };
+                lanes.offer(event, true);
             }
             let mut running: Vec<(Lane, Item)> = Vec::new();
             let mut finished: HashMap<Lane, Vec<i64>> = HashMap::new();
@@ -298,7 +348,7 @@ mod tests {
             for (index, what) in steps {
                 now_ms += 10;
                 lanes.wake(now_ms);
-                while let Some((lane, item)) = lanes.next() {
+                while let Some((lane, item)) = lanes.next(MANY) {
                     prop_assert!(running.iter().all(|(other, _)| *other != lane), "two runs in one lane");
                     running.push((lane, item));
                 }
@@ -327,21 +377,41 @@ mod tests {
         for seq in 3..=6 {
             lanes.offer(event(seq, 7), true);
         }
-        assert_eq!(lanes.next().unwrap().1.seq, 6);
-        assert!(lanes.next().is_none());
+        assert_eq!(lanes.next(MANY).unwrap().1.seq, 6);
+        assert!(lanes.next(MANY).is_none());
     }
 
     #[test]
     fn a_held_up_lane_keeps_no_bodies_and_leaves_room() {
         let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
         lanes.offer(event(1, 7), true);
-        let (lane, _) = lanes.next().unwrap();
+        let (lane, _) = lanes.next(MANY).unwrap();
         lanes.retry(&lane, 1, 1000);
         for seq in 2..5000 {
             lanes.offer(event(seq, 7), true);
         }
         assert_eq!(lanes.room(), LOADED_MAX);
         lanes.offer(event(5000, 8), true);
-        assert_eq!(lanes.next().unwrap().1.seq, 5000);
+        assert_eq!(lanes.next(MANY).unwrap().1.seq, 5000);
+    }
+
+    #[test]
+    fn history_leaves_room_and_places_to_what_is_live() {
+        let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
+        for seq in 1..=5000 {
+            lanes.offer(history(seq, seq), true);
+        }
+        assert_eq!(lanes.room(), LOADED_MAX);
+        let first = [lanes.next(4).unwrap().0, lanes.next(4).unwrap().0];
+        assert!(lanes.next(4).is_none(), "history has more than half");
+        lanes.offer(event(5001, 1), true);
+        assert_eq!(lanes.next(4).unwrap().1.seq, 5001);
+        lanes.done(&first[0]);
+        lanes.retry(&first[1], 1, 1000);
+        lanes.offer(event(5002, 2), true);
+        let next: Vec<i64> = std::iter::from_fn(|| lanes.next(4))
+            .map(|(_, item)| item.seq)
+            .collect();
+        assert_eq!(next, [5002, 3, 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a run has read and what it wants to change, until the dispatcher commits both.
+//! What a run has read and what it wants to change, until dispatch commits both.
 
 use std::collections::BTreeMap;
 

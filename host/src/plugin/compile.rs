@@ -1,7 +1,7 @@
 //! Compiling: one component at a time, in a child process of low priority that fills wasmtime's own cache.
 //!
 //! Cranelift may need seconds and hundreds of megabytes for a component, and wasmtime does not promise that a
-//! hostile one compiles in bounds. The child has a memory limit, a time limit and an empty environment; when it
+//! malicious one compiles in bounds. The child has a memory limit, a time limit and an empty environment; when it
 //! is done, the parent finds the code in the cache.
 
 use std::collections::HashMap;

@@ -17,7 +17,7 @@ pub(crate) struct MemoryWorld {
 }
 
 impl MemoryWorld {
-    /// What the dispatcher does in a transaction.
+    /// What dispatch does in a transaction.
     pub(crate) fn commit(&self, effects: &[Effect]) {
         let mut values = self.values.lock().unwrap();
         for effect in effects {

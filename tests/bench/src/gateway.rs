@@ -1,4 +1,4 @@
-//! The real gateway and the simulator, each in a process of its own.
+//! The real gateway and the sim, each in a process of its own.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Process {
     child: Child,
     agent: Agent,
-    /// Admin API of the gateway, play face of the simulator.
+    /// Admin API of the gateway, play face of the sim.
     base: String,
 }
 
@@ -164,7 +164,7 @@ impl Gateway {
     }
 }
 
-/// A simulator whose customers may be written to at any time; webhooks go to `webhook`.
+/// A sim whose customers may be written to at any time; webhooks go to `webhook`.
 pub(crate) fn sim(duet: &Path, webhook: &str) -> Result<(Process, String)> {
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let mut command = Command::new(duet);
@@ -180,9 +180,7 @@ pub(crate) fn sim(duet: &Path, webhook: &str) -> Result<(Process, String)> {
     command.args(["--app-secret", APP_SECRET, "--token", TOKEN]);
     let base = format!("http://{port}");
     let process = Process::start(command, base.clone())?;
-    until("the simulator to start", || {
-        Ok(process.get("/sim/state").ok())
-    })?;
+    until("the sim to start", || Ok(process.get("/sim/state").ok()))?;
     process.post("/sim/mood", &serde_json::json!({"rate_limits": false}))?;
     Ok((process, base))
 }

@@ -4,7 +4,7 @@
 //! - `measure`: what each line does
 //! - `load`: the generator, a process of its own: bodies, connections, pacing, latencies
 //! - `listener`: the gateway's listener alone, and the one that stores nothing
-//! - `gateway`: the real gateway and the simulator, each a process
+//! - `gateway`: the real gateway and the sim, each a process
 //! - `sqlite`: SQLite alone with the same batches
 //! - `process`: children of this program, their answers and their memory
 //!

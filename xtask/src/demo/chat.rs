@@ -1,4 +1,4 @@
-//! The conversation as people would see it, from the simulator's transcript.
+//! The conversation as people would see it, from the sim's transcript.
 
 use std::io::{self, IsTerminal, Write};
 

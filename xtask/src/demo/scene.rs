@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::chat::{self, Chat};
 use super::stage::Stage;
 
-/// The simulator knows her name.
+/// The sim knows her name.
 pub(super) const CUSTOMER: &str = "919800000001";
 const QUESTION: &str = "What are your opening hours?";
 /// How often the demo asks before it says that a saved change did not come through.

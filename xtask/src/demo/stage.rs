@@ -86,7 +86,7 @@ impl Stage {
             stage.log.display()
         );
         stage.keep("duet serve", gateway)?;
-        stage.until("the simulator to answer", || {
+        stage.until("the sim to answer", || {
             stage.sim.get("/sim/state").map(Some)
         })?;
         stage.until("the gateway to be ready", || {

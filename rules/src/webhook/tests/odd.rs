@@ -1,4 +1,4 @@
-//! Mixed, strange and hostile bodies: neighbours are never spoilt, nothing is dropped.
+//! Mixed, strange and malicious bodies: neighbours are never spoilt, nothing is dropped.
 
 use super::*;
 

@@ -1,0 +1,219 @@
+//! The admin API over its real listener. Rows are put into the database by hand, so that only reading is tested.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+
+mod access;
+mod lists;
+mod requests;
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use reqwest::Method;
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::config::Secret;
+use crate::effect::Handling;
+
+const ROOT: &str = "root-token";
+
+/// Writes down what it is asked to do.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    fn note<T: Send + 'static>(&self, what: String, answer: T) -> Operation<'_, T> {
+        self.0.lock().unwrap().push(what);
+        Box::pin(async { Ok(answer) })
+    }
+}
+
+impl Operations for Notes {
+    fn plugins(&self) -> Operation<'_, Vec<PluginReport>> {
+        self.note("plugins".into(), Vec::new())
+    }
+
+    fn reload(&self) -> Operation<'_, Vec<PluginReport>> {
+        self.note("reload".into(), Vec::new())
+    }
+
+    fn redrive(&self, dead_letter: i64) -> Operation<'_, ()> {
+        self.note(format!("redrive {dead_letter}"), ())
+    }
+
+    fn set_handling(&self, id: i64, handling: Handling, seconds: Option<u64>) -> Operation<'_, ()> {
+        self.note(format!("{id} to {handling:?} for {seconds:?}"), ())
+    }
+
+    fn send_as_person(&self, id: i64, message: Value) -> Operation<'_, i64> {
+        self.note(format!("send {message} to {id}"), 9)
+    }
+
+    fn export(&self, contact: i64) -> Operation<'_, Value> {
+        self.note(format!("export {contact}"), json!({}))
+    }
+
+    fn erase(&self, contact: i64) -> Operation<'_, Value> {
+        self.note(format!("erase {contact}"), json!({}))
+    }
+}
+
+struct Fixture {
+    folder: TempDir,
+    base: String,
+    client: reqwest::Client,
+    notes: Arc<Notes>,
+    receipts: ReceiptLog,
+}
+
+impl Fixture {
+    async fn start() -> Fixture {
+        // The second test of the process finds the provider installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let receipts = ReceiptLog::open(folder.path(), 16, 1 << 20).unwrap();
+        let notes = Arc::new(Notes::default());
+        let admin = Admin {
+            store,
+            receipts: receipts.clone(),
+            operations: notes.clone(),
+            metrics: Arc::default(),
+            root: RootToken::new(&Secret::new(ROOT)).unwrap(),
+            ready: Box::new(|| Err("the disk is full".into())),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve(listener, router(admin), std::future::pending()));
+        Fixture {
+            folder,
+            base,
+            client: reqwest::Client::new(),
+            notes,
+            receipts,
+        }
+    }
+
+    /// The database, to put rows into.
+    fn database(&self) -> Connection {
+        let connection = Connection::open(self.folder.path().join("duet.db")).unwrap();
+        connection
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .unwrap();
+        connection
+    }
+
+    async fn call(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_null() {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self
+            .call(
+                Some(ROOT),
+                Method::GET,
+                &format!("/api/v1{path}"),
+                Value::Null,
+            )
+            .await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    async fn token(&self, scopes: &[&str]) -> String {
+        let body = json!({"name": "test", "scopes": scopes});
+        let (status, made) = self
+            .call(Some(ROOT), Method::POST, "/api/v1/tokens", body)
+            .await;
+        assert_eq!(status, 201, "{made}");
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Every route of the description: method, path, the scope that it names.
+    async fn routes(&self) -> Vec<(Method, String, Option<String>)> {
+        let description = self.get("/openapi.json").await;
+        let mut routes = Vec::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else {
+                    continue;
+                };
+                let scope = operation["security"][0]["token"][0]
+                    .as_str()
+                    .map(str::to_owned);
+                routes.push((method, path.replace("{id}", "1"), scope));
+            }
+        }
+        routes
+    }
+}
+
+fn event(database: &Connection, seq: i64, kind: &str, conversation: Option<i64>) {
+    database
+        .execute(
+            "INSERT INTO events (seq, id, kind, contact, conversation, at_ms, received_ms, receipt, history, body)
+             VALUES (?1, x'00ff', ?2, ?3, ?3, 0, 1700000000123, 1, 0, '{\"n\":1.0e2}')",
+            params![seq, kind, conversation],
+        )
+        .unwrap();
+}
+
+fn conversation(database: &Connection) {
+    database
+        .execute_batch(
+            "INSERT INTO contacts (id, wa_id, name) VALUES (1, '919800000001', 'Asha');
+             INSERT INTO conversations (id, number, contact, handling, handling_until_ms)
+             VALUES (1, '555', 1, 'person', 1000);",
+        )
+        .unwrap();
+}
+
+/// The list as `GET <path>` gives it page after page, until `next` repeats `after`.
+async fn all_pages(fixture: &Fixture, path: &str, list: &str) -> Vec<Value> {
+    let (mut after, mut found) = (String::new(), Vec::new());
+    for _ in 0..20 {
+        let query = if after.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}&after={after}")
+        };
+        let page = fixture.get(&query).await;
+        found.extend(page[list].as_array().unwrap().iter().cloned());
+        let next = match &page["next"] {
+            Value::String(next) => next.clone(),
+            next => next.to_string(),
+        };
+        if next == after {
+            return found;
+        }
+        after = next;
+    }
+    panic!("{path} has no end");
+}
