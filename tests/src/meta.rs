@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 pub const SIGNATURE: &str = "x-hub-signature-256";
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Posts to one webhook address. Cheap to clone.
 #[derive(Clone)]
@@ -97,5 +98,7 @@ pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(ANSWER_WAIT_MAX)
+        // The public listener closes what is idle for 10 s: a connection must not be taken up again at that moment.
+        .pool_idle_timeout(IDLE_MAX)
         .build()?)
 }

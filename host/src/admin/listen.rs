@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 const CONNECTIONS_MAX: usize = 128;
-const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Also how long a connection may be idle: longer than clients keep theirs, or they would meet a closed one.
+const HEADER_WAIT_MAX: Duration = Duration::from_secs(100);
 const HEADER_BYTES_MAX: usize = 64 << 10;
 /// How long running requests may go on after the stop.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(10);

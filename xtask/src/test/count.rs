@@ -51,7 +51,7 @@ mod tests {
             test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s\n\
             measured: 3 rounds\n\
             test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s\n";
-        count.follow(output.as_bytes());
+        output.lines().for_each(|line| count.read(line));
         assert_eq!(
             count,
             Count {
