@@ -294,19 +294,8 @@ async fn what_meta_would_refuse_for_the_window_is_refused_here() -> anyhow::Resu
         .admin
         .count("outbox", "state=sent", 1, PATIENCE)
         .await?;
-    for row in stage
-        .admin
-        .rows("outbox", "")
-        .await?
-        .iter()
-        .filter(|row| row["state"] != "sent")
-    {
-        assert_eq!(
-            (&row["state"], &row["code"]),
-            (&json!("failed"), &json!(131_047)),
-            "{row}"
-        );
-    }
+    // What was refused early has left no row.
+    assert_eq!(stage.admin.rows("outbox", "").await?.len(), 1);
     stage.gateway.end().await
 }
 

@@ -195,11 +195,11 @@ async fn a_slow_client_is_closed_and_others_are_served_meanwhile() -> anyhow::Re
     let gateway = Gateway::start(Setup::default()).await?;
     let meta = gateway.meta()?;
     let listen = gateway.listen()?.to_owned();
-    // Never finishes its head; never finishes its body.
+    // Never finishes its head; its body; says nothing at all; never tells which protocol it speaks.
     let head = "POST /webhook HTTP/1.1\r\nhost: x\r\nx-slow: ";
     let body = "POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
     let mut slow = Vec::new();
-    for begin in [head, body] {
+    for begin in [head, body, "", "PRI * HTTP/2.0\r\n"] {
         let mut stream = TcpStream::connect(&listen).await?;
         stream.write_all(begin.as_bytes()).await?;
         slow.push(tokio::spawn(async move {

@@ -40,7 +40,7 @@ pub struct PluginReport {
     pub cause: Option<String>,
     /// Events done since the gateway started.
     pub done: u64,
-    /// Attempts since then that asked for another one.
+    /// Attempts since then after which there is another one.
     pub retried: u64,
     /// Attempts since then that trapped or broke a limit.
     pub faults: u64,

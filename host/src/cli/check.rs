@@ -8,7 +8,8 @@ use crate::config::{Flags, Problem, Settings, Sources, environment};
 use crate::file::read_at_most;
 use crate::plugin::{self, Component};
 
-/// Tells every problem of both files and of the environment.
+/// Tells every problem of both files and of the settings in the environment. Secrets are not asked for: files can
+/// be checked where there are none.
 pub(super) fn check(flags: &Flags) -> Ended {
     let (sources, mut problems) = Sources::read(flags, &environment);
     match Settings::resolve(&sources) {

@@ -18,7 +18,7 @@ use crate::store::kv::Bounds;
 use crate::store::lanes::{End, Finish};
 
 /// A run that never commits because others always change what it reads becomes an attempt that failed.
-const RECOVERIES_MAX: u32 = 50;
+const CONFLICTS_MAX: u32 = 50;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -46,23 +46,29 @@ pub(super) async fn attempt(
     event: &Arc<Event>,
     attempts: u32,
 ) -> Ended {
-    let mut pause = PAUSE_FIRST;
-    for _ in 0..RECOVERIES_MAX {
+    let (mut pause, mut conflicts) = (PAUSE_FIRST, 0);
+    while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
-        let Ok(run) = run(shared, loaded, event, attempts + 1, now_ms).await else {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-            continue;
+        let decision = match run(shared, loaded, event, attempts + 1, now_ms).await {
+            Ok(run) => {
+                tell(shared, loaded, event, &run);
+                decide(run, loaded, attempts + 1, now_ms)
+            }
+            Err(error) => Decision::Wait(error.to_string()),
         };
-        tell(shared, loaded, event, &run);
-        let (end, ended) = match decide(run, loaded, attempts + 1, now_ms) {
+        let (end, ended) = match decision {
             Decision::Commit(end, ended) => (end, ended),
-            Decision::Recover(why) => {
-                tracing::debug!(
+            Decision::Conflict => {
+                conflicts += 1;
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Decision::Wait(why) => {
+                tracing::warn!(
                     instance = loaded.name(),
                     seq = event.seq,
                     why,
-                    "the run is repeated"
+                    "a run waits for the store"
                 );
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -76,6 +82,7 @@ pub(super) async fn attempt(
                 return ended;
             }
             Err(StoreError::Conflict) => {
+                conflicts += 1;
                 tokio::task::yield_now().await;
             }
             Err(StoreError::LeaseLost(_) | StoreError::Stopped) => return Ended::LeaseLost,
@@ -151,14 +158,17 @@ fn tell(shared: &Shared, loaded: &Loaded, event: &Event, run: &Run) {
 
 enum Decision {
     Commit(End, Ended),
-    Recover(&'static str),
+    /// What it has read no longer holds: once more.
+    Conflict,
+    /// The store did not answer: once more, later.
+    Wait(String),
 }
 
 fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
     let retry = &loaded.plugin.instance().retry;
     let (cause, seconds, fault) = match run.outcome {
         Outcome::Done if run.reads.torn => {
-            return Decision::Recover("it saw two values under one key");
+            return Decision::Conflict;
         }
         Outcome::Done => {
             let end = End::Done {
@@ -167,7 +177,7 @@ fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
             };
             return Decision::Commit(end, Ended::Done);
         }
-        Outcome::Unavailable(_) => return Decision::Recover("the store did not answer"),
+        Outcome::Unavailable(why) => return Decision::Wait(why),
         Outcome::Reject(reason) => {
             let end = End::Dead {
                 attempts: attempt,

@@ -51,9 +51,10 @@ pub(super) enum Command {
 pub(super) async fn work(
     shared: Arc<Shared>,
     loaded: Arc<Loaded>,
+    now: From,
     commands: mpsc::Receiver<Command>,
 ) {
-    match Worker::start(&shared, loaded.clone(), commands).await {
+    match Worker::start(&shared, loaded.clone(), now, commands).await {
         Ok(worker) => worker.run().await,
         Err(error) => {
             tracing::error!(%error, instance = loaded.name(), "an instance cannot start");
@@ -79,10 +80,11 @@ impl Worker {
     async fn start(
         shared: &Arc<Shared>,
         loaded: Arc<Loaded>,
+        now: From,
         commands: mpsc::Receiver<Command>,
     ) -> Result<Worker, StoreError> {
         let from = match loaded.plugin.instance().from {
-            StartFrom::Now => From::Now,
+            StartFrom::Now => now,
             StartFrom::Beginning => From::After(0),
             StartFrom::Seq(seq) => {
                 From::After(i64::try_from(seq).unwrap_or(i64::MAX).saturating_sub(1))

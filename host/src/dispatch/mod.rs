@@ -29,6 +29,7 @@ use crate::effect::Wake;
 use crate::intake::feed::Feed;
 use crate::plugin::{Admission, Component, Plugin};
 use crate::store::Store;
+use crate::store::lanes::From;
 use crate::telemetry::Metrics;
 use instance::{Command, Loaded};
 use status::{State, Status};
@@ -45,6 +46,8 @@ pub struct Shared {
     pub outbox: Wake,
     /// How long a person keeps a conversation when nothing else is said, ms.
     pub person_ms: i64,
+    /// The newest event when the gateway started: for the instances that are loaded first, what came since is new.
+    pub begun_after: i64,
     pub metrics: Arc<Metrics>,
 }
 
@@ -66,6 +69,8 @@ struct Slots {
     slots: Vec<Slot>,
     /// Workers that were told to stop and still end what runs. The next one of the same name waits for it.
     ending: HashMap<String, JoinHandle<()>>,
+    /// Whether a file was loaded since the start.
+    loaded: bool,
 }
 
 /// One instance.
@@ -103,7 +108,17 @@ impl Dispatch {
     /// `folder` is where relative component paths start.
     pub async fn apply(&self, file: PluginsToml, folder: &Path) -> Vec<Problem> {
         let mut held = self.slots.lock().await;
-        let Slots { slots, ending } = &mut *held;
+        let Slots {
+            slots,
+            ending,
+            loaded,
+        } = &mut *held;
+        let now = if *loaded {
+            From::Now
+        } else {
+            From::After(self.shared.begun_after)
+        };
+        self.keep_places(&file).await;
         let mut old: BTreeMap<_, _> = slots
             .drain(..)
             .map(|slot| (slot.name.clone(), slot))
@@ -123,7 +138,7 @@ impl Dispatch {
         let mut problems = Vec::new();
         for (mut slot, config) in wanted.drain(..) {
             if config.enabled {
-                self.load(&mut slot, config, folder, ending, &mut problems)
+                self.load(&mut slot, config, folder, now, ending, &mut problems)
                     .await;
             } else {
                 slot.disable(ending).await;
@@ -136,7 +151,25 @@ impl Dispatch {
                 ending.insert(name, worker.stop().await);
             }
         }
+        *loaded = true;
         problems
+    }
+
+    /// Tells the store which instances there are.
+    async fn keep_places(&self, file: &PluginsToml) {
+        let names = file
+            .plugins
+            .iter()
+            .map(|plugin| plugin.name.clone())
+            .collect();
+        let kept = self
+            .shared
+            .store
+            .keep_instances(names, crate::now_ms())
+            .await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the store does not know yet which plugins are gone");
+        }
     }
 
     fn list<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
@@ -160,12 +193,13 @@ impl Dispatch {
         slot: &mut Slot,
         config: Instance,
         folder: &Path,
+        now: From,
         ending: &mut HashMap<String, JoinHandle<()>>,
         problems: &mut Vec<Problem>,
     ) {
         match self.admit(slot, config, folder).await {
             Ok(None) => {}
-            Ok(Some(plugin)) => self.replace(slot, plugin, ending).await,
+            Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
             Err(refused) => {
                 let cause = causes(&refused);
                 tracing::error!(
@@ -195,7 +229,15 @@ impl Dispatch {
         config: Instance,
         folder: &Path,
     ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
-        let component = Component::of(&config, folder).map_err(|problem| vec![problem])?;
+        let read = (config.clone(), folder.to_owned());
+        let component =
+            tokio::task::spawn_blocking(move || Component::of(&read.0, &read.1).map_err(Box::new))
+                .await;
+        let component = match component {
+            Ok(component) => component.map_err(|problem| vec![*problem])?,
+            // The runtime is ending, and everything with it.
+            Err(_) => return Ok(None),
+        };
         if let Some(worker) = &slot.worker
             && !worker.commands.is_closed()
             && slot.status.standing().cause.is_none()
@@ -211,6 +253,7 @@ impl Dispatch {
         &self,
         slot: &mut Slot,
         plugin: Arc<Plugin>,
+        now: From,
         ending: &mut HashMap<String, JoinHandle<()>>,
     ) {
         let manifest = plugin.manifest();
@@ -243,7 +286,7 @@ impl Dispatch {
             return;
         }
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
-        let work = instance::work(self.shared.clone(), loaded, told);
+        let work = instance::work(self.shared.clone(), loaded, now, told);
         let before = ending.remove(&slot.name);
         let task = self.admission.spawn(async move {
             if let Some(before) = before {
@@ -292,7 +335,7 @@ impl Dispatch {
     /// Stops all instances; what runs still ends and commits.
     pub async fn stop(&self) {
         let mut held = self.slots.lock().await;
-        let Slots { slots, ending } = std::mem::take(&mut *held);
+        let Slots { slots, ending, .. } = std::mem::take(&mut *held);
         let mut tasks: Vec<_> = ending.into_values().collect();
         for worker in slots.into_iter().filter_map(|slot| slot.worker) {
             tasks.push(worker.stop().await);

@@ -10,7 +10,6 @@ use super::attempt::Ended;
 pub struct Status {
     pub done: AtomicU64,
     pub retried: AtomicU64,
-    pub dead: AtomicU64,
     pub faults: AtomicU64,
     /// Events that are seen and not done.
     pub depth: AtomicUsize,
@@ -64,13 +63,19 @@ impl Status {
     }
 
     pub(super) fn count(&self, ended: &Ended) {
-        let (counter, fault) = match ended {
-            Ended::Done => (&self.done, false),
-            Ended::Dead { fault } => (&self.dead, *fault),
-            Ended::Retry { fault, .. } => (&self.retried, *fault),
-            Ended::LeaseLost => return,
+        let fault = match ended {
+            Ended::Done => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Ended::Retry { fault, .. } => {
+                self.retried.fetch_add(1, Ordering::Relaxed);
+                *fault
+            }
+            // The store counts the dead letters.
+            Ended::Dead { fault } => *fault,
+            Ended::LeaseLost => false,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
         self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
     }
 

@@ -57,9 +57,10 @@ pub async fn run(
     let queue = usize::try_from(settings.receipt_queue_max)?;
     let receipts = ReceiptLog::open(&settings.data, queue, WAITING_BYTES_MAX)?;
     for part in Part::ALL {
-        receipts
-            .continue_after(store.intake_place(part).await?.receipt)
-            .await?;
+        let passed = store.intake_place(part).await?.receipt;
+        if receipts.continue_after(passed).await? {
+            store.forget_elements().await?;
+        }
     }
     let metrics = Arc::new(Metrics::default());
     let person_ms = hours_ms(settings.person_hours);
@@ -93,6 +94,7 @@ pub async fn run(
         feed: feed.clone(),
         outbox: wake(&sends),
         person_ms,
+        begun_after: store.newest_event().await?,
         metrics: metrics.clone(),
     };
     let dispatch = Arc::new(Dispatch::new(shared, admission(settings)?));
@@ -133,12 +135,11 @@ pub async fn run(
         }),
     };
 
-    // From the end of the way to its beginning: nothing is offered that nobody could take yet.
+    // Plugins may take minutes to compile; no webhook waits for that.
     let (stop_rest, stopping) = watch::channel(false);
     let (stop_public, public_stops) = watch::channel(false);
     let sender = tokio::spawn(outbox.run(stopping.clone()));
-    reloader.reload().await;
-    let watcher = tokio::spawn(reloader.clone().watch());
+    let watcher = tokio::spawn(reloader.watch(stopping.clone()));
     let keeper = tokio::spawn(keeper::keep(store, receipts, settings.into()));
     let intakes = Part::ALL.map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
     let administered = tokio::spawn(admin::serve(
@@ -153,10 +154,10 @@ pub async fn run(
     tracing::info!("stopping: what was accepted is answered, what runs commits");
     stop_public.send_replace(true);
     let _ = received.await;
-    watcher.abort();
     keeper.abort();
     stop_rest.send_replace(true);
     let ended = async {
+        let _ = watcher.await;
         for intake in intakes {
             let _ = intake.await;
         }

@@ -86,7 +86,8 @@ impl GatewayOperations {
     }
 
     async fn speak(&self, conversation: i64, message: Value) -> Result<i64, OperationError> {
-        let kind = sending::validate(&message)
+        let text = message.to_string();
+        let (_, kind) = sending::parse(&text)
             .map_err(|invalid| OperationError::Invalid(invalid.to_string()))?;
         let now_ms = crate::now_ms();
         let found = self
@@ -111,7 +112,7 @@ impl GatewayOperations {
         let until_ms = now_ms.saturating_add(self.person_ms);
         let said = self
             .store
-            .speak_as_person(conversation, message.to_string(), until_ms, now_ms)
+            .speak_as_person(conversation, text, until_ms, now_ms)
             .await;
         let (event, row) = said
             .map_err(refused)?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use duet_rules::plugins_toml::{self, PluginsToml};
 use duet_rules::toml_file::{FILE_BYTES_MAX, Problem};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::dispatch::Dispatch;
 use crate::file::read_at_most;
@@ -54,19 +54,29 @@ impl Reloader {
         problems
     }
 
-    /// Reloads whenever one of the files has changed; ends only by being dropped.
-    pub(super) async fn watch(self: Arc<Self>) {
-        let mut watch = match Watch::new() {
-            Ok(watch) => watch,
-            Err(error) => {
+    /// Loads what the file says, and again whenever one of the files has changed, until `stop` is true.
+    pub(super) async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut watch = Watch::new()
+            .inspect_err(|error| {
                 tracing::warn!(%error, "files cannot be watched; reload by the API");
-                return;
-            }
-        };
+            })
+            .ok();
         loop {
-            watch.set(self.files.lock().await.iter().map(PathBuf::as_path));
-            watch.changed().await;
+            // Before and after: what changes during a reload is seen, and what the file names since.
+            self.look_at_files(&mut watch).await;
             self.reload().await;
+            self.look_at_files(&mut watch).await;
+            let Some(watch) = &mut watch else { return };
+            tokio::select! {
+                () = watch.changed() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn look_at_files(&self, watch: &mut Option<Watch>) {
+        if let Some(watch) = watch {
+            watch.set(self.files.lock().await.iter().map(PathBuf::as_path));
         }
     }
 

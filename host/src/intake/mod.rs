@@ -93,12 +93,7 @@ impl Intake {
             match self.store.intake_place(part).await {
                 Ok(place) => {
                     self.tell(part, place);
-                    // What was taken of the next body is known by its keys. Skipping it by number would skip
-                    // elements of another one, should an older receipts.db have been put back.
-                    return Place {
-                        element: 0,
-                        ..place
-                    };
+                    return place;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "intake does not know yet where it was");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use wasmtime::component::Linker;
 
@@ -59,6 +60,7 @@ impl Admission {
         Ok(Arc::new(Plugin {
             facts: Arc::new(Facts::new(&instance)),
             pre,
+            share: Semaphore::new(self.threads.share()),
             threads: Arc::clone(&self.threads),
             _compiled: compiled,
             digest,

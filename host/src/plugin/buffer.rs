@@ -150,12 +150,16 @@ impl Buffer {
         let stored = world.kv_list(prefix, after, asked).await?;
         let complete = stored.len() < asked;
         let last = stored.last().cloned().unwrap_or_default();
-        self.reads.lists.push(ListRead {
+        let read = ListRead {
             prefix: prefix.to_owned(),
             after: after.map(str::to_owned),
             limit: asked,
             keys: stored.clone(),
-        });
+        };
+        // Asked for again and again, it is compared once.
+        if !self.reads.lists.contains(&read) {
+            self.reads.lists.push(read);
+        }
 
         let mut keys: std::collections::BTreeSet<String> = stored.into_iter().collect();
         for (key, kept) in self

@@ -49,6 +49,7 @@ pub struct Plugin {
     facts: Arc<facts::Facts>,
     pre: bindings::PluginPre<running::Running>,
     threads: Arc<PluginThreads>,
+    share: tokio::sync::Semaphore,
     /// Held so that another instance of the same component shares the code.
     _compiled: Arc<compile::Compiled>,
     digest: String,

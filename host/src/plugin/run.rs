@@ -66,6 +66,7 @@ impl Plugin {
     /// Handles one event, where it is called; the wait for a place comes before its time begins. Dropping the
     /// future stops the run.
     pub async fn run(&self, call: Call) -> Run {
+        let _share = self.share.acquire().await.ok();
         let _place = self.threads.place().await;
         let run = AssertUnwindSafe(self.run_here(call)).catch_unwind();
         run.await.unwrap_or_else(|_| {

@@ -9,12 +9,16 @@ use tokio::task::JoinHandle;
 /// Added to the niceness of each thread, so that receiving and storing webhooks goes first.
 const NICE: i32 = 5;
 
+/// One plugin gets one place of so many.
+const SHARE: usize = 4;
+
 pub struct PluginThreads {
     handle: Handle,
     /// Taken only when dropped.
     runtime: Option<Runtime>,
     /// Bounds the memory that all guests together can hold.
     places: Semaphore,
+    share: usize,
 }
 
 impl PluginThreads {
@@ -35,11 +39,17 @@ impl PluginThreads {
             handle,
             runtime: Some(runtime),
             places,
+            share: runs_max.div_ceil(SHARE),
         }))
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.handle.spawn(work)
+    }
+
+    /// How many places one plugin may hold: its runs may wait for seconds, and others want to run.
+    pub(super) fn share(&self) -> usize {
+        self.share
     }
 
     /// A place for one run, held until it is dropped.

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -15,7 +16,10 @@ use tokio::sync::Semaphore;
 use super::Receive;
 
 const CONNECTIONS_MAX: usize = 4096;
+/// For the first request to begin, and for each head of HTTP/1.1, also on a connection that is kept.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A connection without a request is closed after so long.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 const STREAMS_MAX: u32 = 256;
 /// What was accepted is answered within this time when the gateway stops.
@@ -40,11 +44,15 @@ pub async fn serve(listener: TcpListener, receive: Arc<Receive>, stop: impl Futu
         match accepted {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                let connection = connection(&builder, stream, receive.clone());
+                let activity = Arc::new(Activity::default());
+                let connection = connection(&builder, stream, receive.clone(), activity.clone());
                 let watched = graceful.watch(connection);
                 tokio::spawn(async move {
-                    // A client that breaks off is its own business.
-                    let _ = watched.await;
+                    tokio::select! {
+                        // A client that breaks off is its own business.
+                        _ = watched => {}
+                        () = activity.idle() => {}
+                    }
                     drop(place);
                 });
             }
@@ -80,14 +88,65 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
+/// What happens on a connection, so that one on which nothing happens does not keep its place.
+#[derive(Default)]
+struct Activity {
+    /// Requests so far.
+    begun: AtomicU64,
+    /// Requests now.
+    running: AtomicU64,
+}
+
+impl Activity {
+    /// Completes when no request has run for as long as a connection may be idle.
+    async fn idle(&self) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            let wait = if begun == 0 {
+                HEADER_WAIT_MAX
+            } else {
+                IDLE_MAX
+            };
+            tokio::time::sleep(wait).await;
+            let silent = self.begun.load(Ordering::Relaxed) == begun;
+            if silent && self.running.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+struct Running(Arc<Activity>);
+
+impl Running {
+    fn begin(activity: Arc<Activity>) -> Running {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.running.fetch_add(1, Ordering::Relaxed);
+        Running(activity)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn connection(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
     receive: Arc<Receive>,
+    activity: Arc<Activity>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error: Send> + Send + 'static {
     let service = service_fn(move |request| {
         let receive = receive.clone();
-        async move { Ok::<_, Infallible>(receive.answer(request).await) }
+        let running = Running::begin(activity.clone());
+        async move {
+            let answer = receive.answer(request).await;
+            drop(running);
+            Ok::<_, Infallible>(answer)
+        }
     });
     builder
         .serve_connection(TokioIo::new(stream), service)

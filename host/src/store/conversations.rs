@@ -17,9 +17,9 @@ pub struct Conversation {
     /// As stored: a person's time may have run out.
     pub handling: Handling,
     pub handling_until_ms: Option<i64>,
-    /// The event that gave it to a person last, 0 if none did.
+    /// The event that made it so; 0 if none did.
     pub handling_seq: i64,
-    /// The instance that gave it to a person, if a plugin did.
+    /// The instance that made it so, if a plugin did.
     pub handling_by: Option<String>,
     pub window_until_ms: Option<i64>,
     /// The customer wants no marketing.

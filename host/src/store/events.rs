@@ -2,14 +2,26 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{Store, StoreError};
 use crate::event::Event;
 
 pub(super) const COLUMNS: &str = "seq, id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context";
 
+/// The newest event's `seq`; 0 if there is none.
+pub(super) fn newest(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM events")?
+        .query_row([], |row| row.get(0))
+}
+
 impl Store {
+    /// The newest event's `seq`; 0 if there is none.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        self.read(|connection| Ok(newest(connection)?)).await
+    }
+
     /// Up to `limit` events after `after`, in order.
     pub async fn events_after(
         &self,

@@ -8,6 +8,7 @@ use duet_rules::webhook::Key;
 use rusqlite::{Connection, params};
 
 use super::conversations::conversation;
+use super::events::newest;
 use super::lanes::hand;
 use super::{Store, StoreError};
 use crate::effect::Handling;
@@ -77,10 +78,7 @@ fn said(
     };
     let kind = format!("conversation.{}", handling.as_str());
     let body = serde_json::json!({ "handling": handling.as_str(), "by": API }).to_string();
-    let newest: i64 =
-        connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
-            row.get(0)
-        })?;
+    let newest = newest(connection)?;
     let key = Key::of(&[
         "conversation",
         &id.to_string(),

@@ -65,12 +65,14 @@ fn list(
     now_ms: i64,
 ) -> Result<Vec<String>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT key FROM kv WHERE instance = ?1 AND key >= ?2 AND key > ?3 AND (?4 IS NULL OR key < ?4)
+        "SELECT key FROM kv WHERE instance = ?1 AND key >= ?2 AND key <> ?3 AND key < coalesce(?4, x'')
          AND (expires_ms IS NULL OR expires_ms > ?5) ORDER BY key LIMIT ?6",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let after = after.unwrap_or_default();
-    let wanted = params![instance, prefix, after, behind(prefix), now_ms, limit];
+    let from = prefix.max(after);
+    // Text is less than any blob.
+    let wanted = params![instance, from, after, behind(prefix), now_ms, limit];
     let keys = statement
         .query_map(wanted, |row| row.get(0))?
         .collect::<Result<_, _>>()?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::events::newest;
 use super::{Store, StoreError, kv};
 use crate::effect::{Effect, Handling, Read, Send, Speaker};
 
@@ -82,6 +83,21 @@ impl Store {
             .await
     }
 
+    /// These are the instances that plugins.toml names now. The others keep their place for a while, should they
+    /// come back.
+    pub async fn keep_instances(&self, names: Vec<String>, now_ms: i64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let names = serde_json::Value::from(names).to_string();
+            connection.execute(
+                "UPDATE instances SET gone_ms = CASE WHEN name IN (SELECT value FROM json_each(?1)) THEN NULL
+                 ELSE coalesce(gone_ms, ?2) END",
+                params![names, now_ms],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Commits a run with all its effects, or nothing of it. The answer names the sends that wait now.
     pub async fn finish(&self, finish: impl Into<Arc<Finish>>) -> Result<Vec<i64>, StoreError> {
         let finish = finish.into();
@@ -120,16 +136,13 @@ impl Store {
 }
 
 fn place(connection: &Connection, instance: &str, from: From) -> Result<Place, StoreError> {
-    let newest: i64 =
-        connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
-            row.get(0)
-        })?;
+    let newest = newest(connection)?;
     let start = match from {
         From::Now => newest,
         From::After(seq) => seq.clamp(0, newest),
     };
     connection.execute(
-        "INSERT OR IGNORE INTO instances VALUES (?1, ?2)",
+        "INSERT OR IGNORE INTO instances (name, watermark) VALUES (?1, ?2)",
         params![instance, start],
     )?;
     let watermark = connection.query_row(

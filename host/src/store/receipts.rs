@@ -198,8 +198,8 @@ impl ReceiptLog {
     }
 
     /// Ids up to `id` are never given again. When an older receipts.db was put back, intake has passed ids that
-    /// are still to come; it would pass over their bodies.
-    pub async fn continue_after(&self, id: i64) -> Result<(), StoreError> {
+    /// are still to come; it would pass over their bodies. True if that is so.
+    pub async fn continue_after(&self, id: i64) -> Result<bool, StoreError> {
         let raised = self
             .maintain(move |connection| {
                 connection.execute(
@@ -218,7 +218,7 @@ impl ReceiptLog {
                 "receipts.db is older than duet.db: its ids go on behind those that intake has passed"
             );
         }
-        Ok(())
+        Ok(raised > 0)
     }
 
     /// One receipt, if it is still kept.

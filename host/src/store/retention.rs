@@ -17,6 +17,9 @@ const SLICE_BYTES: i64 = 8 << 20;
 /// A key without a message, and what came before its message, is kept so long.
 const KEYS_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
+/// An instance that is gone from plugins.toml holds events back so long.
+const GONE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 /// How old what is kept may become.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -58,7 +61,12 @@ impl Store {
             events: 0,
         };
         if let Some(age_ms) = retention.events_older_than_ms {
-            pruned.events = self.prune_events(now_ms.saturating_sub(age_ms)).await?;
+            pruned.events = self
+                .prune_events(
+                    now_ms.saturating_sub(age_ms),
+                    now_ms.saturating_sub(GONE_MS),
+                )
+                .await?;
         }
         Ok(pruned)
     }
@@ -174,13 +182,13 @@ impl Store {
         }
     }
 
-    async fn prune_events(&self, before_ms: i64) -> Result<usize, StoreError> {
+    async fn prune_events(&self, before_ms: i64, gone_ms: i64) -> Result<usize, StoreError> {
         let (mut count, mut last) = (0, 0);
         loop {
             let events: Vec<(i64, bool)> = self
                 .read(move |connection| {
                     let mut statement = connection.prepare_cached(OLD_EVENTS)?;
-                    let events = statement.query_map([last, before_ms, SLICE], |row| {
+                    let events = statement.query_map([last, before_ms, SLICE, gone_ms], |row| {
                         Ok((row.get(0)?, row.get(1)?))
                     })?;
                     Ok(events.collect::<Result<_, _>>()?)
@@ -262,7 +270,8 @@ const DELETE_KEY: &str = "DELETE FROM dedupe WHERE key = ?1
 const OLD_EVENTS: &str = "SELECT seq, EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = e.seq)
     OR EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = e.seq)
     OR EXISTS (SELECT 1 FROM outbox o WHERE o.seq = e.seq AND o.state IN ('pending', 'sending', 'unknown'))
-    FROM events e WHERE seq > ?1 AND seq <= (SELECT coalesce(min(watermark), 9223372036854775807) FROM instances)
+    FROM events e WHERE seq > ?1 AND seq <= (SELECT coalesce(min(watermark), 9223372036854775807) FROM instances
+                                               WHERE gone_ms IS NULL OR gone_ms > ?4)
     AND seq < coalesce((SELECT seq FROM events WHERE seq > ?1 AND received_ms >= ?2 ORDER BY seq LIMIT 1),
                        9223372036854775807)
     ORDER BY seq LIMIT ?3";

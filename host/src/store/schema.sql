@@ -96,7 +96,8 @@ CREATE INDEX messages_by_time ON messages (conversation, at_ms, id);
 CREATE TABLE early (key BLOB PRIMARY KEY, status TEXT, error INTEGER, media TEXT, type TEXT, text TEXT, received_ms INTEGER NOT NULL) WITHOUT ROWID;
 
 -- A plugin instance's place: every event up to the watermark is done, and in some lanes later ones too.
-CREATE TABLE instances (name TEXT PRIMARY KEY, watermark INTEGER NOT NULL) WITHOUT ROWID;
+-- `gone_ms`: since when it is no longer in plugins.toml.
+CREATE TABLE instances (name TEXT PRIMARY KEY, watermark INTEGER NOT NULL, gone_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE lanes (instance TEXT NOT NULL, lane TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (instance, lane)) WITHOUT ROWID;
 
 -- An event that must be tried again; the happy path writes none.

@@ -136,7 +136,7 @@ impl Metrics {
         registry.register("queue_depth", "What waits in a queue", self.queues.clone());
     }
 
-    /// A webhook was answered: `accepted`, `bad_signature`, `too_large`, `full`, ….
+    /// A webhook was answered: `stored`, `unsigned`, `incomplete`, `too_large`, `full` or `disk`.
     pub fn receipt(&self, outcome: &str) {
         self.receipts
             .get_or_create(&Outcome {

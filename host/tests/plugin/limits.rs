@@ -1,5 +1,6 @@
 //! Each misbehaviour ends in its named fault, and hurts nobody else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use duet::plugin::{Component, FaultKind, Outcome, PluginThreads};
@@ -127,14 +128,31 @@ async fn others_go_on_while_one_spins() {
         .await
         .unwrap();
 
-    let spinning = tokio::spawn(async move { run(&spinner, "spin").await });
-    for round in join_all((0..20).map(|_| run(&well, "well"))).await {
-        assert_eq!(round.outcome, Outcome::Done);
-    }
-    assert!(!spinning.is_finished());
-    assert!(
-        matches!(spinning.await.unwrap().outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Cpu)
+    let (spun, seen) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
     );
+    let (end, look) = (Arc::clone(&spun), Arc::clone(&spun));
+    let spinning = admission.spawn(async move {
+        let outcome = run(&spinner, "spin").await.outcome;
+        assert!(matches!(outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Cpu));
+        end.store(true, Ordering::Release);
+    });
+    // Behind the spinner, on the one thread that both have.
+    let told = Arc::clone(&seen);
+    let others = admission.spawn(async move {
+        for round in join_all((0..20).map(|_| run(&well, "well"))).await {
+            assert_eq!(round.outcome, Outcome::Done);
+        }
+        told.store(look.load(Ordering::Acquire), Ordering::Release);
+    });
+    others.await.unwrap();
+    assert!(
+        !seen.load(Ordering::Acquire),
+        "the others had to wait for the end"
+    );
+    spinning.await.unwrap();
+    assert!(spun.load(Ordering::Acquire));
 }
 
 #[tokio::test]

@@ -263,3 +263,20 @@ async fn history_wakes_nobody_and_takes_nothing_over() {
     assert_eq!(conversation.number, NUMBER);
     assert_eq!(house.messages(ANA.phone).await.len(), 2);
 }
+
+#[tokio::test]
+async fn an_echo_of_a_type_that_nobody_knows_takes_over_as_well() {
+    for kind in [Some("hologram"), None] {
+        let house = House::new();
+        let mut body = payload("piusalfred-whatsapp-go/smb_message_echoes_text_entry_time.json");
+        let echo = &mut body["entry"][0]["changes"][0]["value"]["message_echoes"][0];
+        match kind {
+            Some(kind) => echo["type"] = kind.into(),
+            None => drop(echo.as_object_mut().unwrap().remove("type")),
+        }
+        let echo = house.deliver(&body).await;
+        let id = echo[0].conversation.unwrap();
+        let conversation = house.store.conversation(id).await.unwrap().unwrap();
+        assert_eq!(conversation.handling, Handling::Person, "{kind:?}");
+    }
+}

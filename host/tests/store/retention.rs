@@ -212,3 +212,29 @@ async fn expired_entries_go() {
         .unwrap();
     assert_eq!(keys, ["kept", "young"]);
 }
+
+#[tokio::test]
+async fn an_instance_that_is_gone_holds_events_back_for_a_week() {
+    let house = House::new();
+    let retention = Retention {
+        events_older_than_ms: Some(30 * DAY_MS),
+        ..KEEP
+    };
+    let store = &house.store;
+    store.place("crm".into(), From::After(0)).await.unwrap();
+    house.deliver(&ANA.writes("3A01", "old")).await;
+    let pruned = async |now_ms| {
+        let pruned = store.prune(&house.log, retention, now_ms).await.unwrap();
+        pruned.events
+    };
+    assert_eq!(pruned(LATER_MS).await, 0, "it has yet to see the event");
+    store.keep_instances(Vec::new(), LATER_MS).await.unwrap();
+    assert_eq!(pruned(LATER_MS + 6 * DAY_MS).await, 0, "it may come back");
+    store
+        .keep_instances(vec!["crm".into()], LATER_MS)
+        .await
+        .unwrap();
+    assert_eq!(pruned(LATER_MS + 8 * DAY_MS).await, 0, "it is back");
+    store.keep_instances(Vec::new(), LATER_MS).await.unwrap();
+    assert_eq!(pruned(LATER_MS + 8 * DAY_MS).await, 1);
+}

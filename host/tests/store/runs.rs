@@ -322,3 +322,35 @@ async fn speaking_as_a_person_takes_over_and_handing_back_returns_it() {
         Handling::Automation
     );
 }
+
+#[tokio::test]
+async fn keys_are_listed_by_prefix_in_order_behind_a_key() {
+    let house = House::new();
+    house
+        .store
+        .place("crm".into(), From::After(0))
+        .await
+        .unwrap();
+    let event = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);
+    let keys = ["a", "ab", "ab/1", "ab/2", "ac", "ä"];
+    let effects = keys.map(|key| set(key, "1")).into();
+    house
+        .store
+        .finish(done(&house, &event, effects))
+        .await
+        .unwrap();
+    let list = async |prefix: &str, after: Option<&str>, limit| {
+        let after = after.map(str::to_owned);
+        house
+            .store
+            .kv_list("crm".into(), prefix.into(), after, limit, NOW_MS)
+            .await
+            .unwrap()
+    };
+    assert_eq!(list("", None, 10).await, keys);
+    assert_eq!(list("ab", None, 10).await, ["ab", "ab/1", "ab/2"]);
+    assert_eq!(list("ab", Some("ab"), 1).await, ["ab/1"]);
+    assert_eq!(list("ab", Some("a"), 1).await, ["ab"]);
+    assert!(list("ab", Some("ac"), 10).await.is_empty());
+    assert_eq!(list("ä", None, 10).await, ["ä"]);
+}

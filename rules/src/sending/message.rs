@@ -135,17 +135,6 @@ fn reserved(message: &Value) -> Result<(), Invalid> {
             ));
         }
     }
-    for (key, only) in [
-        ("recipient_type", "individual"),
-        ("messaging_product", "whatsapp"),
-    ] {
-        if message.get(key).is_some_and(|value| value != only) {
-            return Err(invalid(
-                &format!("/{key}"),
-                format!("can only be \"{only}\"; leave it out"),
-            ));
-        }
-    }
     Ok(())
 }
 

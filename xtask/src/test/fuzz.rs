@@ -40,12 +40,15 @@ pub(super) fn run(house: &House, options: &Options) -> Result<()> {
     let targets: Vec<&str> = targets.lines().collect();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     for some in targets.chunks(at_once) {
-        let running = some
+        let started: Vec<_> = some
             .iter()
             .map(|target| Running::start(&fuzzer, target))
-            .collect::<Result<Vec<_>>>()?;
+            .collect();
         // Each is waited for, also behind one that failed: none is left running.
-        let ends: Vec<_> = running.into_iter().map(Running::end).collect();
+        let ends: Vec<_> = started
+            .into_iter()
+            .map(|started| started.and_then(Running::end))
+            .collect();
         ends.into_iter().collect::<Result<()>>()?;
     }
     if options.full {

@@ -86,6 +86,15 @@ impl Store {
         .await
     }
 
+    /// The next body is taken in from its first element: the one that was taken in part is no longer there.
+    pub async fn forget_elements(&self) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection.execute("UPDATE intake SET element = 0", [])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Stores what the slices hold and goes on to `place`, in one transaction. `person_ms` is how long a
     /// person keeps a conversation after an echo.
     pub async fn record(

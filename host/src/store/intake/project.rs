@@ -34,7 +34,9 @@ pub(super) fn apply(
     meaning: &Meaning,
     recorded: &mut Recorded,
 ) -> Result<Option<i64>, StoreError> {
-    if change.event.kind.starts_with("echo.") {
+    // Whatever a person sent, also what has no kind of its own yet.
+    let echo = matches!(meaning, Meaning::Message(message) if message.origin == Origin::Echo);
+    if echo || change.event.kind.starts_with("echo.") {
         take_over(connection, change)?;
     }
     match meaning {

@@ -108,6 +108,6 @@ pub(super) fn save_to_live(plan: &Plan) -> Result<Vec<Line>> {
             Figure::ms(restart.as_secs_f64() * 1000.0),
         )],
         gate: None,
-        note: "a file counts as saved when it has been left alone for 150 ms".into(),
+        note: "with the moment for which a saved file must be left alone".into(),
     }])
 }
