@@ -1,6 +1,10 @@
 //! Effects: what a plugin does while it handles an event. They are buffered during the run and commit
 //! in one transaction with "this event is done", or not at all.
 
+use std::collections::BTreeMap;
+
+use ring::digest::{SHA256, digest};
+
 /// Who speaks in a send, and who has a conversation now.
 pub use duet_rules::sending::{Handling, Speaker};
 
@@ -36,26 +40,36 @@ pub enum Effect {
     },
 }
 
+/// What was seen under a key: the SHA-256 of its value, or nothing.
+pub type Seen = Option<[u8; 32]>;
+
 /// What a run has read from its store. Checked at commit: if it has changed since, the run is repeated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
-    /// The SHA-256 of the value that was seen, or that there was none.
-    Key { key: String, seen: Option<[u8; 32]> },
-    /// The keys that a listing gave.
-    Prefix {
-        prefix: String,
-        after: Option<String>,
-        limit: usize,
-        keys: Vec<String>,
-    },
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub keys: BTreeMap<String, Seen>,
+    pub lists: Vec<ListRead>,
+    /// The run saw two values under one key: it cannot commit, whatever the store says now.
+    pub torn: bool,
 }
 
-impl Read {
-    /// What `Read::Key` holds for a value.
-    pub fn seen(value: Option<&[u8]>) -> Option<[u8; 32]> {
-        ring::digest::digest(&ring::digest::SHA256, value?)
-            .as_ref()
-            .try_into()
-            .ok()
+/// One question for keys and its answer, without the run's own writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRead {
+    pub prefix: String,
+    pub after: Option<String>,
+    pub limit: usize,
+    pub keys: Vec<String>,
+}
+
+impl Reads {
+    /// What [`Reads::keys`] holds for a value.
+    pub fn seen(value: Option<&[u8]>) -> Seen {
+        digest(&SHA256, value?).as_ref().try_into().ok()
+    }
+
+    pub(crate) fn note(&mut self, key: &str, value: Option<&[u8]>) {
+        let seen = Reads::seen(value);
+        let first = self.keys.entry(key.to_owned()).or_insert(seen);
+        self.torn |= *first != seen;
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn export(named: Named) -> anyhow::Result<Ended> {
                 .await?
         }
         Place::Folder(store, log) => {
-            let id = known(&store, &named.contact).await?;
+            let id = known(&store, named.contact.clone()).await?;
             store.export_contact(&log, id).await?.unwrap_or_default()
         }
     };
@@ -47,7 +47,7 @@ pub(super) async fn erase(named: Named) -> anyhow::Result<Ended> {
                 .await?
         }
         Place::Folder(store, log) => {
-            let id = known(&store, &named.contact).await?;
+            let id = known(&store, named.contact.clone()).await?;
             serde_json::to_value(store.erase_contact(&log, id).await?)?
         }
     };
@@ -55,10 +55,20 @@ pub(super) async fn erase(named: Named) -> anyhow::Result<Ended> {
     Ok(Ended::Done)
 }
 
-async fn known(store: &Store, text: &str) -> anyhow::Result<i64> {
-    match store.find_contact(text).await? {
-        Some(id) => Ok(id),
-        None => bail!("nobody is known as {text}"),
+async fn known(store: &Store, text: String) -> anyhow::Result<i64> {
+    let found = store.find_contacts(text.clone()).await?;
+    let ids: Vec<i64> = found.iter().map(|contact| contact.id).collect();
+    only(&text, &ids)
+}
+
+/// The one contact that the text means.
+fn only(text: &str, ids: &[i64]) -> anyhow::Result<i64> {
+    match ids {
+        [id] => Ok(*id),
+        [] => bail!("nobody is known as {text}"),
+        several => bail!(
+            "{text} may mean the contacts {several:?}; write a phone number with its + or the user id"
+        ),
     }
 }
 
@@ -123,7 +133,6 @@ impl Gateway {
         })
     }
 
-    /// The one contact that the text means.
     async fn contact(&self, text: &str) -> anyhow::Result<i64> {
         let found = self
             .call(Method::GET, "contacts", &[("find", text)])
@@ -135,13 +144,7 @@ impl Gateway {
             .flatten()
             .filter_map(|contact| contact.pointer("/id")?.as_i64())
             .collect();
-        match ids.as_slice() {
-            [id] => Ok(*id),
-            [] => bail!("nobody is known as {text}"),
-            several => bail!(
-                "{text} may mean the contacts {several:?}; write a phone number with its + or the user id"
-            ),
-        }
+        only(text, &ids)
     }
 
     async fn call(

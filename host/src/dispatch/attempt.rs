@@ -10,9 +10,9 @@ use duet_rules::plugins_toml::Retry;
 use super::Shared;
 use super::instance::Loaded;
 use super::world::StoreWorld;
-use crate::effect::Read;
+
 use crate::event::Event;
-use crate::plugin::{Call, Outcome, Reads, Run};
+use crate::plugin::{Call, Outcome, Run};
 use crate::store::StoreError;
 use crate::store::kv::Bounds;
 use crate::store::lanes::{End, Finish};
@@ -58,11 +58,6 @@ pub(super) async fn attempt(
         };
         let (end, ended) = match decision {
             Decision::Commit(end, ended) => (end, ended),
-            Decision::Conflict => {
-                conflicts += 1;
-                tokio::task::yield_now().await;
-                continue;
-            }
             Decision::Wait(why) => {
                 tracing::warn!(
                     instance = loaded.name(),
@@ -81,6 +76,7 @@ pub(super) async fn attempt(
                 (shared.outbox)(&waiting);
                 return ended;
             }
+            // What it has read no longer holds: once more.
             Err(StoreError::Conflict) => {
                 conflicts += 1;
                 tokio::task::yield_now().await;
@@ -158,8 +154,6 @@ fn tell(shared: &Shared, loaded: &Loaded, event: &Event, run: &Run) {
 
 enum Decision {
     Commit(End, Ended),
-    /// What it has read no longer holds: once more.
-    Conflict,
     /// The store did not answer: once more, later.
     Wait(String),
 }
@@ -167,13 +161,10 @@ enum Decision {
 fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
     let retry = &loaded.plugin.instance().retry;
     let (cause, seconds, fault) = match run.outcome {
-        Outcome::Done if run.reads.torn => {
-            return Decision::Conflict;
-        }
         Outcome::Done => {
             let end = End::Done {
                 effects: run.effects,
-                reads: reads(run.reads),
+                reads: run.reads,
             };
             return Decision::Commit(end, Ended::Done);
         }
@@ -231,20 +222,6 @@ fn again(
             fault,
         },
     )
-}
-
-fn reads(reads: Reads) -> Vec<Read> {
-    let keys = reads
-        .keys
-        .into_iter()
-        .map(|(key, seen)| Read::Key { key, seen });
-    let lists = reads.lists.into_iter().map(|list| Read::Prefix {
-        prefix: list.prefix,
-        after: list.after,
-        limit: list.limit,
-        keys: list.keys,
-    });
-    keys.chain(lists).collect()
 }
 
 /// Commits the end of a run; while the disk refuses, again and again with growing pauses.

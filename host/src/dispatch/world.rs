@@ -93,7 +93,6 @@ impl StoreWorld {
             instance: &self.instance,
             speaker: send.speaker,
             kind: sending::kind(&send.message),
-            template_category: None,
         };
         // What this run has made of the conversation itself does not silence it; handing over to a person who has it
         // already changes nothing.

@@ -101,7 +101,6 @@ impl GatewayOperations {
             instance: plugins_toml::API,
             speaker: Speaker::Person,
             kind,
-            template_category: None,
         };
         sending::refuse_early(&row, &found.state(), now_ms).map_err(|refusal| {
             OperationError::Refused {

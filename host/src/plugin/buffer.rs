@@ -2,45 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ring::digest::{SHA256, digest};
-
 use super::fault::Stop;
 use super::world::{Unavailable, World};
-use crate::effect::{Effect, Handling};
-
-/// What was seen under a key: the SHA-256 of its value, or nothing.
-pub type Seen = Option<[u8; 32]>;
-
-/// What a run has read from its store. Before the effects commit, each must still read the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reads {
-    pub keys: BTreeMap<String, Seen>,
-    pub lists: Vec<ListRead>,
-    /// The run saw two values under one key: it cannot commit, whatever the store says now.
-    pub torn: bool,
-}
-
-/// One question for keys and its answer, without the run's own writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListRead {
-    pub prefix: String,
-    pub after: Option<String>,
-    pub limit: usize,
-    pub keys: Vec<String>,
-}
-
-impl Reads {
-    /// What [`Reads::keys`] holds for a value.
-    pub fn seen(value: Option<&[u8]>) -> Seen {
-        digest(&SHA256, value?).as_ref().try_into().ok()
-    }
-
-    fn note(&mut self, key: &str, value: Option<&[u8]>) {
-        let seen = Reads::seen(value);
-        let first = self.keys.entry(key.to_owned()).or_insert(seen);
-        self.torn |= *first != seen;
-    }
-}
+use crate::effect::{Effect, Handling, ListRead, Reads};
 
 /// A value to be kept, and until when, ms since 1970.
 type Kept = (Vec<u8>, Option<i64>);

@@ -31,7 +31,6 @@ use duet_rules::manifest::Manifest;
 use duet_rules::plugins_toml::Instance;
 
 pub use admit::{Admission, check};
-pub use buffer::{ListRead, Reads, Seen};
 pub use compile::{Compiler, compile_main};
 pub use component::Component;
 pub use engine::PluginEngine;

@@ -9,14 +9,13 @@ use futures_util::FutureExt;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::bindings::duet::plugin::types;
-use super::buffer::Reads;
 use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
 use super::world::World;
 use super::{Plugin, bindings};
-use crate::effect::Effect;
+use crate::effect::{Effect, Reads};
 use crate::event::{ContactView, Event};
 
 /// Bytes that a guest may hand over in one host call beyond what it may write to its store.

@@ -1,6 +1,6 @@
 //! Who has a conversation, and whom it is with.
 
-use duet_rules::sending::ConversationState;
+use duet_rules::sending::{Addressee, ConversationState};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError};
@@ -22,8 +22,8 @@ pub struct Conversation {
     /// The instance that made it so, if a plugin did.
     pub handling_by: Option<String>,
     pub window_until_ms: Option<i64>,
-    /// The customer wants no marketing.
-    pub marketing_stopped: bool,
+    /// Whom a send goes to; nobody when neither phone nor user id is known.
+    pub to: Option<Addressee>,
 }
 
 impl Conversation {
@@ -32,9 +32,7 @@ impl Conversation {
         self.handling == Handling::Person
             && self.handling_until_ms.is_none_or(|until| until > now_ms)
     }
-}
 
-impl Conversation {
     /// As the sending rules look at it.
     pub fn state(&self) -> ConversationState<'_> {
         ConversationState {
@@ -43,7 +41,6 @@ impl Conversation {
             handling_seq: self.handling_seq,
             handling_by: self.handling_by.as_deref(),
             window_until_ms: self.window_until_ms,
-            marketing_stopped: self.marketing_stopped,
             number_state: Some(&self.number_state),
         }
     }
@@ -83,7 +80,7 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.marketing_stopped FROM conversations c
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id FROM conversations c
              JOIN numbers n ON n.id = c.number JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
         .query_row([id], read)
@@ -93,6 +90,7 @@ pub(super) fn conversation(
 
 fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
     let handling: String = row.get(4)?;
+    let (wa_id, user_id): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
     Ok(Conversation {
         id: row.get(0)?,
         number: row.get(1)?,
@@ -103,6 +101,6 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         handling_seq: row.get(6)?,
         handling_by: row.get(7)?,
         window_until_ms: row.get(8)?,
-        marketing_stopped: row.get(9)?,
+        to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

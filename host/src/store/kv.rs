@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Store, StoreError};
-use crate::effect::Read;
+use crate::effect::Reads;
 
 impl Store {
     /// The value of a key, unless it has expired.
@@ -95,31 +95,28 @@ fn behind(prefix: &str) -> Option<String> {
 pub(super) fn unchanged(
     connection: &Connection,
     instance: &str,
-    reads: &[Read],
+    reads: &Reads,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    for read in reads {
-        let same = match read {
-            Read::Key { key, seen } => {
-                Read::seen(get(connection, instance, key, now_ms)?.as_deref()) == *seen
-            }
-            Read::Prefix {
-                prefix,
-                after,
-                limit,
-                keys,
-            } => {
-                list(
-                    connection,
-                    instance,
-                    prefix,
-                    after.as_deref(),
-                    *limit,
-                    now_ms,
-                )? == *keys
-            }
-        };
-        if !same {
+    if reads.torn {
+        return Ok(false);
+    }
+    for (key, seen) in &reads.keys {
+        if Reads::seen(get(connection, instance, key, now_ms)?.as_deref()) != *seen {
+            return Ok(false);
+        }
+    }
+    for read in &reads.lists {
+        let after = read.after.as_deref();
+        if list(
+            connection,
+            instance,
+            &read.prefix,
+            after,
+            read.limit,
+            now_ms,
+        )? != read.keys
+        {
             return Ok(false);
         }
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::newest;
 use super::{Store, StoreError, kv};
-use crate::effect::{Effect, Handling, Read, Send, Speaker};
+use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Delivery {
 pub enum End {
     Done {
         effects: Vec<Effect>,
-        reads: Vec<Read>,
+        reads: Reads,
     },
     Retry {
         attempt: u32,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use duet::effect::{Effect, Handling};
-use duet::plugin::{Call, FaultKind, Outcome, Reads, Run};
+use duet::effect::{Effect, Handling, Reads};
+use duet::plugin::{Call, FaultKind, Outcome, Run};
 
 use crate::fixture::{admit, call, run, text_event};
 use crate::world::MemoryWorld;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use duet::effect::{Effect, Send, Speaker};
+use duet::effect::{Effect, Reads, Send, Speaker};
 use duet::store::erase::EraseError;
 use duet::store::lanes::{End, Finish, From};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effec
         store_max: None,
         end: End::Done {
             effects,
-            reads: Vec::new(),
+            reads: Reads::default(),
         },
     }
 }
@@ -180,7 +180,7 @@ async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
         );
     }
 
-    let ana = house.store.find_contact(ANA.phone).await.unwrap().unwrap();
+    let ana = house.contact(ANA.phone).await.unwrap();
     let erased = house.store.erase_contact(&house.log, ana).await.unwrap();
 
     assert_eq!(erased.lingering, None);
@@ -201,10 +201,7 @@ async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
         (1, 1, 1)
     );
     assert_eq!((erased.kv, erased.unreadable), (2, 1));
-    assert!(matches!(
-        house.store.find_contact(ANA.user_id).await,
-        Ok(None)
-    ));
+    assert_eq!(house.contact(ANA.user_id).await, None);
     let gone = house.store.erase_contact(&house.log, ana).await;
     assert!(matches!(gone, Err(EraseError::NoSuchContact(_))));
 
@@ -241,12 +238,12 @@ async fn a_repetition_brings_nobody_back() {
     let house = House::new();
     let body = ANA.writes("3A01", "Quittenmus");
     house.deliver(&body).await;
-    let ana = house.store.find_contact(ANA.phone).await.unwrap().unwrap();
+    let ana = house.contact(ANA.phone).await.unwrap();
     house.store.erase_contact(&house.log, ana).await.unwrap();
     let house = house.reopen();
     assert_eq!(house.deliver(&body).await.len(), 0);
     assert!(house.events().await.is_empty());
-    assert_eq!(house.store.find_contact(ANA.phone).await.unwrap(), None);
+    assert_eq!(house.contact(ANA.phone).await, None);
 }
 
 /// Rows that moved to other pages when theirs were full have left copies there.
@@ -306,7 +303,7 @@ async fn an_erasure_that_is_held_up_says_so_and_is_finished_later() {
     onlooker
         .execute_batch("BEGIN; SELECT count(*) FROM events;")
         .unwrap();
-    let ana = house.store.find_contact(ANA.phone).await.unwrap().unwrap();
+    let ana = house.contact(ANA.phone).await.unwrap();
     let erased = house.store.erase_contact(&house.log, ana).await.unwrap();
     assert!(erased.lingering.is_some());
     assert!(house.holds(b"Quittenmus").is_some());
@@ -335,7 +332,7 @@ async fn one_person_under_two_contacts_is_erased_whole() {
         .deliver(&change("messages", json!({"messages": [by_phone]})))
         .await;
     house.deliver(&ANA.writes("3A01", "Quittenmus three")).await;
-    let ana = house.store.find_contact(ANA.phone).await.unwrap().unwrap();
+    let ana = house.contact(ANA.phone).await.unwrap();
     let erased = house.store.erase_contact(&house.log, ana).await.unwrap();
     assert_eq!((erased.contacts, erased.messages), (2, 3));
     for text in [
@@ -356,7 +353,7 @@ async fn what_intake_has_not_seen_is_not_erased_in_silence() {
     let waiting = house
         .append(&ANA.writes("3A02", "not yet").to_string(), NOW_MS)
         .await;
-    let ana = house.store.find_contact(ANA.phone).await.unwrap().unwrap();
+    let ana = house.contact(ANA.phone).await.unwrap();
     let refused = house.store.erase_contact(&house.log, ana).await;
     assert!(
         matches!(refused, Err(EraseError::IntakeBehind(1))),
@@ -379,7 +376,7 @@ async fn a_business_number_is_not_erased_with_everybody_on_it() {
     house
         .deliver(&own.writes("3A02", "a test from my own phone"))
         .await;
-    let contact = house.store.find_contact(own.phone).await.unwrap().unwrap();
+    let contact = house.contact(own.phone).await.unwrap();
     let refused = house.store.erase_contact(&house.log, contact).await;
     assert!(
         matches!(&refused, Err(EraseError::OwnNumber(number)) if number == NUMBER),

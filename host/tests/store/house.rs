@@ -74,14 +74,16 @@ impl House {
         events
     }
 
+    /// The contact with this phone, user id or id.
+    pub(crate) async fn contact(&self, named: &str) -> Option<i64> {
+        let found = self.store.find_contacts(named.to_owned()).await.unwrap();
+        assert!(found.len() < 2, "{named} means several");
+        found.first().map(|contact| contact.id)
+    }
+
     /// What is kept of the contact with this phone, user id or id.
     pub(crate) async fn export(&self, named: &str) -> Value {
-        let contact = self
-            .store
-            .find_contact(named)
-            .await
-            .unwrap()
-            .expect("the contact is known");
+        let contact = self.contact(named).await.expect("the contact is known");
         self.store
             .export_contact(&self.log, contact)
             .await

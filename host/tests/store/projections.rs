@@ -162,12 +162,7 @@ async fn the_address_book_names_a_contact_and_a_late_retry_resurrects_no_name() 
         )
     };
     house.deliver(&ANA.writes("3A01", "hello")).await;
-    let id = house
-        .store
-        .find_contact(&format!("+{}", ANA.phone))
-        .await
-        .unwrap()
-        .unwrap();
+    let id = house.contact(&format!("+{}", ANA.phone)).await.unwrap();
     house
         .deliver(&entry("add", Some("Ana from the market"), "1789999100"))
         .await;
@@ -212,10 +207,7 @@ async fn a_new_user_id_is_no_new_contact() {
         .await;
     house.deliver(&said("DE.2222222222", "wamid.second")).await;
     assert_eq!(house.messages("DE.2222222222").await.len(), 2);
-    assert_eq!(
-        house.store.find_contact("DE.1111111111").await.unwrap(),
-        None
-    );
+    assert_eq!(house.contact("DE.1111111111").await, None);
 }
 
 #[tokio::test]

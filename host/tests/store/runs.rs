@@ -1,6 +1,6 @@
 //! What a run leaves commits with its place in the lane, or not at all.
 
-use duet::effect::{Effect, Handling, Read, Send, Speaker};
+use duet::effect::{Effect, Handling, ListRead, Reads, Send, Speaker};
 use duet::event::Event;
 use duet::store::StoreError;
 use duet::store::lanes::{End, Finish, From};
@@ -81,21 +81,23 @@ async fn a_run_whose_reads_have_changed_leaves_nothing() {
     let house = House::new();
     let first = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);
     let second = house.deliver(&BEN.writes("3B01", "hello")).await.remove(0);
-    let read = |seen: Option<&[u8]>| {
-        vec![Read::Key {
-            key: "count".into(),
-            seen: Read::seen(seen),
-        }]
+    let read = |seen: Option<&[u8]>| Reads {
+        keys: [("count".to_owned(), Reads::seen(seen))].into(),
+        ..Reads::default()
     };
     let listed = |keys: &[&str]| {
-        vec![Read::Prefix {
+        let list = ListRead {
             prefix: "co".into(),
             after: None,
             limit: 10,
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-        }]
+        };
+        Reads {
+            lists: vec![list],
+            ..Reads::default()
+        }
     };
-    let with = |event: &Event, reads: Vec<Read>, value: &str| Finish {
+    let with = |event: &Event, reads: Reads, value: &str| Finish {
         end: End::Done {
             effects: vec![set("count", value)],
             reads,
@@ -112,6 +114,10 @@ async fn a_run_whose_reads_have_changed_leaves_nothing() {
         read(Some(b"0")),
         listed(&[]),
         listed(&["count", "country"]),
+        Reads {
+            torn: true,
+            ..read(Some(b"1"))
+        },
     ] {
         let refused = house.store.finish(with(&second, stale, "2")).await;
         assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
@@ -122,7 +128,10 @@ async fn a_run_whose_reads_have_changed_leaves_nothing() {
         .store
         .finish(with(
             &second,
-            [read(Some(b"1")), listed(&["count"])].concat(),
+            Reads {
+                lists: listed(&["count"]).lists,
+                ..read(Some(b"1"))
+            },
             "2",
         ))
         .await
@@ -233,7 +242,7 @@ async fn retries_dead_letters_and_redrive() {
         .store
         .finish(end(End::Done {
             effects: vec![],
-            reads: vec![],
+            reads: Reads::default(),
         }))
         .await
         .unwrap();

@@ -13,4 +13,4 @@ mod tests;
 
 pub use file::{FileSettings, parse};
 pub use kind::{Kind, Refusal, SettingValue};
-pub use table::{SETTINGS, Setting, markdown_table, setting};
+pub use table::{SETTINGS, Setting, setting};

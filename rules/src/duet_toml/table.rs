@@ -192,27 +192,3 @@ pub const SETTINGS: [Setting; 21] = [
         doc: "How long events are kept; 0 keeps them",
     },
 ];
-
-/// The table of the README: one row for each setting.
-pub fn markdown_table() -> String {
-    let mut text = String::from(
-        "| `duet.toml` | environment | default | values | what |\n|---|---|---|---|---|\n",
-    );
-    for setting in &SETTINGS {
-        let key = if setting.in_file() {
-            format!("`{}`", setting.key)
-        } else {
-            "never".to_owned()
-        };
-        let default = setting
-            .default
-            .map_or_else(String::new, |default| format!("`{default}`"));
-        text.push_str(&format!(
-            "| {key} | `{}` | {default} | {} | {} |\n",
-            setting.env,
-            setting.kind.values(),
-            setting.doc
-        ));
-    }
-    text
-}

@@ -169,14 +169,6 @@ fn paths_are_relative_to_the_file_and_a_url_loses_its_slash() {
     assert_eq!(settings.plugins, None);
 }
 
-#[test]
-fn the_readme_table_has_a_row_for_each_setting() {
-    let table = markdown_table();
-    assert_eq!(table.lines().count(), SETTINGS.len() + 2);
-    assert!(table.contains("| `listen` | `DUET_LISTEN` | `127.0.0.1:7800` | an IP address and a port such as 127.0.0.1:7800 |"));
-    assert!(table.contains("| never | `DUET_APP_SECRET` |  | text |"));
-}
-
 proptest! {
     #[test]
     fn every_problem_of_any_text_lies_within_the_file(text in any::<String>(), key in 0..SETTINGS.len()) {

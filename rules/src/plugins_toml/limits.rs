@@ -20,12 +20,12 @@ pub struct Limits {
 }
 
 /// One row of the table of limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    pub key: &'static str,
-    pub default: u64,
-    pub min: u64,
-    pub max: u64,
+#[derive(Clone, Copy)]
+struct Limit {
+    key: &'static str,
+    default: u64,
+    min: u64,
+    max: u64,
 }
 
 const KIB: u64 = 1 << 10;
@@ -73,9 +73,6 @@ const EFFECTS: Limit = Limit {
     min: 0,
     max: 10_000,
 };
-
-/// All limits with default and range, for documents and pages.
-pub const LIMITS: [Limit; 7] = [CPU, WALL, MEMORY, HOST_CALLS, LOG, STORE, EFFECTS];
 
 impl Default for Limits {
     fn default() -> Self {

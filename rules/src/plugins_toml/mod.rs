@@ -23,9 +23,9 @@ pub use check::check;
 pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
-pub use limits::{LIMITS, Limit, Limits};
+pub use limits::Limits;
 pub use pattern::{Pattern, PatternError};
-pub use retry::{Exhausted, Retry};
+pub use retry::Retry;
 pub use settings::SettingsLines;
 
 use crate::toml_file::{Findings, Outcome, Section, document, quoted};

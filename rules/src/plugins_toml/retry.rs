@@ -1,6 +1,6 @@
-use crate::toml_file::{Findings, Section, quoted};
+use crate::toml_file::{Findings, Section};
 
-/// How often and when an event that failed is tried again. From `[plugins.<name>.retry]`.
+/// How often and when an event that failed is tried again; after the last attempt it is a dead letter. From `[plugins.<name>.retry]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts altogether, the first included; 1 means never again.
@@ -9,15 +9,6 @@ pub struct Retry {
     pub first_seconds: u64,
     /// The longest wait.
     pub max_seconds: u64,
-    /// What happens to the event after the last attempt.
-    pub then: Exhausted,
-}
-
-/// What becomes of an event whose attempts are used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exhausted {
-    /// It is set aside visibly and its lane goes on.
-    DeadLetter,
 }
 
 impl Default for Retry {
@@ -26,7 +17,6 @@ impl Default for Retry {
             attempts: 6,
             first_seconds: 1,
             max_seconds: 600,
-            then: Exhausted::DeadLetter,
         }
     }
 }
@@ -44,7 +34,6 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings<'_>) -> Ret
         max_seconds: section
             .integer("max_seconds", 1..=86_400, findings)
             .unwrap_or(default.max_seconds),
-        then: read_then(&mut section, findings),
     };
     if findings.count() == before && retry.first_seconds > retry.max_seconds {
         let message = format!(
@@ -61,18 +50,4 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings<'_>) -> Ret
     }
     section.finish(findings);
     retry
-}
-
-fn read_then(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Exhausted {
-    if let Some(field) = section.field("then")
-        && let Some(word) = field.string(findings)
-        && word != "dead-letter"
-    {
-        findings.add(
-            field.offset,
-            format!("{} is {}", field.name(), quoted(word)),
-            "the only choice is \"dead-letter\"",
-        );
-    }
-    Exhausted::DeadLetter
 }

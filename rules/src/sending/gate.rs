@@ -1,8 +1,9 @@
 //! The last word before a send: a pure function of the row, the conversation and the time.
 //!
 //! Promises: an automation never speaks after a person took the conversation over, and nothing leaves
-//! that Meta would refuse for the window, an opt-out or the number's state. What is judged is the state
-//! at the moment of sending, not the one that the plugin saw.
+//! that Meta would refuse for the window or the number's state. What is judged is the state at the moment
+//! of sending, not the one that the plugin saw. Deliberately absent: a customer's opt-out from marketing,
+//! which Meta refuses itself; a send does not say of which category its template is.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +11,6 @@ use super::Kind;
 
 /// Meta: the window is closed.
 const CODE_WINDOW: i64 = 131_047;
-/// Meta: the user has stopped marketing messages.
-const CODE_MARKETING: i64 = 131_050;
 /// A number that cannot send is looked at again after so long: one that moves to another phone is usually
 /// back within minutes, one that was disconnected not by itself.
 const OFFBOARDED_RECHECK_MS: i64 = 30_000;
@@ -42,8 +41,6 @@ pub struct Row<'a> {
     pub instance: &'a str,
     pub speaker: Speaker,
     pub kind: Kind,
-    /// A template's category as Meta lists it, if it is known.
-    pub template_category: Option<&'a str>,
 }
 
 /// The conversation now.
@@ -58,7 +55,6 @@ pub struct ConversationState<'a> {
     pub handling_by: Option<&'a str>,
     /// Until when Meta lets free-form messages through, ms since 1970.
     pub window_until_ms: Option<i64>,
-    pub marketing_stopped: bool,
     /// `numbers.state`: an open set of which `disconnected` and `offboarded` cannot send.
     pub number_state: Option<&'a str>,
 }
@@ -68,7 +64,6 @@ pub struct ConversationState<'a> {
 pub enum Cause {
     PersonHasConversation,
     WindowClosed,
-    MarketingStopped,
     NumberDisconnected,
     NumberOffboarded,
 }
@@ -117,12 +112,6 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
             cause: Cause::WindowClosed,
         };
     }
-    if is_marketing(row) && state.marketing_stopped {
-        return Verdict::Refuse {
-            code: CODE_MARKETING,
-            cause: Cause::MarketingStopped,
-        };
-    }
     match state.number_state {
         Some("disconnected") => hold(now_ms, DISCONNECTED_RECHECK_MS, Cause::NumberDisconnected),
         Some("offboarded") => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
@@ -160,13 +149,6 @@ fn silenced(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> bool {
     state.handling_seq > row.seq || (person_now && !own_handover)
 }
 
-fn is_marketing(row: &Row<'_>) -> bool {
-    row.kind == Kind::Template
-        && row
-            .template_category
-            .is_some_and(|category| category.eq_ignore_ascii_case("marketing"))
-}
-
 fn hold(now_ms: i64, recheck_ms: i64, cause: Cause) -> Verdict {
     Verdict::Hold {
         until_ms: now_ms.saturating_add(recheck_ms),
@@ -180,7 +162,6 @@ impl Cause {
         match self {
             Cause::PersonHasConversation => "person-has-conversation",
             Cause::WindowClosed => "window-closed",
-            Cause::MarketingStopped => "marketing-stopped",
             Cause::NumberDisconnected => "number-disconnected",
             Cause::NumberOffboarded => "number-offboarded",
         }
@@ -194,7 +175,6 @@ impl Cause {
             Cause::WindowClosed => {
                 "the customer's last message is older than 24 hours, or there is none; only a template may leave"
             }
-            Cause::MarketingStopped => "the customer has stopped marketing messages",
             Cause::NumberDisconnected => "the number is no longer connected to the Cloud API",
             Cause::NumberOffboarded => {
                 "the number is moving to another phone; Meta has suspended its sends"
@@ -258,7 +238,6 @@ mod tests {
             instance: "faq",
             speaker: Speaker::Automation,
             kind,
-            template_category: None,
         }
     }
 
@@ -269,7 +248,6 @@ mod tests {
             handling_seq: 0,
             handling_by: None,
             window_until_ms: Some(NOW + 1),
-            marketing_stopped: false,
             number_state: Some("connected"),
         }
     }
@@ -356,29 +334,6 @@ mod tests {
             assert_eq!(gate(&row(Kind::Template), &closed, NOW), Verdict::Go);
             assert_eq!(gate(&row(Kind::MarkRead), &closed, NOW), Verdict::Go);
         }
-    }
-
-    #[test]
-    fn an_opt_out_stops_marketing_templates_only() {
-        let stopped = ConversationState {
-            marketing_stopped: true,
-            ..open()
-        };
-        let template = |template_category| Row {
-            template_category,
-            ..row(Kind::Template)
-        };
-        let refused = Verdict::Refuse {
-            code: 131_050,
-            cause: Cause::MarketingStopped,
-        };
-        assert_eq!(gate(&template(Some("MARKETING")), &stopped, NOW), refused);
-        assert_eq!(gate(&template(Some("UTILITY")), &stopped, NOW), Verdict::Go);
-        assert_eq!(gate(&template(None), &stopped, NOW), Verdict::Go);
-        assert_eq!(
-            gate(&template(Some("MARKETING")), &open(), NOW),
-            Verdict::Go
-        );
     }
 
     #[test]

@@ -27,13 +27,18 @@ impl Key {
         }
         Self(key)
     }
-}
 
-impl Key {
     /// The key of a message: what a status, an edit or a revocation finds it by.
     #[must_use]
     pub fn message(number: &str, wamid: &str) -> Self {
         Self::of(&["m", number, wamid])
+    }
+
+    /// The second key of a message, the same in its live and its history copy: `peer` is whose chat it is, the
+    /// stanza what [`crate::wamid::decode`] finds in the id.
+    #[must_use]
+    pub fn stanza(number: &str, peer: &str, stanza: &str) -> Self {
+        Self::of(&["s", number, peer, stanza])
     }
 }
 

@@ -112,7 +112,7 @@ fn keys(place: &Place<'_>, change: &Change<'_>, json: &str, facts: &Facts<'_>) -
     let mut keys = vec![Key::of(&[row, change.number(), id])];
     let inside = facts.inside.as_ref().filter(|_| !place.is_follow_up());
     if let Some((inside, peer)) = inside.and_then(|inside| Some((inside, peer(place, inside)?))) {
-        keys.push(Key::of(&["s", change.number(), peer, &inside.stanza]));
+        keys.push(Key::stanza(change.number(), peer, &inside.stanza));
     }
     keys
 }

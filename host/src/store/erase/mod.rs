@@ -19,7 +19,6 @@ mod subject;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::OptionalExtension;
 use serde::Serialize;
 
 use super::intake::Part;
@@ -81,27 +80,6 @@ pub struct Erased {
 }
 
 impl Store {
-    /// The contact with this phone (in any spelling), user id, or id.
-    pub async fn find_contact(&self, named: &str) -> Result<Option<i64>, StoreError> {
-        let named = named.trim().to_owned();
-        self.read(move |connection| {
-            Ok(connection
-                .query_row(
-                    "SELECT id FROM (SELECT id, 1 AS rank FROM contacts WHERE wa_id = ?1
-                     UNION ALL SELECT id, 2 FROM contacts WHERE user_id = ?2
-                     UNION ALL SELECT id, 3 FROM contacts WHERE id = ?3) ORDER BY rank LIMIT 1",
-                    (
-                        duet_rules::identity::digits(&named),
-                        &named,
-                        named.parse::<i64>().ok(),
-                    ),
-                    |row| row.get(0),
-                )
-                .optional()?)
-        })
-        .await
-    }
-
     /// Erases a contact. Waits a little for intake to pass the receipts that are there. What arrives of the
     /// contact meanwhile and later makes a new one. The caller forgets what it keeps in memory.
     ///

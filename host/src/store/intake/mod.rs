@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use duet_rules::identity::Identity;
 use duet_rules::webhook::{Element, Key, Meaning};
+pub(super) use project::{Early, take_early};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Store, StoreError};

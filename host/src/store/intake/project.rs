@@ -284,15 +284,19 @@ fn media_json(media: &Media) -> String {
 
 /// What came before its message.
 #[derive(Default)]
-struct Early {
-    status: Option<String>,
-    error: Option<i64>,
+pub(in super::super) struct Early {
+    pub(in super::super) status: Option<String>,
+    pub(in super::super) error: Option<i64>,
     media: Option<String>,
     kind: Option<String>,
     text: Option<String>,
 }
 
-fn take_early(connection: &Connection, key: Key) -> Result<Option<Early>, StoreError> {
+/// What waits for the message with this key, no longer.
+pub(in super::super) fn take_early(
+    connection: &Connection,
+    key: Key,
+) -> Result<Option<Early>, StoreError> {
     let early = connection
         .prepare_cached("SELECT status, error, media, type, text FROM early WHERE key = ?1")?
         .query_row([&key.0[..]], |row| {

@@ -7,8 +7,11 @@ use duet_rules::{status, wamid};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
+use super::super::intake::{Early, register, take_early};
 use super::StoreError;
 
+/// The status of a message that Meta has taken and not spoken of yet.
+const ACCEPTED: &str = "accepted";
 /// Longest text that is kept of Meta's words.
 const CAUSE_CHARS_MAX: usize = 500;
 
@@ -128,7 +131,7 @@ fn ensure_message(
     let Some(number) = &row.number else {
         return Ok(None);
     };
-    let key = Key::of(&["m", number, wamid]);
+    let key = Key::message(number, wamid);
     let known: Option<Option<i64>> = connection
         .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
         .query_row([&key.0[..]], |row| row.get(0))
@@ -153,7 +156,14 @@ fn insert_message(
     now_ms: i64,
 ) -> Result<String, StoreError> {
     let (type_, text) = readable(&row.message);
-    let (status, error) = take_early(connection, number, wamid)?;
+    let (status, error) = match take_early(connection, Key::message(number, wamid))? {
+        Some(Early {
+            status: Some(status),
+            error,
+            ..
+        }) if status::advance(Some(ACCEPTED), &status) => (status, error),
+        _ => (ACCEPTED.to_owned(), None),
+    };
     let at_ms = row.left_ms.unwrap_or(now_ms);
     let message = connection
         .prepare_cached(
@@ -170,12 +180,7 @@ fn insert_message(
             error,
             reply_to(&row.message)
         ])?;
-    let mut register = connection.prepare_cached(
-        "INSERT OR IGNORE INTO dedupe (key, message, received_ms) VALUES (?1, ?2, ?3)",
-    )?;
-    for key in keys(number, wamid) {
-        register.execute(params![&key.0[..], message, now_ms])?;
-    }
+    register(connection, &keys(number, wamid), Some(message), now_ms)?;
     connection
         .prepare_cached(
             "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
@@ -186,35 +191,11 @@ fn insert_message(
 
 /// The keys by which intake knows the message in every other place: by its id, and by its stanza.
 fn keys(number: &str, id: &str) -> Vec<Key> {
-    let mut keys = vec![Key::of(&["m", number, id])];
+    let mut keys = vec![Key::message(number, id)];
     if let Some(inside) = wamid::decode(id) {
-        keys.push(Key::of(&["s", number, &inside.peer, &inside.stanza]));
+        keys.push(Key::stanza(number, &inside.peer, &inside.stanza));
     }
     keys
-}
-
-/// A status that came before the message, else `accepted`.
-fn take_early(
-    connection: &Connection,
-    number: &str,
-    wamid: &str,
-) -> Result<(String, Option<i64>), StoreError> {
-    let key = Key::of(&["m", number, wamid]);
-    let early: Option<(Option<String>, Option<i64>)> = connection
-        .prepare_cached("SELECT status, error FROM early WHERE key = ?1")?
-        .query_row([&key.0[..]], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    if early.is_some() {
-        connection
-            .prepare_cached("DELETE FROM early WHERE key = ?1")?
-            .execute([&key.0[..]])?;
-    }
-    match early {
-        Some((Some(status), error)) if status::advance(Some("accepted"), &status) => {
-            Ok((status, error))
-        }
-        _ => Ok(("accepted".to_owned(), None)),
-    }
 }
 
 fn short(words: &str) -> String {
