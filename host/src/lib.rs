@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod coexistence;
 pub mod config;
 pub mod dispatch;
 pub mod effect;

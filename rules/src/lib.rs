@@ -5,6 +5,7 @@
 //! Deliberately absent: clocks, files, sockets, SQL, wasm.
 
 pub mod backoff;
+pub mod coexistence;
 pub mod duet_toml;
 pub mod identity;
 pub mod manifest;

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::{self, Admin, RootToken};
+use crate::coexistence::Enquiry;
 use crate::config::{Secrets, Settings};
 use crate::dispatch::{Dispatch, Shared};
 use crate::effect::Wake;
@@ -68,9 +69,10 @@ pub async fn run(
     let live = watch::Sender::new(0);
     let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
 
+    let meta = graph(settings, secrets)?;
     let outbox = Outbox::new(
         store.clone(),
-        graph(settings, secrets)?,
+        meta.clone(),
         caught_up.clone(),
         outbox::Settings {
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
@@ -85,10 +87,11 @@ pub async fn run(
         feed: feed.clone(),
         caught_up,
         person_ms,
-        settled: wake(&sends),
+        movable: wake(&sends),
         live,
         metrics: metrics.clone(),
     });
+    let enquiry = Enquiry::new(store.clone(), meta, wake(&sends));
     let shared = Shared {
         store: store.clone(),
         feed: feed.clone(),
@@ -140,6 +143,7 @@ pub async fn run(
     let (stop_public, public_stops) = watch::channel(false);
     let sender = tokio::spawn(outbox.run(stopping.clone()));
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
+    let enquirer = tokio::spawn(enquiry.run());
     let keeper = tokio::spawn(keeper::keep(store, receipts, settings.into()));
     let intakes = Part::ALL.map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
     let administered = tokio::spawn(admin::serve(
@@ -155,6 +159,7 @@ pub async fn run(
     stop_public.send_replace(true);
     let _ = received.await;
     keeper.abort();
+    enquirer.abort();
     stop_rest.send_replace(true);
     let ended = async {
         let _ = watcher.await;

@@ -95,13 +95,25 @@ impl Client {
         Ok(Client { http, base })
     }
 
-    /// A POST to `{base}/{id}/{edge}`. An id that is more than one path segment is refused by escaping it.
+    /// A POST to `{base}/{id}/{edge}`.
     pub(super) fn post(&self, id: &str, edge: &str) -> reqwest::RequestBuilder {
+        self.http.post(self.address(&[id, edge]))
+    }
+
+    /// A GET of `{base}/{id}?fields={fields}`.
+    pub(super) fn get(&self, id: &str, fields: &str) -> reqwest::RequestBuilder {
+        let mut url = self.address(&[id]);
+        url.query_pairs_mut().append_pair("fields", fields);
+        self.http.get(url)
+    }
+
+    /// An id that is more than one path segment is refused by escaping it.
+    fn address(&self, segments: &[&str]) -> reqwest::Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend([id, edge]);
+            path.pop_if_empty().extend(segments);
         }
-        self.http.post(url)
+        url
     }
 }
 

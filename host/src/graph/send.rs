@@ -106,7 +106,7 @@ impl Client {
     }
 }
 
-async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+pub(super) async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(words)? {
         if answer.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -120,7 +120,7 @@ async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
 }
 
 /// The innermost cause, without the address: that holds the number.
-fn words(error: reqwest::Error) -> String {
+pub(super) fn words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {

@@ -33,8 +33,8 @@ pub struct Intake {
     pub feed: Arc<Feed>,
     /// How long a person keeps a conversation after an echo, ms.
     pub person_ms: i64,
-    /// Told the outbox rows that a status has settled.
-    pub settled: Wake,
+    /// Told the outbox rows whose conversation may go on.
+    pub movable: Wake,
     pub caught_up: Arc<CaughtUp>,
     /// The last receipt whose live part is taken in.
     pub live: watch::Sender<i64>,
@@ -189,7 +189,7 @@ impl Intake {
 
     /// Tells the outbox, the metrics and dispatch.
     fn publish(&self, recorded: Recorded) {
-        (self.settled)(&recorded.settled);
+        (self.movable)(&recorded.movable);
         for event in &recorded.events {
             self.metrics.events(&event.kind, 1);
         }

@@ -1,5 +1,6 @@
 //! Who has a conversation, and whom it is with.
 
+use duet_rules::coexistence::State;
 use duet_rules::sending::{Addressee, ConversationState};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -12,7 +13,7 @@ use crate::event::ContactView;
 pub struct Conversation {
     pub id: i64,
     pub number: String,
-    pub number_state: String,
+    pub number_state: State,
     pub contact: i64,
     /// As stored: a person's time may have run out.
     pub handling: Handling,
@@ -41,7 +42,7 @@ impl Conversation {
             handling_seq: self.handling_seq,
             handling_by: self.handling_by.as_deref(),
             window_until_ms: self.window_until_ms,
-            number_state: Some(&self.number_state),
+            number: self.number_state,
         }
     }
 }
@@ -89,12 +90,12 @@ pub(super) fn conversation(
 }
 
 fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
-    let handling: String = row.get(4)?;
+    let (state, handling): (String, String) = (row.get(2)?, row.get(4)?);
     let (wa_id, user_id): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
     Ok(Conversation {
         id: row.get(0)?,
         number: row.get(1)?,
-        number_state: row.get(2)?,
+        number_state: State::from_word(&state),
         contact: row.get(3)?,
         handling: Handling::from_word(&handling),
         handling_until_ms: row.get(5)?,

@@ -4,6 +4,7 @@
 //! - `writer`: the one writer of the main file, with group commit
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
+//! - `numbers`: the life of each business number
 //! - `outbox`: sends and the gate before each
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
@@ -22,6 +23,7 @@ mod handover;
 pub mod intake;
 pub mod kv;
 pub mod lanes;
+mod numbers;
 pub mod outbox;
 pub mod receipts;
 pub mod retention;
@@ -40,7 +42,12 @@ pub use conversations::Conversation;
 use writer::Writer;
 
 /// Highest schema that this binary knows.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// The steps to it; a file remembers the last one that it has taken.
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("schema/1.sql")),
+    (2, include_str!("schema/2.sql")),
+];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;
 /// Readers beside the one writer.
@@ -269,8 +276,8 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<i64, OpenError> {
     }
     let take = |connection: &mut Connection| -> Result<i64, rusqlite::Error> {
         let transaction = connection.transaction()?;
-        if found < 1 {
-            transaction.execute_batch(include_str!("schema.sql"))?;
+        for (_, step) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+            transaction.execute_batch(step)?;
         }
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.execute(

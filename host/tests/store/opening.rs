@@ -53,7 +53,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     drop((store, log));
     for file in ["duet.db", "receipts.db"] {
         let path = folder.path().join(file);
-        set_version(&path, 99);
+        let version = set_version(&path, 99);
         let refused = match file {
             "duet.db" => Store::open(folder.path()).err(),
             _ => ReceiptLog::open(folder.path(), 4, 4096).err(),
@@ -65,17 +65,35 @@ async fn a_newer_schema_is_refused_and_left_alone() {
                 && words.contains("start the newer duet"),
             "{words}"
         );
-        set_version(&path, 1);
+        set_version(&path, version);
     }
     let house = House::at(folder);
     assert_eq!(house.messages(ANA.phone).await.len(), 1);
 }
 
-fn set_version(path: &std::path::Path, version: i64) {
+/// The answer is the version before.
+fn set_version(path: &std::path::Path, version: i64) -> i64 {
     let connection = rusqlite::Connection::open(path).unwrap();
+    let before = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
     connection
         .pragma_update(None, "user_version", version)
         .unwrap();
+    before.unwrap()
+}
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_with_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join("duet.db")).unwrap();
+    old.execute_batch(include_str!("../../src/store/schema/1.sql"))
+        .unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 1; INSERT INTO numbers (id, state) VALUES ('1001', 'offboarded')",
+    )
+    .unwrap();
+    drop(old);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.open_numbers(10).await.unwrap(), ["1001"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Numbers, contacts, conversations and messages follow what Meta tells, in whatever order it does.
 
 use duet::effect::Handling;
+use duet_rules::coexistence::State;
 use serde_json::{Value, json};
 
 use super::bodies::{ANA, DISPLAY, NUMBER, change, payload, wamid};
@@ -210,30 +211,60 @@ async fn a_new_user_id_is_no_new_contact() {
     assert_eq!(house.contact("DE.1111111111").await, None);
 }
 
+/// A word about the account, at this second.
+fn account(value: Value, time: i64) -> Value {
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "time": time,
+        "changes": [{"field": "account_update", "value": value}]}]})
+}
+
 #[tokio::test]
 async fn a_number_is_disconnected_and_comes_back() {
     let house = House::new();
-    let id = house.deliver(&ANA.writes("3A01", "hello")).await[0]
-        .conversation
-        .unwrap();
-    for (event, state) in [
-        ("PARTNER_REMOVED", "disconnected"),
-        ("ACCOUNT_RECONNECTED", "live"),
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    let at = 1_789_999_999;
+    for (value, time, state) in [
+        (json!({"event": "PARTNER_REMOVED"}), at, State::Disconnected),
+        (json!({"event": "PARTNER_ADDED"}), at + 1, State::Live),
+        // By phone, in both spellings, and by a phone that no number has shown: the account has just one.
+        (
+            json!({"event": "PARTNER_REMOVED", "phone_number": format!("+{DISPLAY}")}),
+            at + 2,
+            State::Disconnected,
+        ),
+        (json!({"event": "PARTNER_ADDED"}), at + 3, State::Live),
+        (
+            json!({"event": "PARTNER_REMOVED", "phone_number": "4930000000"}),
+            at + 4,
+            State::Disconnected,
+        ),
+        (
+            json!({"event": "ACCOUNT_RECONNECTED"}),
+            at + 5,
+            State::Reconnecting,
+        ),
     ] {
-        house.deliver(&json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398",
-            "time": 1_789_999_999, "changes": [{"field": "account_update", "value": {"event": event}}]}]})).await;
-        assert_eq!(
-            house
-                .store
-                .conversation(id)
-                .await
-                .unwrap()
-                .unwrap()
-                .number_state,
-            state,
-            "{event}"
-        );
+        house.deliver(&account(value.clone(), time)).await;
+        assert_eq!(life(&house).await, state, "{value}");
     }
+    let open = house.store.open_numbers(10).await.unwrap();
+    assert_eq!(open, [NUMBER]);
+    let told = house
+        .store
+        .number_on_app(NUMBER.into(), Some(true), NOW_MS)
+        .await
+        .unwrap();
+    assert_eq!(told, Some((State::Live, vec![])));
+    assert!(house.store.open_numbers(10).await.unwrap().is_empty());
+    let nobody = house
+        .store
+        .number_on_app("1".into(), Some(true), NOW_MS)
+        .await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
+async fn life(house: &House) -> State {
+    let numbers = house.store.numbers(String::new(), 10).await.unwrap();
+    numbers[0].life.state
 }
 
 #[tokio::test]

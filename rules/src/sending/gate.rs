@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use crate::coexistence::State;
 
 /// Meta: the window is closed.
 const CODE_WINDOW: i64 = 131_047;
@@ -55,8 +56,7 @@ pub struct ConversationState<'a> {
     pub handling_by: Option<&'a str>,
     /// Until when Meta lets free-form messages through, ms since 1970.
     pub window_until_ms: Option<i64>,
-    /// `numbers.state`: an open set of which `disconnected` and `offboarded` cannot send.
-    pub number_state: Option<&'a str>,
+    pub number: State,
 }
 
 /// Why a send does not leave. The names are those that plugins and the API see.
@@ -66,6 +66,7 @@ pub enum Cause {
     WindowClosed,
     NumberDisconnected,
     NumberOffboarded,
+    NumberReconnecting,
 }
 
 /// What happens to the row.
@@ -112,10 +113,11 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
             cause: Cause::WindowClosed,
         };
     }
-    match state.number_state {
-        Some("disconnected") => hold(now_ms, DISCONNECTED_RECHECK_MS, Cause::NumberDisconnected),
-        Some("offboarded") => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
-        _ => Verdict::Go,
+    match state.number {
+        State::Live => Verdict::Go,
+        State::Offboarded => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
+        State::Reconnecting => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberReconnecting),
+        State::Disconnected => hold(now_ms, DISCONNECTED_RECHECK_MS, Cause::NumberDisconnected),
     }
 }
 
@@ -164,6 +166,7 @@ impl Cause {
             Cause::WindowClosed => "window-closed",
             Cause::NumberDisconnected => "number-disconnected",
             Cause::NumberOffboarded => "number-offboarded",
+            Cause::NumberReconnecting => "number-reconnecting",
         }
     }
 
@@ -178,6 +181,9 @@ impl Cause {
             Cause::NumberDisconnected => "the number is no longer connected to the Cloud API",
             Cause::NumberOffboarded => {
                 "the number is moving to another phone; Meta has suspended its sends"
+            }
+            Cause::NumberReconnecting => {
+                "the number is said to be back from another phone; Meta has not confirmed it yet"
             }
         }
     }
@@ -248,7 +254,7 @@ mod tests {
             handling_seq: 0,
             handling_by: None,
             window_until_ms: Some(NOW + 1),
-            number_state: Some("connected"),
+            number: State::Live,
         }
     }
 
@@ -338,18 +344,24 @@ mod tests {
 
     #[test]
     fn a_number_that_cannot_send_holds() {
-        for (word, recheck_ms, cause) in [
+        for (number, recheck_ms, cause) in [
             (
-                "disconnected",
+                State::Disconnected,
                 DISCONNECTED_RECHECK_MS,
                 Cause::NumberDisconnected,
             ),
-            ("offboarded", OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
+            (
+                State::Offboarded,
+                OFFBOARDED_RECHECK_MS,
+                Cause::NumberOffboarded,
+            ),
+            (
+                State::Reconnecting,
+                OFFBOARDED_RECHECK_MS,
+                Cause::NumberReconnecting,
+            ),
         ] {
-            let state = ConversationState {
-                number_state: Some(word),
-                ..open()
-            };
+            let state = ConversationState { number, ..open() };
             let held = Verdict::Hold {
                 until_ms: NOW + recheck_ms,
                 cause,

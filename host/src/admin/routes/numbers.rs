@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::extract::State;
+use duet_rules::coexistence::Pulse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,11 +27,22 @@ struct Number {
     id: String,
     display: Option<String>,
     waba: Option<String>,
-    state: String,
+    /// `live`, `at-risk` (the app has been silent for 10 days), `offboarded` (moving to another phone),
+    /// `reconnecting` (said to be back, not confirmed by Meta yet) or `disconnected`.
+    state: &'static str,
+    /// When that began, as Meta told it; absent if nothing was ever told.
+    state_since: Option<Time>,
+    /// Why and by whom it was disconnected, in Meta's words.
+    reason: Option<String>,
+    initiated_by: Option<String>,
     contacts: ContactsImport,
     history: HistoryImport,
     /// When the app on the phone last showed life.
     app_seen_at: Option<Time>,
+    /// Unless the app is opened before, Meta disconnects the number.
+    app_due_at: Option<Time>,
+    /// The app has been silent for 13 days.
+    urgent: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -65,17 +77,29 @@ pub(super) async fn list(
         .store
         .numbers(after.clone(), limit(query.limit)?)
         .await?;
-    let numbers: Vec<_> = rows.into_iter().map(number).collect();
+    let now_ms = crate::now_ms();
+    let numbers: Vec<_> = rows.into_iter().map(|row| number(row, now_ms)).collect();
     let next = numbers.last().map_or(after, |number| number.id.clone());
     Ok(Json(NumberList { numbers, next }))
 }
 
-fn number(row: NumberRow) -> Number {
+fn number(row: NumberRow, now_ms: i64) -> Number {
+    let pulse = row.life.pulse(now_ms);
     Number {
         id: row.id,
         display: row.display,
         waba: row.waba,
-        state: row.state,
+        state: if pulse == Pulse::Well {
+            row.life.state.as_str()
+        } else {
+            "at-risk"
+        },
+        state_since: (row.life.since_ms > 0).then(|| Time::new(row.life.since_ms)),
+        app_due_at: Time::maybe(row.life.app_due_ms()),
+        app_seen_at: Time::maybe(row.life.app_seen_ms),
+        urgent: pulse == Pulse::Urgent,
+        reason: row.life.reason,
+        initiated_by: row.life.initiated_by,
         contacts: ContactsImport {
             state: row.contacts_state,
         },
@@ -85,6 +109,5 @@ fn number(row: NumberRow) -> Number {
             messages: row.history_messages,
             missing: row.history_missing,
         },
-        app_seen_at: Time::maybe(row.app_seen_ms),
     }
 }

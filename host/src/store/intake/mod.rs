@@ -65,8 +65,8 @@ impl Slice {
 pub struct Recorded {
     /// New events in order of `seq`.
     pub events: Vec<Arc<Event>>,
-    /// Outbox rows that a status has settled.
-    pub settled: Vec<i64>,
+    /// Outbox rows whose conversation may go on: a status has settled them, or their number is back.
+    pub movable: Vec<i64>,
 }
 
 impl Store {
@@ -202,7 +202,7 @@ fn store(
     recorded: &mut Recorded,
 ) -> Result<Event, StoreError> {
     if let Some(number) = &element.number {
-        project::number(
+        super::numbers::complete(
             connection,
             number,
             element.display.as_deref(),

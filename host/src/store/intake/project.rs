@@ -1,5 +1,6 @@
 //! What an element changes in the picture of numbers, contacts, conversations and messages.
 
+use duet_rules::coexistence::Sign;
 use duet_rules::status;
 use duet_rules::webhook::{
     Account, ContactChange, Edit, Element, HistoryProgress, Key, Meaning, Media, Message, Origin,
@@ -7,6 +8,7 @@ use duet_rules::webhook::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::numbers;
 use super::{Arrival, Recorded, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -37,7 +39,7 @@ pub(super) fn apply(
     // Whatever a person sent, also what has no kind of its own yet.
     let echo = matches!(meaning, Meaning::Message(message) if message.origin == Origin::Echo);
     if echo || change.event.kind.starts_with("echo.") {
-        take_over(connection, change)?;
+        take_over(connection, change, recorded)?;
     }
     match meaning {
         Meaning::Message(message) if message.follow_up => follow_up(connection, change, message)?,
@@ -45,7 +47,7 @@ pub(super) fn apply(
         Meaning::Status(progress) => advance(connection, change, progress, recorded)?,
         Meaning::Edit(edited) => edit(connection, change, edited)?,
         Meaning::Revoke(revoked) => revoke(connection, change, revoked)?,
-        Meaning::Contact(entry) => address_book(connection, change, entry)?,
+        Meaning::Contact(entry) => address_book(connection, change, entry, recorded)?,
         Meaning::HistoryProgress(progress) => history(connection, change, progress)?,
         Meaning::HistoryDeclined => {
             set_number(
@@ -54,7 +56,7 @@ pub(super) fn apply(
                 "UPDATE numbers SET history_state = 'declined' WHERE id = ?1",
             )?;
         }
-        Meaning::Account(account) => account_state(connection, change, account)?,
+        Meaning::Account(account) => account_state(connection, change, account, recorded)?,
         Meaning::Preference(preference) => preferences(connection, change, preference)?,
         // A new user id is known before its contact is looked up.
         Meaning::UserId { .. } | Meaning::Nothing => {}
@@ -100,23 +102,6 @@ pub(super) fn catch_up(
     Ok(())
 }
 
-/// The number's row, made or completed.
-pub(super) fn number(
-    connection: &Connection,
-    id: &str,
-    display: Option<&str>,
-    waba: Option<&str>,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO numbers (id, display, waba, state) VALUES (?1, ?2, ?3, 'live')
-             ON CONFLICT (id) DO UPDATE SET display = coalesce(?2, display), waba = coalesce(?3, waba)
-             WHERE (?2 IS NOT NULL AND display IS NOT ?2) OR (?3 IS NOT NULL AND waba IS NOT ?3)",
-        )?
-        .execute(params![id, display, waba])?;
-    Ok(())
-}
-
 /// The conversation of a number with a contact, made if need be.
 pub(super) fn conversation(
     connection: &Connection,
@@ -136,7 +121,11 @@ pub(super) fn conversation(
 }
 
 /// A person spoke from the app: the conversation is theirs, and the phone is alive.
-fn take_over(connection: &Connection, change: &Change<'_>) -> Result<(), StoreError> {
+fn take_over(
+    connection: &Connection,
+    change: &Change<'_>,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
     if let Some(conversation) = change.event.conversation {
         // A phone with a wrong clock does not keep the conversation longer.
         let spoken_ms = change.at_ms().min(change.event.received_ms);
@@ -151,7 +140,7 @@ fn take_over(connection: &Connection, change: &Change<'_>) -> Result<(), StoreEr
             None,
         )?;
     }
-    app_seen(connection, change)
+    app_seen(connection, change, recorded)
 }
 
 /// The live copy of a message that came with the history before. It is the same message, but only now is it known
@@ -211,12 +200,24 @@ fn widen(connection: &Connection, conversation: i64, at_ms: i64) -> Result<(), S
     Ok(())
 }
 
-fn app_seen(connection: &Connection, change: &Change<'_>) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE numbers SET app_seen_ms = max(coalesce(app_seen_ms, 0), ?2) WHERE id = ?1",
-        )?
-        .execute(params![change.event.number, change.at_ms()])?;
+fn app_seen(
+    connection: &Connection,
+    change: &Change<'_>,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let Some(number) = &change.event.number else {
+        return Ok(());
+    };
+    let received_ms = change.event.received_ms;
+    // A phone with a wrong clock has not been seen tomorrow.
+    let at_ms = change.at_ms().min(received_ms);
+    recorded.movable.extend(numbers::live_on(
+        connection,
+        number,
+        Sign::App,
+        at_ms,
+        received_ms,
+    )?);
     Ok(())
 }
 
@@ -344,7 +345,7 @@ fn advance(
             progress,
             change.event.received_ms,
         )?;
-        recorded.settled.extend(settled);
+        recorded.movable.extend(settled);
     }
     let Some(wamid) = &progress.wamid else {
         return Ok(());
@@ -466,6 +467,7 @@ fn address_book(
     connection: &Connection,
     change: &Change<'_>,
     entry: &ContactChange,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let at_ms = entry.at_ms.unwrap_or(change.event.received_ms);
     let name = if entry.removed {
@@ -483,7 +485,7 @@ fn address_book(
         change,
         "UPDATE numbers SET contacts_state = 'synced' WHERE id = ?1 AND contacts_state <> 'synced'",
     )?;
-    app_seen(connection, change)
+    app_seen(connection, change, recorded)
 }
 
 fn saved_name(body: &str) -> Option<String> {
@@ -524,19 +526,24 @@ fn account_state(
     connection: &Connection,
     change: &Change<'_>,
     account: &Account,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
-    let state = match account.event.as_str() {
-        "partner_removed" | "account_deleted" => "disconnected",
-        "account_offboarded" => "offboarded",
-        "account_reconnected" | "partner_added" => "live",
-        _ => return Ok(()),
+    let reason = account.reason.as_deref();
+    let Some(sign) = Sign::of_account(&account.event, reason, account.initiated_by.as_deref())
+    else {
+        return Ok(());
     };
     let waba = account.waba.as_ref().or(change.event.waba.as_ref());
-    connection
-        .prepare_cached(
-            "UPDATE numbers SET state = ?1 WHERE CASE WHEN ?3 IS NULL THEN waba = ?2 ELSE display = ?3 END",
-        )?
-        .execute(params![state, waba, account.phone])?;
+    for number in numbers::meant(
+        connection,
+        waba.map(String::as_str),
+        account.phone.as_deref(),
+    )? {
+        let (at_ms, now_ms) = (change.at_ms(), change.event.received_ms);
+        recorded
+            .movable
+            .extend(numbers::live_on(connection, &number, sign, at_ms, now_ms)?);
+    }
     Ok(())
 }
 

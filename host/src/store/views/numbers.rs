@@ -1,5 +1,7 @@
+use duet_rules::coexistence::Number;
 use rusqlite::params;
 
+use crate::store::numbers::life;
 use crate::store::{Store, StoreError};
 
 /// A business number and how far its two lives are joined.
@@ -9,8 +11,7 @@ pub struct NumberRow {
     pub id: String,
     pub display: Option<String>,
     pub waba: Option<String>,
-    pub state: String,
-    pub app_seen_ms: Option<i64>,
+    pub life: Number,
     pub contacts_state: String,
     pub history_state: String,
     /// Percent, as Meta tells it.
@@ -26,7 +27,7 @@ impl Store {
     pub async fn numbers(&self, after: String, limit: u32) -> Result<Vec<NumberRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT n.id, n.display, n.waba, n.state, n.app_seen_ms, n.contacts_state, n.history_state,
+                "SELECT n.id, n.display, n.waba, n.state, n.state_since_ms, n.app_seen_ms, n.reason, n.initiated_by, n.contacts_state, n.history_state,
                  n.history_progress,
                  (SELECT count(*) FROM conversations c JOIN messages m ON m.conversation = c.id
                   WHERE c.number = n.id AND m.origin = 'history'),
@@ -39,13 +40,12 @@ impl Store {
                     id: row.get(0)?,
                     display: row.get(1)?,
                     waba: row.get(2)?,
-                    state: row.get(3)?,
-                    app_seen_ms: row.get(4)?,
-                    contacts_state: row.get(5)?,
-                    history_state: row.get(6)?,
-                    history_progress: row.get(7)?,
-                    history_messages: row.get(8)?,
-                    history_missing: row.get(9)?,
+                    life: life(row, 3)?,
+                    contacts_state: row.get(8)?,
+                    history_state: row.get(9)?,
+                    history_progress: row.get(10)?,
+                    history_messages: row.get(11)?,
+                    history_missing: row.get(12)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
