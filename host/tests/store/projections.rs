@@ -4,7 +4,7 @@ use duet::effect::Handling;
 use duet_rules::coexistence::State;
 use serde_json::{Value, json};
 
-use super::bodies::{ANA, DISPLAY, NUMBER, change, payload, wamid};
+use super::bodies::{ANA, DISPLAY, NUMBER, change, payload, wamid, write};
 use super::house::{House, NOW_MS, PERSON_MS};
 
 #[tokio::test]
@@ -265,6 +265,29 @@ async fn a_number_is_disconnected_and_comes_back() {
 async fn life(house: &House) -> State {
     let numbers = house.store.numbers(String::new(), 10).await.unwrap();
     numbers[0].life.state
+}
+
+/// Meta scopes the id in a quotation to the user id or to the phone, whichever it likes; the customer means one
+/// message.
+#[tokio::test]
+async fn a_quotation_finds_its_message_under_either_of_its_ids() {
+    let house = House::new();
+    house.deliver(&ANA.is_told("3A01", "which size?")).await;
+    let quoted = [
+        ANA.id_to("3A01"),
+        wamid(ANA.user_id, false, "3A01"),
+        wamid(ANA.user_id, false, "3A99"),
+    ];
+    for (n, id) in quoted.iter().enumerate() {
+        let mut answer = ANA.message(&format!("3B0{n}"), "this one");
+        answer["context"] = json!({"from": DISPLAY, "id": id});
+        house.deliver(&write([(&ANA, answer)])).await;
+    }
+    let conversation = house.events().await[0].conversation.unwrap();
+    let rows = house.store.messages(conversation, None, 10).await.unwrap();
+    let means: Vec<_> = rows.into_iter().filter_map(|row| row.reply_to).collect();
+    let [known, _, unknown] = quoted;
+    assert_eq!(means, [known.clone(), known, unknown]);
 }
 
 #[tokio::test]

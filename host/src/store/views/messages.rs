@@ -1,4 +1,6 @@
-use rusqlite::{Row, params};
+use duet_rules::wamid;
+use duet_rules::webhook::Key;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{Store, StoreError};
 
@@ -23,7 +25,7 @@ pub struct MessageRow {
     pub status: Option<String>,
     /// Meta's error code of a failed one.
     pub status_error: Option<i64>,
-    /// The wamid of the message that it answers.
+    /// The message that it answers: the wamid by which it is known here, else Meta's word for it.
     pub reply_to: Option<String>,
     /// JSON: state, mime_type, sha256, bytes.
     pub media: Option<String>,
@@ -46,9 +48,67 @@ impl Store {
                  FROM messages WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
             )?;
             let rows = statement.query_map(params![conversation, after.at_ms, after.id, limit], message)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut rows: Vec<MessageRow> = rows.collect::<Result<_, _>>()?;
+            let chat = Chat::read(connection, conversation)?;
+            for row in &mut rows {
+                if let (Some(chat), Some(quoted)) = (&chat, &row.reply_to) {
+                    row.reply_to = chat.known_as(connection, quoted)?.or(row.reply_to.take());
+                }
+            }
+            Ok(rows)
         })
         .await
+    }
+}
+
+/// Whose conversation it is: what a message's second key is made of.
+struct Chat {
+    number: String,
+    /// Phone and user id of the contact.
+    peers: [Option<String>; 2],
+}
+
+impl Chat {
+    fn read(connection: &Connection, conversation: i64) -> Result<Option<Chat>, StoreError> {
+        let chat = connection
+            .prepare_cached(
+                "SELECT c.number, k.wa_id, k.user_id FROM conversations c JOIN contacts k ON k.id = c.contact
+                 WHERE c.id = ?1",
+            )?
+            .query_row([conversation], |row| {
+                Ok(Chat {
+                    number: row.get(0)?,
+                    peers: [row.get(1)?, row.get(2)?],
+                })
+            })
+            .optional()?;
+        Ok(chat)
+    }
+
+    /// The wamid of the message that Meta means by `quoted`. A quotation may name it by an id that is scoped to
+    /// the user id while it came with one that is scoped to the phone, or the other way round; the stanza inside
+    /// is the same.
+    fn known_as(
+        &self,
+        connection: &Connection,
+        quoted: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let mut keys = vec![Key::message(&self.number, quoted)];
+        if let Some(inside) = wamid::decode(quoted) {
+            let peers = self.peers.iter().flatten();
+            keys.extend(peers.map(|peer| Key::stanza(&self.number, peer, &inside.stanza)));
+        }
+        let mut find = connection.prepare_cached(
+            "SELECT m.wamid FROM dedupe d JOIN messages m ON m.id = d.message WHERE d.key = ?1",
+        )?;
+        for key in keys {
+            let found: Option<Option<String>> =
+                find.query_row([&key.0[..]], |row| row.get(0)).optional()?;
+            if let Some(wamid) = found.flatten() {
+                return Ok(Some(wamid));
+            }
+        }
+        Ok(None)
     }
 }
 
