@@ -261,7 +261,7 @@ async fn an_echo_at_any_moment() -> anyhow::Result<()> {
     let mut crossed = 0;
     for row in rows.iter().filter(|row| row["state"] == "sent") {
         let customer = &customers[&row["conversation"].as_i64().unwrap_or_default()];
-        let begun: jiff::Timestamp = row["created_at"].as_str().unwrap_or_default().parse()?;
+        let begun: jiff::Timestamp = row["sending_at"].as_str().unwrap_or_default().parse()?;
         // Begun after the echo was answered 200: the gate must have seen it.
         assert!(
             begun <= echoed[customer],

@@ -5,6 +5,7 @@ use super::Ended;
 use crate::admin::RootToken;
 use crate::config::{Flags, Problem, Secrets, Settings, Sources, admin_token, environment};
 use crate::gateway;
+use crate::store::make_folder;
 use crate::telemetry::start_logs;
 
 /// Runs the gateway until SIGINT or SIGTERM.
@@ -22,7 +23,7 @@ pub(super) async fn serve(flags: Flags) -> anyhow::Result<Ended> {
     };
     start_logs(settings.log, &settings.log_level)?;
 
-    std::fs::create_dir_all(&settings.data)
+    make_folder(&settings.data)
         .with_context(|| format!("cannot make the data folder {}", settings.data.display()))?;
     let root = root_token(&settings, &secrets)?;
     gateway::run(&settings, &secrets, root, stopped()?).await?;

@@ -9,6 +9,8 @@ use crate::event::{Event, Lane};
 
 /// Events that wait with their bodies in memory; beyond, scanning pauses.
 const LOADED_MAX: usize = 2048;
+/// A longer body waits on disk.
+const BODY_LOADED_MAX: usize = 16 << 10;
 /// Of them in one lane: a busy one leaves room for the others.
 const LANE_LOADED_MAX: usize = 16;
 /// Events that wait at all, most of them as a bare `seq` in a lane that is held up.
@@ -20,7 +22,7 @@ pub(super) struct Item {
     pub(super) seq: i64,
     /// Attempts made so far.
     pub(super) attempt: u32,
-    /// Absent in history and while its lane is held up: read again when it is due.
+    /// Absent in history, with a long body, and while its lane is held up: read again when it is due.
     pub(super) event: Option<Arc<Event>>,
     redriven: bool,
 }
@@ -144,7 +146,8 @@ impl Lanes {
 
     fn push(&mut self, lane: &Lane, mut item: Item, due: i64) {
         // Six months of messages must not keep the scan from what is live.
-        if is_history(lane) {
+        let is_long = |event: &Arc<Event>| event.body.len() > BODY_LOADED_MAX;
+        if is_history(lane) || item.event.as_ref().is_some_and(is_long) {
             item.event = None;
         }
         if let Some(queue) = self.queues.get_mut(lane) {

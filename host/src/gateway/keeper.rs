@@ -1,14 +1,18 @@
-//! What has to be done from time to time: an erasure that a crash has cut off is completed at the start, and
-//! what is older than the settings allow goes, every hour, in small slices.
+//! What has to be done from time to time: an erasure that a crash has cut off is completed at the start, the
+//! receipt log learns every minute how far intake has come, and what is older than the settings allow goes, every
+//! hour, in small slices.
 
 use std::time::Duration;
 
 use crate::config::Settings;
 use crate::store::Store;
+use crate::store::intake::Part;
 use crate::store::receipts::ReceiptLog;
 use crate::store::retention::Retention;
 
-const EVERY: Duration = Duration::from_secs(3600);
+const EVERY: Duration = Duration::from_secs(60);
+/// Pruning looks at much and changes little.
+const PRUNE_EVERY: u32 = 60;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 impl From<&Settings> for Retention {
@@ -28,12 +32,36 @@ pub(super) async fn keep(store: Store, receipts: ReceiptLog, retention: Retentio
         Ok(Some(lingering)) => tracing::warn!(lingering, "an erasure is not complete yet"),
         Err(error) => tracing::warn!(%error, "an erasure is not complete yet"),
     }
-    let mut hours = tokio::time::interval(EVERY);
-    loop {
-        hours.tick().await;
+    let mut minutes = tokio::time::interval(EVERY);
+    for minute in (0..PRUNE_EVERY).cycle() {
+        minutes.tick().await;
+        note_taken(&store, &receipts).await;
+        if minute > 0 {
+            continue;
+        }
         match store.prune(&receipts, retention, crate::now_ms()).await {
             Ok(pruned) => tracing::debug!(?pruned, "what was too old is gone"),
             Err(error) => tracing::warn!(%error, "what is too old could not be removed"),
         }
+    }
+}
+
+/// For the end: each file then holds all of its own, and a copy of one is whole.
+pub(super) async fn put_away(store: &Store, receipts: &ReceiptLog) {
+    note_taken(store, receipts).await;
+    for folded in [store.fold().await, receipts.fold().await] {
+        if let Err(error) = folded {
+            tracing::warn!(%error, "a write-ahead log stays beside its file");
+        }
+    }
+}
+
+async fn note_taken(store: &Store, receipts: &ReceiptLog) {
+    let noted = async {
+        let place = store.intake_place(Part::Live).await?;
+        receipts.note_taken(place.receipt).await
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "the receipt log does not know how far intake has come");
     }
 }

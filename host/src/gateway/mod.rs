@@ -57,6 +57,7 @@ pub async fn run(
     let store = Store::open(&settings.data)?;
     let queue = usize::try_from(settings.receipt_queue_max)?;
     let receipts = ReceiptLog::open(&settings.data, queue, WAITING_BYTES_MAX)?;
+    receipts.check_taken(store.intake_place(Part::Live).await?.receipt)?;
     for part in Part::ALL {
         let passed = store.intake_place(part).await?.receipt;
         if receipts.continue_after(passed).await? {
@@ -144,7 +145,11 @@ pub async fn run(
     let sender = tokio::spawn(outbox.run(stopping.clone()));
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
     let enquirer = tokio::spawn(enquiry.run());
-    let keeper = tokio::spawn(keeper::keep(store, receipts, settings.into()));
+    let keeper = tokio::spawn(keeper::keep(
+        store.clone(),
+        receipts.clone(),
+        settings.into(),
+    ));
     let intakes = Part::ALL.map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
     let administered = tokio::spawn(admin::serve(
         private.0,
@@ -172,6 +177,7 @@ pub async fn run(
         tracing::warn!("some runs could not commit in time; they are repeated after the start");
     }
     let _ = tokio::join!(administered, sender);
+    keeper::put_away(&store, &receipts).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -252,5 +258,9 @@ async fn until(mut stop: watch::Receiver<bool>) {
 impl outbox::Barrier for CaughtUp {
     async fn wait_for_intake(&self) {
         self.wait().await;
+    }
+
+    fn newest_echo(&self) -> i64 {
+        CaughtUp::newest_echo(self)
     }
 }

@@ -77,7 +77,7 @@ impl GatewayOperations {
         let until_ms = now_ms.saturating_add(kept_ms);
         let event = self
             .store
-            .set_handling(conversation, handling, until_ms, now_ms)
+            .set_handling(conversation, handling, until_ms, seconds.is_some(), now_ms)
             .await
             .map_err(refused)?;
         let event = event.ok_or(OperationError::NotFound("conversation"))?;

@@ -26,6 +26,10 @@ pub enum Outcome<T> {
     NotSent {
         cause: String,
     },
+    /// No request can be made of it, now or later.
+    Unsendable {
+        cause: String,
+    },
     /// The request may have been carried out; nobody knows.
     Lost {
         cause: String,
@@ -39,6 +43,7 @@ impl<T> Outcome<T> {
             Outcome::Refused(error) => Outcome::Refused(error),
             Outcome::Turned { status } => Outcome::Turned { status },
             Outcome::NotSent { cause } => Outcome::NotSent { cause },
+            Outcome::Unsendable { cause } => Outcome::Unsendable { cause },
             Outcome::Lost { cause } => Outcome::Lost { cause },
         }
     }
@@ -74,8 +79,13 @@ impl Client {
     ) -> Outcome<T> {
         let response = match self.post(number, "messages").json(body).send().await {
             Ok(response) => response,
+            Err(error) if error.is_builder() => {
+                return Outcome::Unsendable {
+                    cause: words(error),
+                };
+            }
             // A connection that never stood has carried nothing.
-            Err(error) if error.is_connect() || error.is_builder() => {
+            Err(error) if error.is_connect() => {
                 return Outcome::NotSent {
                     cause: words(error),
                 };

@@ -53,6 +53,11 @@ impl CaughtUp {
         CaughtUp { log, live }
     }
 
+    /// The newest acknowledged receipt that mentions an echo.
+    pub fn newest_echo(&self) -> i64 {
+        self.log.newest_echo()
+    }
+
     /// Waits until every receipt that is acknowledged now has its live part taken in.
     pub async fn wait(&self) {
         let acknowledged = self.log.acknowledged();

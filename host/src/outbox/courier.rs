@@ -66,11 +66,24 @@ impl<B: Barrier> Courier<B> {
     }
 
     async fn send(&self, id: i64) -> Result<Ended, StoreError> {
-        if !self.intake_has_passed().await {
-            return Ok(Ended::Uncalled);
-        }
-        hit("outbox.before_gate");
-        match self.store.begin_send(id, crate::now_ms()).await? {
+        let gate = loop {
+            if !self.intake_has_passed().await {
+                return Ok(Ended::Uncalled);
+            }
+            hit("outbox.before_gate");
+            let barrier = self.barrier.clone();
+            let newest_echo = move || barrier.newest_echo();
+            match self
+                .store
+                .begin_send(id, crate::now_ms(), newest_echo)
+                .await?
+            {
+                // It was acknowledged while the gate was on its way.
+                Gate::Unheard => {}
+                gate => break gate,
+            }
+        };
+        match gate {
             Gate::Go(row) => {
                 hit("outbox.sending_committed");
                 let span = tracing::info_span!(
@@ -93,7 +106,7 @@ impl<B: Barrier> Courier<B> {
             Gate::Held { until_ms, cause } => {
                 tracing::debug!(outbox = id, until_ms, cause, "held at the gate");
             }
-            Gate::Behind | Gate::Gone => return Ok(Ended::Stuck),
+            Gate::Unheard | Gate::Behind | Gate::Gone => return Ok(Ended::Stuck),
         }
         Ok(Ended::Uncalled)
     }
@@ -115,7 +128,7 @@ impl<B: Barrier> Courier<B> {
         let ended = match &outcome {
             Outcome::NotSent { .. } => Ended::Unreachable,
             // Nobody has answered, yet this says nothing of the next call.
-            Outcome::Lost { .. } => Ended::Uncalled,
+            Outcome::Lost { .. } | Outcome::Unsendable { .. } => Ended::Uncalled,
             Outcome::Done(_) | Outcome::Refused(_) | Outcome::Turned { .. } => Ended::Reached,
         };
         let attempt = Attempt {

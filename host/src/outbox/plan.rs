@@ -81,6 +81,11 @@ pub(super) fn plan(
                 after: After::Unsent { at_ms },
             }
         }
+        Outcome::Unsendable { cause } => Step::Failed {
+            code: None,
+            cause: format!("no request can be made of it: {cause}"),
+            after: After::Failed,
+        },
         // Marking a message read twice is marking it read.
         Outcome::Lost { cause } if attempt.kind == Kind::MarkRead => Step::Failed {
             code: None,

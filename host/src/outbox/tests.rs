@@ -7,6 +7,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -119,11 +120,18 @@ fn client(base: &str, timeout: Duration) -> Client {
 }
 
 /// Lets through as many as it has permits.
-struct Gatekeeper(Semaphore);
+struct Gatekeeper {
+    permits: Semaphore,
+    newest_echo: AtomicI64,
+}
 
 impl Barrier for Gatekeeper {
     async fn wait_for_intake(&self) {
-        self.0.acquire().await.unwrap().forget();
+        self.permits.acquire().await.unwrap().forget();
+    }
+
+    fn newest_echo(&self) -> i64 {
+        self.newest_echo.load(Ordering::Relaxed)
     }
 }
 
@@ -156,7 +164,10 @@ impl House {
     fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let barrier = Arc::new(Gatekeeper(Semaphore::new(1000)));
+        let barrier = Arc::new(Gatekeeper {
+            permits: Semaphore::new(1000),
+            newest_echo: AtomicI64::new(0),
+        });
         let settings = Settings {
             retry_first_ms: 2,
             retry_max_ms: 2,
@@ -406,7 +417,7 @@ async fn a_restart_never_repeats_what_was_on_the_way() {
     );
     house
         .store
-        .begin_send(first, crate::now_ms())
+        .begin_send(first, crate::now_ms(), || 0)
         .await
         .unwrap();
     let house = House {
@@ -428,7 +439,7 @@ async fn a_restart_never_repeats_what_was_on_the_way() {
 #[tokio::test]
 async fn an_echo_taken_in_while_the_row_waits_at_the_barrier_silences_it() {
     let house = House::new();
-    house.barrier.0.forget_permits(1000);
+    house.barrier.permits.forget_permits(1000);
     let conversation = house.conversation(1).await;
     let row = house.row(conversation, "1").await;
     let mark = json!({"status": "read", "message_id": "wamid.X"});
@@ -443,7 +454,7 @@ async fn an_echo_taken_in_while_the_row_waits_at_the_barrier_silences_it() {
         house.store.seen(row).await.unwrap().unwrap().state,
         "pending"
     );
-    house.barrier.0.add_permits(1000);
+    house.barrier.permits.add_permits(1000);
     house.until_state(row, "cancelled").await;
     house.until_state(mark, "sent").await;
     let requests = house.meta.requests();
@@ -485,4 +496,35 @@ async fn an_answer_that_never_comes_is_lost_and_no_connection_is_not_sent() {
         .send("1001", &body)
         .await;
     assert!(matches!(unsent, Outcome::NotSent { .. }), "{unsent:?}");
+}
+
+/// It was acknowledged while the row was on its way to the gate, so no wait before could know of it.
+#[tokio::test]
+async fn an_echo_that_meta_was_told_we_have_is_heard_before_anything_leaves() {
+    let house = House::new();
+    let row = house.row(house.conversation(1).await, "1").await;
+    house.barrier.newest_echo.store(7, Ordering::Relaxed);
+    let _work = house.work().await;
+    for _ in 0..2000 {
+        if house.barrier.permits.available_permits() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(house.barrier.permits.available_permits(), 0);
+    assert_eq!(
+        house.store.seen(row).await.unwrap().unwrap().state,
+        "pending"
+    );
+    house
+        .store
+        .change(
+            "UPDATE intake SET receipt = 7 WHERE part = 'live';
+             UPDATE conversations SET handling = 'person', handling_seq = 11",
+        )
+        .await
+        .unwrap();
+    house.barrier.permits.add_permits(10);
+    house.until_state(row, "cancelled").await;
+    assert!(house.meta.requests().is_empty());
 }

@@ -109,9 +109,9 @@ impl Receive {
             &self.secrets,
         )
         .map_err(|_| Refusal::Unsigned)?;
-        let history = webhook::mentions_history(&body);
+        let mentions = webhook::mentions(&body);
         let started = std::time::Instant::now();
-        let appended = self.log.append(body, crate::now_ms(), history);
+        let appended = self.log.append(body, crate::now_ms(), mentions);
         match tokio::time::timeout(APPEND_WAIT_MAX, appended).await {
             Ok(Ok(receipt)) => {
                 self.metrics

@@ -16,13 +16,16 @@ pub(super) fn newest(connection: &Connection) -> Result<i64, rusqlite::Error> {
         .query_row([], |row| row.get(0))
 }
 
+/// Events that are read at once end after so many bytes of bodies.
+const READ_BYTES_MAX: usize = 4 << 20;
+
 impl Store {
     /// The newest event's `seq`; 0 if there is none.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
         self.read(|connection| Ok(newest(connection)?)).await
     }
 
-    /// Up to `limit` events after `after`, in order.
+    /// Up to `limit` events after `after`, in order; fewer when they are long.
     pub async fn events_after(
         &self,
         after: i64,
@@ -32,9 +35,15 @@ impl Store {
         self.read(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
-            let events = statement
-                .query_map(params![after, limit], |row| event(row).map(Arc::new))?
-                .collect::<Result<_, _>>()?;
+            let mut rows = statement.query(params![after, limit])?;
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            while bytes < READ_BYTES_MAX
+                && let Some(row) = rows.next()?
+            {
+                let event = event(row)?;
+                bytes += event.body.len();
+                events.push(Arc::new(event));
+            }
             Ok(events)
         })
         .await

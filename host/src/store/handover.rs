@@ -15,19 +15,31 @@ use crate::effect::Handling;
 use crate::event::Event;
 
 impl Store {
-    /// Gives a conversation to a person until `until_ms`, or back to the automations. The answer is the event
-    /// that says so, unless there is no such conversation.
+    /// Gives a conversation to a person until `until_ms`, or back to the automations; a person who has it already
+    /// keeps it for longer, unless `anew` says that only this word counts. The answer is the event that says so,
+    /// unless there is no such conversation.
     pub async fn set_handling(
         &self,
         conversation: i64,
         handling: Handling,
         until_ms: i64,
+        anew: bool,
         now_ms: i64,
     ) -> Result<Option<Arc<Event>>, StoreError> {
         self.write(move |connection| {
             let Some(event) = said(connection, conversation, handling, now_ms)? else {
                 return Ok(None);
             };
+            if anew {
+                hand(
+                    connection,
+                    conversation,
+                    Handling::Automation,
+                    0,
+                    event.seq,
+                    None,
+                )?;
+            }
             hand(
                 connection,
                 conversation,

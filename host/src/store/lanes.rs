@@ -391,23 +391,36 @@ pub(super) fn hand(
     seq: i64,
     by: Option<&str>,
 ) -> Result<(), StoreError> {
-    match handling {
-        Handling::Person => connection
-            .prepare_cached(
-                "UPDATE conversations SET
-                 handling_until_ms = CASE WHEN handling = 'person' THEN max(coalesce(handling_until_ms, 0), ?2) ELSE ?2 END,
-                 handling = 'person', handling_seq = ?3, handling_by = ?4
-                 WHERE id = ?1 AND handling_seq <= ?3",
-            )?
-            .execute(params![conversation, until_ms, seq, by])?,
-        Handling::Automation => connection
-            .prepare_cached(
-                "UPDATE conversations SET handling = 'automation', handling_until_ms = NULL,
-                 handling_seq = ?2, handling_by = ?3 WHERE id = ?1 AND handling_seq <= ?2",
-            )?
-            .execute(params![conversation, seq, by])?,
-    };
+    for conversation in of_same_person(connection, conversation)? {
+        match handling {
+            Handling::Person => connection
+                .prepare_cached(
+                    "UPDATE conversations SET
+                     handling_until_ms = CASE WHEN handling = 'person' THEN max(coalesce(handling_until_ms, 0), ?2) ELSE ?2 END,
+                     handling = 'person', handling_seq = ?3, handling_by = ?4
+                     WHERE id = ?1 AND handling_seq <= ?3",
+                )?
+                .execute(params![conversation, until_ms, seq, by])?,
+            Handling::Automation => connection
+                .prepare_cached(
+                    "UPDATE conversations SET handling = 'automation', handling_until_ms = NULL,
+                     handling_seq = ?2, handling_by = ?3 WHERE id = ?1 AND handling_seq <= ?2",
+                )?
+                .execute(params![conversation, seq, by])?,
+        };
+    }
     Ok(())
+}
+
+/// The conversation, and those of the number with the same person under another id.
+fn of_same_person(connection: &Connection, conversation: i64) -> Result<Vec<i64>, StoreError> {
+    let mut query = connection.prepare_cached(
+        "SELECT o.id FROM conversations c JOIN contacts k ON k.id = c.contact
+         JOIN contacts p ON p.id = coalesce(k.same_as, k.id) OR p.same_as = coalesce(k.same_as, k.id)
+         JOIN conversations o ON o.contact = p.id AND o.number = c.number WHERE c.id = ?1",
+    )?;
+    let rows = query.query_map([conversation], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn redrive(

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use conversations::Conversation;
 use writer::Writer;
@@ -63,6 +63,14 @@ pub enum OpenError {
         "{file} has schema {found}, this duet knows up to {SCHEMA}; start the newer duet that wrote it, or restore a backup made before the upgrade"
     )]
     Newer { file: PathBuf, found: i64 },
+    #[error(
+        "{0} is damaged, or no database of duet's; put a backup in its place, or move it away together with its -wal and -shm"
+    )]
+    Damaged(PathBuf),
+    #[error(
+        "duet.db has taken in webhooks up to {place}, but {taken} of receipts.db were taken in before: duet.db was lost, or an older copy was put back, and customers would be answered twice; put the newest duet.db and its -wal back, or move receipts.db away and go on without what it holds"
+    )]
+    Older { place: i64, taken: i64 },
     #[error("cannot open {file}: {source}")]
     Sqlite {
         file: PathBuf,
@@ -117,7 +125,7 @@ struct Inner {
 impl Store {
     /// Opens `duet.db` in the folder, makes or migrates its tables, and takes the lease.
     pub fn open(folder: &Path) -> Result<Store, OpenError> {
-        std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder(folder.into(), error))?;
+        make_folder(folder).map_err(|error| OpenError::Folder(folder.into(), error))?;
         let lock = lock(folder)?;
         let path = folder.join("duet.db");
         let mut connection = connect(&path, CACHE_KIB)?;
@@ -157,6 +165,11 @@ impl Store {
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.inner.writer.maintain(work).await
+    }
+
+    /// Copies the write-ahead log back, so that the file alone holds everything. For the end: it waits for readers.
+    pub async fn fold(&self) -> Result<(), StoreError> {
+        self.maintain(fold).await
     }
 
     fn folder(&self) -> PathBuf {
@@ -212,6 +225,18 @@ impl Inner {
     }
 }
 
+/// Makes the data folder: customers' words are nobody else's business on this machine.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+fn fold(connection: &Connection) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
 fn lock(folder: &Path) -> Result<std::fs::File, OpenError> {
     let file = std::fs::File::create(folder.join("duet.lock"))
         .map_err(|error| OpenError::Folder(folder.into(), error))?;
@@ -236,9 +261,14 @@ fn connect(path: &Path, cache_kib: i64) -> Result<Connection, OpenError> {
         connection.pragma_update(None, "cache_size", -cache_kib)?;
         Ok(connection)
     };
-    open().map_err(|source| OpenError::Sqlite {
-        file: path.into(),
-        source,
+    open().map_err(|source| match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged(path.into())
+        }
+        _ => OpenError::Sqlite {
+            file: path.into(),
+            source,
+        },
     })
 }
 

@@ -1,7 +1,8 @@
 //! The receipt log: webhook bodies as they came, in a file and with a writer of their own, so that no
 //! other transaction delays an answer to Meta. An append is answered after the fsync of its group commit.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duet_rules::webhook::Mentions;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{oneshot, watch};
 
@@ -49,7 +51,7 @@ pub enum AppendError {
 struct Append {
     body: Bytes,
     received_ms: i64,
-    history: bool,
+    mentions: Mentions,
     done: oneshot::Sender<Result<i64, String>>,
 }
 
@@ -72,6 +74,8 @@ struct Inner {
     acknowledged: watch::Receiver<i64>,
     /// Highest id on disk; written before any append of its commit is answered.
     last: Arc<AtomicI64>,
+    /// Of those, the highest that this process has taken and that mentions an echo.
+    last_echo: Arc<AtomicI64>,
     healthy: Arc<AtomicBool>,
     reader: Mutex<Connection>,
 }
@@ -92,13 +96,16 @@ impl ReceiptLog {
         let newest = prepare(&connection, &path)?;
         let reader = super::reader(&path).map_err(sqlite)?;
         let last = Arc::new(AtomicI64::new(newest));
+        let last_echo = Arc::new(AtomicI64::new(0));
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
         let (queue, orders) = sync_channel(queue_max);
         let (acknowledge, acknowledged) = watch::channel(newest);
         let healthy = Arc::new(AtomicBool::new(true));
         let log = Log {
+            file: File::open(&path).map_err(|error| OpenError::Folder(folder.into(), error))?,
             connection,
             last: last.clone(),
+            last_echo: last_echo.clone(),
             bytes_waiting: bytes_waiting.clone(),
             healthy: healthy.clone(),
             acknowledge,
@@ -114,6 +121,7 @@ impl ReceiptLog {
             bytes_max,
             acknowledged,
             last,
+            last_echo,
             healthy,
             reader,
         };
@@ -127,7 +135,7 @@ impl ReceiptLog {
         &self,
         body: Bytes,
         received_ms: i64,
-        history: bool,
+        mentions: Mentions,
     ) -> Result<i64, AppendError> {
         let bytes = body.len();
         let waiting = self.inner.bytes_waiting.fetch_add(bytes, Ordering::Relaxed);
@@ -139,7 +147,7 @@ impl ReceiptLog {
         if let Err(refused) = self.inner.queue.try_send(Order::Append(Append {
             body,
             received_ms,
-            history,
+            mentions,
             done,
         })) {
             self.inner.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
@@ -158,6 +166,12 @@ impl ReceiptLog {
     /// Highest id that is on disk; every acknowledged receipt is at or below it.
     pub fn acknowledged(&self) -> i64 {
         self.inner.last.load(Ordering::Acquire)
+    }
+
+    /// The newest receipt that mentions an echo, of those that Meta has been told we have; 0 before the first one
+    /// of this process.
+    pub fn newest_echo(&self) -> i64 {
+        self.inner.last_echo.load(Ordering::Acquire)
     }
 
     /// Whether the last commit went well.
@@ -219,6 +233,42 @@ impl ReceiptLog {
             );
         }
         Ok(raised > 0)
+    }
+
+    /// Remembers here how far intake has come, in case duet.db forgets it.
+    pub async fn note_taken(&self, receipt: i64) -> Result<(), StoreError> {
+        self.maintain(move |connection| {
+            connection.execute(
+                "UPDATE taken SET receipt = ?1 WHERE receipt < ?1",
+                [receipt],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Refuses a duet.db that has come less far than one before it.
+    pub fn check_taken(&self, place: i64) -> Result<(), OpenError> {
+        let reader = self
+            .inner
+            .reader
+            .lock()
+            .map_err(|_| OpenError::Damaged(FILE.into()))?;
+        let taken = reader
+            .query_row("SELECT receipt FROM taken", [], |row| row.get(0))
+            .map_err(|source| OpenError::Sqlite {
+                file: FILE.into(),
+                source,
+            })?;
+        if place < taken {
+            return Err(OpenError::Older { place, taken });
+        }
+        Ok(())
+    }
+
+    /// Copies the write-ahead log back, so that the file alone holds everything.
+    pub async fn fold(&self) -> Result<(), StoreError> {
+        self.maintain(super::fold).await
     }
 
     /// One receipt, if it is still kept.
@@ -289,7 +339,9 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
                  history INTEGER NOT NULL,
                  body BLOB NOT NULL
              );
-             CREATE INDEX IF NOT EXISTS receipts_history ON receipts (id) WHERE history = 1;",
+             CREATE INDEX IF NOT EXISTS receipts_history ON receipts (id) WHERE history = 1;
+             CREATE TABLE IF NOT EXISTS taken (receipt INTEGER NOT NULL);
+             INSERT INTO taken SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM taken);",
         )?;
         connection.pragma_update(None, "user_version", SCHEMA)?;
         connection.execute_batch("COMMIT")?;
@@ -313,10 +365,36 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     }
 }
 
+/// Which file the path led to when it was opened: what is written to a file that has no name is lost.
+struct File {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl File {
+    fn open(path: &Path) -> std::io::Result<File> {
+        Ok(File {
+            path: path.to_owned(),
+            id: File::id(path)?,
+        })
+    }
+
+    fn id(path: &Path) -> std::io::Result<(u64, u64)> {
+        let metadata = std::fs::metadata(path)?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn is_in_place(&self) -> bool {
+        File::id(&self.path).is_ok_and(|id| id == self.id)
+    }
+}
+
 /// The writer's side.
 struct Log {
+    file: File,
     connection: Connection,
     last: Arc<AtomicI64>,
+    last_echo: Arc<AtomicI64>,
     bytes_waiting: Arc<AtomicUsize>,
     healthy: Arc<AtomicBool>,
     acknowledge: watch::Sender<i64>,
@@ -348,18 +426,25 @@ impl Log {
             Err(error) => {
                 tracing::warn!(%error, bodies = batch.len(), "the receipt log cannot write, Meta keeps these bodies");
                 for append in batch {
-                    let _ = append.done.send(Err(error.to_string()));
+                    let _ = append.done.send(Err(error.clone()));
                 }
             }
         }
     }
 
-    fn commit(&self, batch: &[Append]) -> Result<Vec<i64>, rusqlite::Error> {
+    fn commit(&self, batch: &[Append]) -> Result<Vec<i64>, String> {
+        if !self.file.is_in_place() {
+            return Err(format!(
+                "{} was removed or replaced under the running gateway; put it back, or start the gateway again",
+                self.file.path.display()
+            ));
+        }
         let result = self.insert(batch);
         if result.is_err() && !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
+            let rolled_back = self.connection.execute_batch("ROLLBACK");
+            rolled_back.map_err(|error| error.to_string())?;
         }
-        result
+        result.map_err(|error| error.to_string())
     }
 
     fn insert(&self, batch: &[Append]) -> Result<Vec<i64>, rusqlite::Error> {
@@ -373,7 +458,7 @@ impl Log {
         for append in batch {
             ids.push(insert.insert(params![
                 append.received_ms,
-                append.history,
+                append.mentions.history,
                 &append.body[..]
             ])?);
         }
@@ -384,6 +469,14 @@ impl Log {
     }
 
     fn answer(&self, batch: Vec<Append>, ids: &[i64]) {
+        let echo = batch
+            .iter()
+            .zip(ids)
+            .rev()
+            .find(|(append, _)| append.mentions.echoes);
+        if let Some((_, &echo)) = echo {
+            self.last_echo.store(echo, Ordering::Release);
+        }
         if let Some(&newest) = ids.last() {
             self.last.store(newest, Ordering::Release);
             self.acknowledge.send_replace(newest);

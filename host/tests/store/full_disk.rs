@@ -1,5 +1,6 @@
 //! A full disk refuses, loses nothing, and recovers by itself.
 
+use duet_rules::webhook::Mentions;
 use std::path::Path;
 use std::process::Command;
 
@@ -55,7 +56,7 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
             .to_string()
     };
     let first = log
-        .append(body(0, 200_000).into(), NOW_MS, false)
+        .append(body(0, 200_000).into(), NOW_MS, Mentions::default())
         .await
         .unwrap();
     let receipt = log.get(first).unwrap().unwrap();
@@ -65,7 +66,10 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
     let mut refused = 0;
     let mut acknowledged = vec![first];
     for index in 1..100 {
-        match log.append(body(index, 4000).into(), NOW_MS, false).await {
+        match log
+            .append(body(index, 4000).into(), NOW_MS, Mentions::default())
+            .await
+        {
             Ok(id) => acknowledged.push(id),
             Err(AppendError::Disk(_)) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -86,7 +90,7 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
 
     std::fs::remove_file(&ballast).unwrap();
     let after = log
-        .append(body(100, 4000).into(), NOW_MS, false)
+        .append(body(100, 4000).into(), NOW_MS, Mentions::default())
         .await
         .unwrap();
     acknowledged.push(after);

@@ -57,9 +57,9 @@ impl House {
 
     /// A body arrives; the answer is its receipt.
     pub(crate) async fn append(&self, body: &str, now_ms: i64) -> i64 {
-        let history = webhook::mentions_history(body.as_bytes());
+        let mentions = webhook::mentions(body.as_bytes());
         self.log
-            .append(body.to_owned().into(), now_ms, history)
+            .append(body.to_owned().into(), now_ms, mentions)
             .await
             .unwrap()
     }

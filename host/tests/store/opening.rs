@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use duet::store::intake::Part;
 use duet::store::receipts::ReceiptLog;
 use duet::store::{OpenError, Store};
 
@@ -127,4 +128,56 @@ async fn a_store_that_is_let_go_finishes_what_it_has_accepted() {
         house.take_in(id).await;
         assert_eq!(house.events().await.len(), round + 1);
     }
+}
+
+/// Replies would be made a second time for whatever is taken in again.
+#[tokio::test]
+async fn a_lost_duet_db_beside_its_receipts_is_refused() {
+    let house = House::new();
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    let second = house
+        .append(&ANA.writes("3A02", "there").to_string(), NOW_MS)
+        .await;
+    // One receipt is not taken in yet: that is no reason to refuse.
+    let place = house.store.intake_place(Part::Live).await.unwrap().receipt;
+    assert_eq!(place + 1, second);
+    house.log.note_taken(place).await.unwrap();
+    house.log.check_taken(place).unwrap();
+    let House { folder, store, log } = house;
+    drop((store, log));
+    for file in ["duet.db", "duet.db-wal", "duet.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
+    let house = House::at(folder);
+    let place = house.store.intake_place(Part::Live).await.unwrap().receipt;
+    let refused = house.log.check_taken(place).unwrap_err().to_string();
+    assert!(
+        refused.contains("answered twice") && refused.contains("move receipts.db away"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_was_put_away_is_whole_by_itself() {
+    let house = House::new();
+    house.deliver(&ANA.writes("3A01", "hello")).await;
+    house.store.fold().await.unwrap();
+    house.log.fold().await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["duet.db", "receipts.db"] {
+        std::fs::copy(house.folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let copied = House::at(copy);
+    assert_eq!(copied.messages(ANA.phone).await.len(), 1);
+    assert!(copied.log.get(1).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_new_data_folder_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("data");
+    let _store = Store::open(&folder).unwrap();
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }

@@ -217,6 +217,98 @@ fn account(value: Value, time: i64) -> Value {
         "changes": [{"field": "account_update", "value": value}]}]})
 }
 
+/// A text of ANA's that names her by phone, by user id, or by both.
+fn text(id: &str, phone: bool, user_id: bool) -> Value {
+    let mut profile = json!({"profile": {"name": ANA.name}});
+    let mut message =
+        json!({"id": id, "timestamp": "1789999990", "type": "text", "text": {"body": "hello"}});
+    if phone {
+        profile["wa_id"] = ANA.phone.into();
+        message["from"] = ANA.phone.into();
+    }
+    if user_id {
+        profile["user_id"] = ANA.user_id.into();
+        message["from_user_id"] = ANA.user_id.into();
+    }
+    change(
+        "messages",
+        json!({"contacts": [profile], "messages": [message]}),
+    )
+}
+
+fn echo(id: &str, phone: bool, user_id: bool) -> Value {
+    let mut echo = json!({"from": DISPLAY, "id": id, "timestamp": "1789999991", "type": "text",
+        "text": {"body": "A person here."}});
+    if phone {
+        echo["to"] = ANA.phone.into();
+    }
+    if user_id {
+        echo["to_user_id"] = ANA.user_id.into();
+    }
+    change("smb_message_echoes", json!({"message_echoes": [echo]}))
+}
+
+/// Known by phone at first and by user id later, she would be two customers, and the one that nobody has answered
+/// would hear the automation.
+#[tokio::test]
+async fn a_person_who_is_known_twice_is_taken_over_once_and_whole() {
+    let (phone, user_id, both) = ((true, false), (false, true), (true, true));
+    for (told, last) in [
+        // What she is told, in order, and how the last message names her.
+        (
+            vec![
+                ("said", phone),
+                ("said", user_id),
+                ("said", both),
+                ("echo", both),
+            ],
+            user_id,
+        ),
+        (
+            vec![("said", phone), ("said", user_id), ("echo", both)],
+            user_id,
+        ),
+        (
+            vec![
+                ("said", phone),
+                ("said", user_id),
+                ("said", both),
+                ("echo", user_id),
+            ],
+            phone,
+        ),
+        (vec![("said", phone), ("echo", user_id)], both),
+        (
+            vec![("said", user_id), ("echo", phone), ("said", both)],
+            user_id,
+        ),
+    ] {
+        let house = House::new();
+        let mut events = Vec::new();
+        for (n, (what, (phone, user_id))) in told.iter().enumerate() {
+            let body = match *what {
+                "said" => text(&format!("wamid.{n}"), *phone, *user_id),
+                _ => echo(&format!("wamid.{n}"), *phone, *user_id),
+            };
+            events.extend(house.deliver(&body).await);
+        }
+        events.extend(house.deliver(&text("wamid.last", last.0, last.1)).await);
+        for event in &events {
+            let id = event.conversation.unwrap();
+            let conversation = house.store.conversation(id).await.unwrap().unwrap();
+            assert_eq!(conversation.handling, Handling::Person, "{told:?} {last:?}");
+            assert_eq!(
+                conversation.window_until_ms,
+                Some(1_789_999_990_000 + 86_400_000),
+                "{told:?} {last:?}"
+            );
+        }
+        let ana = house.contact(ANA.phone).await.unwrap();
+        let erased = house.store.erase_contact(&house.log, ana).await.unwrap();
+        assert_eq!((erased.contacts, erased.events), (2, events.len()));
+    }
+}
+
 #[tokio::test]
 async fn a_number_is_disconnected_and_comes_back() {
     let house = House::new();
@@ -288,6 +380,30 @@ async fn a_quotation_finds_its_message_under_either_of_its_ids() {
     let means: Vec<_> = rows.into_iter().filter_map(|row| row.reply_to).collect();
     let [known, _, unknown] = quoted;
     assert_eq!(means, [known.clone(), known, unknown]);
+}
+
+#[tokio::test]
+async fn who_gives_a_conversation_to_a_person_anew_may_shorten_it() {
+    let house = House::new();
+    let id = house.deliver(&ANA.writes("3A01", "hello")).await[0]
+        .conversation
+        .unwrap();
+    for (until_ms, anew, expected) in [
+        (NOW_MS + 9000, false, NOW_MS + 9000),
+        (NOW_MS + 5000, false, NOW_MS + 9000),
+        (NOW_MS + 5000, true, NOW_MS + 5000),
+    ] {
+        let given = house
+            .store
+            .set_handling(id, Handling::Person, until_ms, anew, NOW_MS)
+            .await;
+        assert!(given.unwrap().is_some());
+        let conversation = house.store.conversation(id).await.unwrap().unwrap();
+        assert_eq!(
+            (conversation.handling, conversation.handling_until_ms),
+            (Handling::Person, Some(expected))
+        );
+    }
 }
 
 #[tokio::test]

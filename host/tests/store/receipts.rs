@@ -1,6 +1,7 @@
 //! The receipt log keeps bodies in the order in which they were acknowledged.
 
 use duet::store::receipts::{AppendError, ReceiptLog};
+use duet_rules::webhook::Mentions;
 
 use super::house::{House, NOW_MS};
 
@@ -13,7 +14,14 @@ async fn an_acknowledged_body_can_be_read_back_in_order() {
     for body in ["a", "b", "\u{fe}", ""] {
         let id = house
             .log
-            .append(body.into(), NOW_MS, body == "b")
+            .append(
+                body.into(),
+                NOW_MS,
+                Mentions {
+                    history: body == "b",
+                    echoes: false,
+                },
+            )
             .await
             .unwrap();
         assert!(house.log.acknowledged() >= id);
@@ -38,7 +46,11 @@ async fn an_acknowledged_body_can_be_read_back_in_order() {
     assert_eq!(read(0, true), [ids[1]]);
     assert_eq!(house.log.read_after(0, false, 1).unwrap().len(), 1);
     assert!(house.log.get(ids[3] + 1).unwrap().is_none());
-    let next = house.log.append("z".into(), NOW_MS, false).await.unwrap();
+    let next = house
+        .log
+        .append("z".into(), NOW_MS, Mentions::default())
+        .await
+        .unwrap();
     assert!(next > ids[3]);
 }
 
@@ -52,7 +64,7 @@ async fn bodies_that_come_together_all_stand_once() {
             loop {
                 // A full queue refuses, and Meta comes again.
                 match log
-                    .append(format!("body {index}").into(), NOW_MS, false)
+                    .append(format!("body {index}").into(), NOW_MS, Mentions::default())
                     .await
                 {
                     Ok(id) => return id,
@@ -82,12 +94,14 @@ async fn bodies_that_come_together_all_stand_once() {
 async fn more_bytes_than_agreed_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let log = ReceiptLog::open(folder.path(), 4, 10).unwrap();
-    let refused = log.append("elf Zeichen".into(), NOW_MS, false).await;
+    let refused = log
+        .append("elf Zeichen".into(), NOW_MS, Mentions::default())
+        .await;
     assert!(matches!(refused, Err(AppendError::Full)));
-    log.append("zehn Bytes".into(), NOW_MS, false)
+    log.append("zehn Bytes".into(), NOW_MS, Mentions::default())
         .await
         .unwrap();
-    log.append("zehn Bytes".into(), NOW_MS, false)
+    log.append("zehn Bytes".into(), NOW_MS, Mentions::default())
         .await
         .unwrap();
 }
@@ -96,10 +110,37 @@ async fn more_bytes_than_agreed_are_refused_at_once() {
 async fn ids_that_intake_has_passed_are_not_given_again() {
     let house = House::new();
     house.log.continue_after(7).await.unwrap();
-    let id = house.log.append("a".into(), NOW_MS, false).await.unwrap();
+    let id = house
+        .log
+        .append("a".into(), NOW_MS, Mentions::default())
+        .await
+        .unwrap();
     assert_eq!(id, 8);
     house.log.continue_after(3).await.unwrap();
     let house = house.reopen();
-    let id = house.log.append("b".into(), NOW_MS, false).await.unwrap();
+    let id = house
+        .log
+        .append("b".into(), NOW_MS, Mentions::default())
+        .await
+        .unwrap();
     assert_eq!(id, 9);
+}
+
+/// What is written to a file that nobody finds any more is lost at the next start.
+#[tokio::test]
+async fn a_log_whose_file_is_gone_takes_nothing_until_it_is_back() {
+    let house = House::new();
+    let append = || house.log.append("body".into(), NOW_MS, Mentions::default());
+    append().await.unwrap();
+    let (here, away) = (
+        house.folder.path().join("receipts.db"),
+        house.folder.path().join("away.db"),
+    );
+    std::fs::rename(&here, &away).unwrap();
+    let refused = append().await.unwrap_err().to_string();
+    assert!(refused.contains("removed or replaced"), "{refused}");
+    assert!(!house.log.healthy());
+    std::fs::rename(&away, &here).unwrap();
+    append().await.unwrap();
+    assert!(house.log.healthy());
 }

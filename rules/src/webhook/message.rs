@@ -87,6 +87,26 @@ impl<'a> Facts<'a> {
     }
 }
 
+impl Facts<'_> {
+    /// Whom the id of a sent message names, unless that is the business itself. An echo may say it nowhere else,
+    /// and somebody must be taken over.
+    fn peer(&self, change: &Change<'_>) -> Identity {
+        let inside = self.inside.as_ref().filter(|inside| inside.from_business);
+        let peer = inside.map(|inside| inside.peer.clone());
+        let peer = peer.filter(|peer| change.display.as_ref() != Some(peer));
+        let is_phone = |peer: &String| peer.bytes().all(|byte| byte.is_ascii_digit());
+        let (wa_id, user_id) = match peer {
+            Some(phone) if is_phone(&phone) => (Some(phone), None),
+            user_id => (None, user_id),
+        };
+        Identity {
+            wa_id,
+            user_id,
+            ..Identity::default()
+        }
+    }
+}
+
 pub(super) fn read<'c>(
     place: &Place<'_>,
     change: &'c Change<'_>,
@@ -94,7 +114,10 @@ pub(super) fn read<'c>(
     message: &Object<'_>,
 ) -> Draft<'c> {
     let facts = Facts::of(place, change, message);
-    let user = place.user(facts.outgoing, message);
+    let mut user = place.user(facts.outgoing, message);
+    if matches!(place, Place::Echo) && user.is_nobody() && change.contact_of(&user).is_none() {
+        user = facts.peer(change);
+    }
     let keys = keys(place, change, json, &facts);
     Draft {
         kind: message_kind(place.origin(), &facts.type_),

@@ -127,9 +127,21 @@ pub fn decode_from(
     Ok(elements)
 }
 
-/// A cheap look for bodies that may hold history. It may err towards true, for example when a
-/// customer writes the quoted word; it never misses a body of Meta's, which escapes no ASCII letter.
+/// What a body may hold, by a cheap look that decodes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    pub history: bool,
+    /// Messages that a person sent from the app.
+    pub echoes: bool,
+}
+
+/// Looks into a body without decoding it. It may err towards true, for example when a customer writes
+/// the quoted word; it never misses a body of Meta's, which escapes no ASCII letter.
 #[must_use]
-pub fn mentions_history(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"\"history\"").is_some()
+pub fn mentions(body: &[u8]) -> Mentions {
+    let has = |word: &[u8]| memchr::memmem::find(body, word).is_some();
+    Mentions {
+        history: has(b"\"history\""),
+        echoes: has(b"\"message_echoes\""),
+    }
 }

@@ -5,7 +5,7 @@ use duet_rules::plugins_toml::{self, PLUGINS_MAX};
 use duet_rules::signature::{Secret, sign, verify};
 use duet_rules::toml_file::{PROBLEMS_MAX, Problem};
 use duet_rules::verification::{VerificationError, challenge};
-use duet_rules::webhook::{Element, Part, decode, decode_from, mentions_history};
+use duet_rules::webhook::{Element, Part, decode, decode_from, mentions};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::de::IgnoredAny;
 
@@ -33,10 +33,15 @@ pub fn webhook_body(body: &[u8]) {
         history.iter().eq(of_history(true)),
         "the history is what is not live"
     );
-    if !history.is_empty() && !body.contains(&b'\\') {
+    if !body.contains(&b'\\') {
+        let scent = mentions(body);
         assert!(
-            mentions_history(body),
+            scent.history || history.is_empty(),
             "history is seen before it is decoded"
+        );
+        assert!(
+            scent.echoes || !live.iter().any(|element| element.kind.starts_with("echo.")),
+            "echoes are seen before they are decoded"
         );
     }
     if all.len() <= 64 {

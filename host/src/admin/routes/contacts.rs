@@ -35,6 +35,8 @@ struct Contact {
     saved_name: Option<String>,
     /// Asked not to get marketing messages.
     marketing_stopped: bool,
+    /// The contact that stands for the same person: messages and takeovers go on there.
+    same_as: Option<i64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -88,5 +90,6 @@ fn shape(row: ContactRow) -> Contact {
         username: row.username,
         saved_name: row.saved_name,
         marketing_stopped: row.marketing_stopped,
+        same_as: row.same_as,
     }
 }

@@ -1,6 +1,7 @@
 //! Pages and filters.
 
 use super::*;
+use duet_rules::webhook::Mentions;
 
 #[tokio::test]
 async fn events_are_paged_past_gaps_and_filtered() {
@@ -92,7 +93,7 @@ async fn receipts_show_how_far_they_have_come() {
     for body in [&b"{}"[..], b"\xff\x00not json", b"{\"later\":1}"] {
         fixture
             .receipts
-            .append(Bytes::from_static(body), 5, false)
+            .append(Bytes::from_static(body), 5, Mentions::default())
             .await
             .unwrap();
     }

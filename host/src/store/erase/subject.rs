@@ -150,6 +150,13 @@ impl Subject {
     /// Contacts with one of the phones or user ids found so far.
     fn same_person(&self, connection: &Connection) -> Result<Vec<i64>, StoreError> {
         let mut found = Vec::new();
+        for contact in &self.contacts {
+            let mut joined = connection.prepare_cached(
+                "SELECT id FROM contacts WHERE same_as = ?1 UNION SELECT same_as FROM contacts WHERE id = ?1 AND same_as IS NOT NULL",
+            )?;
+            let rows = joined.query_map([contact], |row| row.get::<_, i64>(0))?;
+            found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
         let mut by = |sql: &str, ids: &BTreeSet<String>| -> Result<(), StoreError> {
             let mut statement = connection.prepare_cached(sql)?;
             for id in ids {

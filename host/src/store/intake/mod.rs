@@ -1,11 +1,11 @@
 //! Elements become events: each once, by a unique key in the transaction that stores it, together with
 //! what it changes in the picture of numbers, contacts, conversations and messages.
 
+mod person;
 mod project;
 
 use std::sync::Arc;
 
-use duet_rules::identity::Identity;
 use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use project::{Early, take_early};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -72,19 +72,7 @@ pub struct Recorded {
 impl Store {
     /// Where intake of this part goes on.
     pub async fn intake_place(&self, part: Part) -> Result<Place, StoreError> {
-        self.read(move |connection| {
-            Ok(connection.query_row(
-                "SELECT receipt, element FROM intake WHERE part = ?1",
-                [part.as_str()],
-                |row| {
-                    Ok(Place {
-                        receipt: row.get(0)?,
-                        element: row.get(1)?,
-                    })
-                },
-            )?)
-        })
-        .await
+        self.read(move |connection| place(connection, part)).await
     }
 
     /// The next body is taken in from its first element: the one that was taken in part is no longer there.
@@ -118,6 +106,17 @@ impl Store {
         })
         .await
     }
+}
+
+pub(super) fn place(connection: &Connection, part: Part) -> Result<Place, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT receipt, element FROM intake WHERE part = ?1")?
+        .query_row([part.as_str()], |row| {
+            Ok(Place {
+                receipt: row.get(0)?,
+                element: row.get(1)?,
+            })
+        })?)
 }
 
 fn take_in(
@@ -209,10 +208,10 @@ fn store(
             element.waba.as_deref(),
         )?;
     }
-    project::rename_user(connection, &element.meaning)?;
+    person::rename_user(connection, &element.meaning)?;
     let contact = match &element.contact {
         Some(identity) if !identity.is_nobody() => {
-            Some(contact(connection, identity, &element.meaning)?)
+            Some(person::contact(connection, identity, &element.meaning)?)
         }
         _ => None,
     };
@@ -284,50 +283,4 @@ fn insert(
             element.context
         ])?;
     Ok(seq)
-}
-
-/// The contact with this phone or user id, made or completed. What the phone's address book says of a name is
-/// kept apart from the name that the user gave.
-fn contact(
-    connection: &Connection,
-    identity: &Identity,
-    meaning: &Meaning,
-) -> Result<i64, StoreError> {
-    let profile = if matches!(meaning, Meaning::Contact(_)) {
-        None
-    } else {
-        identity.name.as_deref()
-    };
-    let found: Option<i64> = connection
-        .prepare_cached(
-            "SELECT id FROM contacts WHERE wa_id = ?1 UNION ALL SELECT id FROM contacts WHERE user_id = ?2 LIMIT 1",
-        )?
-        .query_row(params![identity.wa_id, identity.user_id], |row| row.get(0))
-        .optional()?;
-    let Some(id) = found else {
-        return Ok(connection
-            .prepare_cached(
-                "INSERT INTO contacts (wa_id, user_id, name, username) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .insert(params![
-                identity.wa_id,
-                identity.user_id,
-                profile,
-                identity.username
-            ])?);
-    };
-    // A phone or user id that another contact has already stays there.
-    connection
-        .prepare_cached(
-            "UPDATE OR IGNORE contacts SET wa_id = coalesce(wa_id, ?2), user_id = coalesce(user_id, ?3)
-             WHERE id = ?1 AND ((wa_id IS NULL AND ?2 IS NOT NULL) OR (user_id IS NULL AND ?3 IS NOT NULL))",
-        )?
-        .execute(params![id, identity.wa_id, identity.user_id])?;
-    connection
-        .prepare_cached(
-            "UPDATE contacts SET name = coalesce(?2, name), username = coalesce(?3, username)
-             WHERE id = ?1 AND ((?2 IS NOT NULL AND name IS NOT ?2) OR (?3 IS NOT NULL AND username IS NOT ?3))",
-        )?
-        .execute(params![id, profile, identity.username])?;
-    Ok(id)
 }

@@ -64,20 +64,6 @@ pub(super) fn apply(
     Ok(None)
 }
 
-/// A user has another id now; the contact stays the same.
-pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<(), StoreError> {
-    if let Meaning::UserId {
-        previous: Some(previous),
-        current: Some(current),
-    } = meaning
-    {
-        connection
-            .prepare_cached("UPDATE OR IGNORE contacts SET user_id = ?2 WHERE user_id = ?1")?
-            .execute([previous, current])?;
-    }
-    Ok(())
-}
-
 /// What waits for a message under an id that turns out to be another one of the same message.
 pub(super) fn catch_up(
     connection: &Connection,

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub(super) use settle::settle_in;
 
+use super::intake::{Part, place};
 use super::{Store, StoreError};
 
 /// Why a row died that nobody ever heard of again.
@@ -51,6 +52,8 @@ pub enum Gate {
     Refused { code: Option<i64>, cause: String },
     /// Not before `until_ms`.
     Held { until_ms: i64, cause: String },
+    /// Meta has been told that we have an echo which is not taken in yet.
+    Unheard,
     /// An earlier row of its conversation is open.
     Behind,
     /// It is no longer pending.
@@ -135,10 +138,23 @@ impl Store {
         .await
     }
 
-    /// The last gate before a send, in the transaction that sets `sending`.
-    pub async fn begin_send(&self, id: i64, now_ms: i64) -> Result<Gate, StoreError> {
-        self.write(move |connection| begin::begin(connection, id, now_ms))
-            .await
+    /// The last gate before a send, in the transaction that sets `sending`. `newest_echo` is asked there: the
+    /// newest acknowledged receipt that mentions an echo.
+    pub async fn begin_send(
+        &self,
+        id: i64,
+        now_ms: i64,
+        newest_echo: impl FnOnce() -> i64 + Send + 'static,
+    ) -> Result<Gate, StoreError> {
+        self.write(move |connection| {
+            // Asked before the tables are read, so that no echo slips in between.
+            let echo = newest_echo();
+            if place(connection, Part::Live)?.receipt < echo {
+                return Ok(Gate::Unheard);
+            }
+            begin::begin(connection, id, now_ms)
+        })
+        .await
     }
 
     /// Meta has taken it: `wamid` is the message's id, absent for a read mark. A row that a status has

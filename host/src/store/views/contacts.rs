@@ -4,7 +4,7 @@ use super::Page;
 use crate::store::{Store, StoreError};
 
 pub(super) const COLUMNS: &str =
-    "k.id, k.wa_id, k.user_id, k.name, k.username, k.saved_name, k.marketing_stopped";
+    "k.id, k.wa_id, k.user_id, k.name, k.username, k.saved_name, k.marketing_stopped, k.same_as";
 
 #[derive(Debug, Clone)]
 pub struct ContactRow {
@@ -18,6 +18,8 @@ pub struct ContactRow {
     /// The name in the phone's address book.
     pub saved_name: Option<String>,
     pub marketing_stopped: bool,
+    /// The contact that stands for the same person.
+    pub same_as: Option<i64>,
 }
 
 impl Store {
@@ -52,7 +54,7 @@ impl Store {
     }
 }
 
-/// A contact from the seven columns that begin at `first`.
+/// A contact from the eight columns that begin at `first`.
 pub(super) fn contact(row: &Row<'_>, first: usize) -> Result<ContactRow, rusqlite::Error> {
     Ok(ContactRow {
         id: row.get(first)?,
@@ -62,5 +64,6 @@ pub(super) fn contact(row: &Row<'_>, first: usize) -> Result<ContactRow, rusqlit
         username: row.get(first + 4)?,
         saved_name: row.get(first + 5)?,
         marketing_stopped: row.get(first + 6)?,
+        same_as: row.get(first + 7)?,
     })
 }

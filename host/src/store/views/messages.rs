@@ -4,6 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{Store, StoreError};
 
+/// A page ends after so many bytes of texts.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
 /// A place in a conversation's messages: after everything older than `at_ms`, and up to `id` within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessagePlace {
@@ -34,7 +37,7 @@ pub struct MessageRow {
 }
 
 impl Store {
-    /// A conversation's messages, oldest first.
+    /// A conversation's messages, oldest first; fewer than `limit` when they are long.
     pub async fn messages(
         &self,
         conversation: i64,
@@ -47,8 +50,15 @@ impl Store {
                 "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, media, edited, revoked
                  FROM messages WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
             )?;
-            let rows = statement.query_map(params![conversation, after.at_ms, after.id, limit], message)?;
-            let mut rows: Vec<MessageRow> = rows.collect::<Result<_, _>>()?;
+            let mut found = statement.query(params![conversation, after.at_ms, after.id, limit])?;
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            while bytes < PAGE_BYTES_MAX
+                && let Some(row) = found.next()?
+            {
+                let row = message(row)?;
+                bytes += row.text.as_ref().map_or(0, String::len);
+                rows.push(row);
+            }
             let chat = Chat::read(connection, conversation)?;
             for row in &mut rows {
                 if let (Some(chat), Some(quoted)) = (&chat, &row.reply_to) {

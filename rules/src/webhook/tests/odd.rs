@@ -145,12 +145,9 @@ fn what_is_no_webhook_is_unreadable_and_says_why() {
 }
 
 #[test]
-fn history_is_scented_in_every_body_that_holds_it() {
-    assert!(mentions_history(
-        change("history", json!({})).to_string().as_bytes()
-    ));
-    assert!(mentions_history(br#"{"history":[]}"#));
-    assert!(!mentions_history(
-        br#"{"text":{"body":"our history"},"history_context":1}"#
-    ));
+fn what_a_body_holds_is_scented() {
+    assert!(mentions(change("history", json!({})).to_string().as_bytes()).history);
+    assert!(mentions(br#"{"history":[]}"#).history);
+    let talk = br#"{"text":{"body":"our history of message_echoes"},"history_context":1}"#;
+    assert_eq!(mentions(talk), Mentions::default());
 }

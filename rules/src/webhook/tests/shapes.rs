@@ -465,3 +465,23 @@ fn a_new_user_id_is_told_in_every_spelling() {
         );
     }
 }
+
+/// `to` may be absent, and still somebody must be taken over.
+#[test]
+fn an_echo_without_addressee_is_to_whom_its_id_names() {
+    let echo = |id: &str| {
+        let echo = json!({"from": BUSINESS, "id": id, "timestamp": "1739321000", "type": "text",
+            "text": {"body": "Until nine."}});
+        one(&change(
+            "smb_message_echoes",
+            json!({"message_echoes": [echo]}),
+        ))
+        .contact
+    };
+    let published = "wamid.HBgLMTY0NjcwNDM1OTUVAgARGBIyNDlBOEI5QUQ4NDc0N0FCNjMA";
+    assert_eq!(
+        echo(published).unwrap().wa_id.as_deref(),
+        Some("16467043595")
+    );
+    assert_eq!(echo("wamid.QyNUE"), None);
+}

@@ -1,0 +1,130 @@
+//! Who an element is about. A person may be known by phone at first and by user id later; once an element shows
+//! that two contacts are one person, everything goes on with one of them, and who has the conversation is true
+//! of both.
+
+use duet_rules::identity::Identity;
+use duet_rules::webhook::Meaning;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::StoreError;
+
+/// The contact with this phone or user id, made or completed. What the phone's address book says of a name is
+/// kept apart from the name that the user gave.
+pub(super) fn contact(
+    connection: &Connection,
+    identity: &Identity,
+    meaning: &Meaning,
+) -> Result<i64, StoreError> {
+    let profile = if matches!(meaning, Meaning::Contact(_)) {
+        None
+    } else {
+        identity.name.as_deref()
+    };
+    let by_phone = find(connection, Known::Phone, identity.wa_id.as_deref())?;
+    let by_user_id = find(connection, Known::UserId, identity.user_id.as_deref())?;
+    if let (Some(one), Some(other)) = (by_phone, by_user_id)
+        && one != other
+    {
+        join(connection, one, other)?;
+    }
+    let Some(id) = by_phone.or(by_user_id) else {
+        return Ok(connection
+            .prepare_cached(
+                "INSERT INTO contacts (wa_id, user_id, name, username) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .insert(params![
+                identity.wa_id,
+                identity.user_id,
+                profile,
+                identity.username
+            ])?);
+    };
+    // A phone or user id that a contact of the same person has already stays there.
+    connection
+        .prepare_cached(
+            "UPDATE OR IGNORE contacts SET wa_id = coalesce(wa_id, ?2), user_id = coalesce(user_id, ?3)
+             WHERE id = ?1 AND ((wa_id IS NULL AND ?2 IS NOT NULL) OR (user_id IS NULL AND ?3 IS NOT NULL))",
+        )?
+        .execute(params![id, identity.wa_id, identity.user_id])?;
+    connection
+        .prepare_cached(
+            "UPDATE contacts SET name = coalesce(?2, name), username = coalesce(?3, username)
+             WHERE id = ?1 AND ((?2 IS NOT NULL AND name IS NOT ?2) OR (?3 IS NOT NULL AND username IS NOT ?3))",
+        )?
+        .execute(params![id, profile, identity.username])?;
+    Ok(id)
+}
+
+/// A user has another id now; the contact stays the same.
+pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<(), StoreError> {
+    let Meaning::UserId {
+        previous: Some(previous),
+        current: Some(current),
+    } = meaning
+    else {
+        return Ok(());
+    };
+    let renamed = connection
+        .prepare_cached("UPDATE OR IGNORE contacts SET user_id = ?2 WHERE user_id = ?1")?
+        .execute([previous, current])?;
+    if renamed == 0
+        && let Some(one) = find(connection, Known::UserId, Some(previous))?
+        && let Some(other) = find(connection, Known::UserId, Some(current))?
+        && one != other
+    {
+        join(connection, one, other)?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Known {
+    Phone,
+    UserId,
+}
+
+/// The contact that stands for the person.
+fn find(
+    connection: &Connection,
+    known: Known,
+    id: Option<&str>,
+) -> Result<Option<i64>, StoreError> {
+    let Some(id) = id else { return Ok(None) };
+    let sql = match known {
+        Known::Phone => "SELECT coalesce(same_as, id) FROM contacts WHERE wa_id = ?1",
+        Known::UserId => "SELECT coalesce(same_as, id) FROM contacts WHERE user_id = ?1",
+    };
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
+}
+
+/// `other` is the same person as `one`: what is to come goes to `one`. What is there stays where it is, so that
+/// it can be seen what was joined. Who was given a conversation last, and the longer window, count for both.
+fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE contacts SET same_as = ?1 WHERE id = ?2 OR same_as = ?2")?
+        .execute([one, other])?;
+    // A conversation with `one` may be needed to carry the state on.
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO conversations (number, contact)
+             SELECT number, ?1 FROM conversations WHERE contact IN (SELECT id FROM contacts WHERE same_as = ?1)",
+        )?
+        .execute([one])?;
+    connection
+        .prepare_cached(
+            "WITH person AS (
+                 SELECT c.id, c.number, c.handling, c.handling_until_ms, c.handling_seq, c.handling_by, c.window_until_ms
+                 FROM conversations c JOIN contacts k ON k.id = c.contact WHERE k.id = ?1 OR k.same_as = ?1),
+             latest AS (
+                 SELECT number, max(handling_seq) AS seq, max(window_until_ms) AS window FROM person GROUP BY number)
+             UPDATE conversations SET handling = p.handling, handling_until_ms = p.handling_until_ms,
+             handling_seq = p.handling_seq, handling_by = p.handling_by, window_until_ms = l.window
+             FROM latest l JOIN person p ON p.number = l.number AND p.handling_seq = l.seq
+             WHERE conversations.number = l.number AND conversations.id IN (SELECT id FROM person)",
+        )?
+        .execute([one])?;
+    Ok(())
+}
