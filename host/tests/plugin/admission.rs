@@ -73,7 +73,7 @@ async fn what_is_no_plugin_is_refused() {
         ),
         (
             replaced(faq.clone(), b"\"#/$defs/words\"", b"\"#/$defs/nooo!\""),
-            "schema that is none",
+            "schema that cannot be used: $ref \"#/$defs/nooo!\" points at nothing",
         ),
         (
             replaced(faq.clone(), b"wasi:cli/stdin@", b"wasx:cli/stdin@"),
