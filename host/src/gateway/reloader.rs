@@ -9,20 +9,21 @@ use tokio::sync::{Mutex, watch};
 
 use crate::dispatch::Dispatch;
 use crate::file::read_at_most;
-use crate::reload::Watch;
+use crate::reload::{Files, Watch, look};
 
 pub(super) struct Reloader {
     dispatch: Arc<Dispatch>,
     path: PathBuf,
-    /// One reload at a time; holds what the last good file named, so that it goes on being watched.
-    files: Mutex<Vec<PathBuf>>,
+    /// One reload at a time; holds what the last good file named, so that it goes on being watched, as it was
+    /// before it was read, so that what changes meanwhile is seen.
+    files: Mutex<Files>,
 }
 
 impl Reloader {
     pub(super) fn new(dispatch: Arc<Dispatch>, path: PathBuf) -> Reloader {
         Reloader {
             dispatch,
-            files: Mutex::new(vec![path.clone()]),
+            files: Mutex::new(Files::from([(path.clone(), None)])),
             path,
         }
     }
@@ -31,16 +32,14 @@ impl Reloader {
     /// logged and answered.
     pub(super) async fn reload(&self) -> Vec<Problem> {
         let mut files = self.files.lock().await;
+        *files = look(files.keys().cloned());
         let problems = match self.read() {
             Ok(file) => {
                 let folder = self.folder();
-                *files = std::iter::once(self.path.clone())
-                    .chain(
-                        file.plugins
-                            .iter()
-                            .map(|plugin| folder.join(&plugin.component)),
-                    )
-                    .collect();
+                let components = file.plugins.iter().map(|plugin| &plugin.component);
+                let mut named = look(components.map(|component| folder.join(component)));
+                named.extend(files.remove_entry(&self.path));
+                *files = named;
                 self.dispatch.apply(file, folder).await
             }
             Err(problems) => {
@@ -56,27 +55,16 @@ impl Reloader {
 
     /// Loads what the file says, and again whenever one of the files has changed, until `stop` is true.
     pub(super) async fn watch(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut watch = Watch::new()
-            .inspect_err(|error| {
-                tracing::warn!(%error, "files cannot be watched; reload by the API");
-            })
-            .ok();
+        let mut watch = Watch::new();
+        // Before the first reading, too: what changes during it is seen at once.
+        watch.set(self.files.lock().await.clone());
         loop {
-            // Before and after: what changes during a reload is seen, and what the file names since.
-            self.look_at_files(&mut watch).await;
             self.reload().await;
-            self.look_at_files(&mut watch).await;
-            let Some(watch) = &mut watch else { return };
+            watch.set(self.files.lock().await.clone());
             tokio::select! {
                 () = watch.changed() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-        }
-    }
-
-    async fn look_at_files(&self, watch: &mut Option<Watch>) {
-        if let Some(watch) = watch {
-            watch.set(self.files.lock().await.iter().map(PathBuf::as_path));
         }
     }
 
