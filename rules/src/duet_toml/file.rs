@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,9 @@ pub struct FileSettings {
     pub receipts_days: Option<u64>,
     /// 0 keeps them.
     pub events_days: Option<u64>,
+    /// Where each of them stands, as `duet.toml:3`.
+    #[serde(skip)]
+    pub places: BTreeMap<&'static str, String>,
 }
 
 impl FileSettings {
@@ -117,7 +121,8 @@ fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
         }
         retention.finish(findings);
     }
-    for (key, _) in RETENTION {
+    for (key, path) in RETENTION {
+        root.suggest(path);
         if let Some(field) = root.forbidden(key) {
             let message = format!("{key} stands outside of [retention]");
             findings.add(
@@ -158,7 +163,11 @@ fn read_field(
         }
     };
     match setting.read(&text) {
-        Ok(value) => settings.set(setting.key, value),
+        Ok(value) => {
+            let place = format!("{}:{}", findings.file(), findings.line(field.offset));
+            settings.places.insert(setting.key, place);
+            settings.set(setting.key, value);
+        }
         Err(refusal) => findings.add(field.offset, refusal.message, refusal.remedy),
     }
 }

@@ -58,7 +58,8 @@ impl Kind {
             Kind::OneOf(words) => words.join(" or "),
             Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
             Kind::Bytes { min, max } => {
-                format!("bytes from {} to {}", bytes_text(*min), bytes_text(*max))
+                let (min, max) = (bytes_text(*min), bytes_text(*max));
+                format!("bytes from {min} to {max}, as an integer or with KiB, MiB or GiB")
             }
             Kind::Secret => "text".to_owned(),
         }

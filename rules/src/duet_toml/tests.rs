@@ -110,7 +110,7 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "body_bytes_max = '1TB'",
-            r#"duet.toml:1: body_bytes_max is "1TB"; give bytes from 1KiB to 64MiB"#,
+            r#"duet.toml:1: body_bytes_max is "1TB"; give bytes from 1KiB to 64MiB, as an integer or with KiB, MiB or GiB"#,
         ),
         (
             "graph_url = 'ftp://x'",
@@ -132,6 +132,11 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
         (
             "events_days = 3",
             r#"duet.toml:1: events_days stands outside of [retention]; write retention.events_days = <days>"#,
+        ),
+        (
+            "retention_events_days = 3\nretention_receipt_days = 3",
+            r#"duet.toml:1: unknown key "retention_events_days"; did you mean retention.events_days?
+            duet.toml:2: unknown key "retention_receipt_days"; did you mean retention.receipts_days?"#,
         ),
         (
             "[retention]\nevent_days = 3",

@@ -167,7 +167,7 @@ mod tests {
     fn a_component_is_compared_with_its_instance() {
         let head = "\n\n\n\n\n\n\n\n\n\n\n[plugins.crm]\ncomponent = 'crm.wasm'\n";
         let draft = "0.1.0-draft";
-        let cases: [(&str, &str, &[&str], &str); 9] = [
+        let cases: [(&str, &str, &[&str], &str); 10] = [
             (
                 "",
                 draft,
@@ -193,6 +193,12 @@ mod tests {
                 ],
                 r#"plugins.toml:12: plugin "crm" imports duet:plugin/contacts but has no [plugins.crm.contacts] grant; add: [plugins.crm.contacts]
             plugins.toml:12: plugin "crm" imports duet:plugin/messages but has no [plugins.crm.messages] grant; add: speak = ["automation"]"#,
+            ),
+            (
+                "",
+                draft,
+                &["duet:plugin/conversations@0.1.0-draft"],
+                r#"plugins.toml:12: plugin "crm" imports duet:plugin/conversations but has no [plugins.crm.conversations] grant; add: handling = true (it may hand conversations over and give them back), or handling = false (it only reads them)"#,
             ),
             (
                 "[plugins.crm.store]",

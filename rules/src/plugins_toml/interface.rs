@@ -19,7 +19,7 @@ pub const GRANTED: [Interface; 4] = [
     },
     Interface {
         name: "conversations",
-        grant: "handling = false",
+        grant: "handling = true (it may hand conversations over and give them back), or handling = false (it only reads them)",
     },
     Interface {
         name: "contacts",

@@ -13,6 +13,7 @@ pub(crate) struct Section<'d> {
     offset: usize,
     asked: Vec<&'static str>,
     forbidden: Vec<&'static str>,
+    suggested: Vec<&'static str>,
 }
 
 /// A key that stands in a section, with its value.
@@ -31,6 +32,7 @@ impl<'d> Section<'d> {
             offset: 0,
             asked: Vec::new(),
             forbidden: Vec::new(),
+            suggested: Vec::new(),
         }
     }
 
@@ -66,6 +68,11 @@ impl<'d> Section<'d> {
         self.forbidden.push(key);
         let (key, value) = self.table.get_key_value(key)?;
         Some(self.field_of(key, value))
+    }
+
+    /// A dotted name that somebody may mean who writes an unknown key here.
+    pub(crate) fn suggest(&mut self, name: &'static str) {
+        self.suggested.push(name);
     }
 
     fn field_of(
@@ -130,7 +137,8 @@ impl<'d> Section<'d> {
                 findings.add(field.offset, "", "");
                 continue;
             }
-            let remedy = match nearest(field.key, self.asked.iter().copied()) {
+            let known = self.asked.iter().chain(&self.suggested).copied();
+            let remedy = match nearest(field.key, known) {
                 Some(known) => format!("did you mean {known}?"),
                 None if self.asked.is_empty() => "remove it, this table takes no keys".to_owned(),
                 None => format!("remove it; known keys: {}", self.asked.join(", ")),
@@ -178,6 +186,7 @@ impl<'d> Field<'d> {
             offset: self.offset,
             asked: Vec::new(),
             forbidden: Vec::new(),
+            suggested: Vec::new(),
         })
     }
 

@@ -8,15 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::transcript_line;
 
+/// Where a sim listens unless it is told.
+pub(super) const URL_DEFAULT: &str = "http://127.0.0.1:7700";
+
 /// Which sim.
 #[derive(Args, Debug)]
 pub(super) struct At {
     /// Address of the sim.
-    #[arg(
-        long = "sim",
-        env = "DUET_SIM_URL",
-        default_value = "http://127.0.0.1:7700"
-    )]
+    #[arg(long = "sim", env = "DUET_SIM_URL", default_value = URL_DEFAULT)]
     url: String,
 }
 

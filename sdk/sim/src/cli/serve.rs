@@ -6,10 +6,14 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use super::client::URL_DEFAULT;
 use super::transcript_line;
 use crate::config::{Config, Number, StatusDelays};
 use crate::mood::Mood;
 use crate::sim::Sim;
+
+/// Where webhooks go, which is where a gateway listens unless it is told.
+const WEBHOOK_DEFAULT: &str = "http://127.0.0.1:7800/webhook";
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
@@ -17,11 +21,7 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "DUET_SIM_LISTEN", default_value = "127.0.0.1:7700")]
     listen: SocketAddr,
     /// Where webhooks go.
-    #[arg(
-        long,
-        env = "DUET_SIM_WEBHOOK",
-        default_value = "http://127.0.0.1:7800/webhook"
-    )]
+    #[arg(long, env = "DUET_SIM_WEBHOOK", default_value = WEBHOOK_DEFAULT)]
     webhook: String,
     /// App secret that signs webhooks; else the first of DUET_APP_SECRET.
     #[arg(long, env = "DUET_SIM_APP_SECRET", hide_env_values = true)]
@@ -120,31 +120,73 @@ fn numbers(given: &[String], waba: &str) -> Vec<Number> {
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = args.config()?;
-    let (webhook, verify_token) = (
-        config.webhook.clone().unwrap_or_default(),
-        config.verify_token.clone(),
-    );
+    let webhook = config.webhook.clone().unwrap_or_default();
     let numbers: Vec<String> = config
         .numbers
         .iter()
         .map(|number| format!("{} ({})", number.display, number.id))
         .collect();
-    let sim = Sim::start(config).await?;
+    let sim = Sim::start(config.clone()).await?;
     println!("Graph API   {}", sim.url());
     println!("play face   {}/sim", sim.url());
     println!("webhooks to {webhook}");
     println!("numbers     {}", numbers.join(", "));
-    match sim.check_webhook(&verify_token).await {
+    match sim.check_webhook(&config.verify_token).await {
         Ok(()) => println!("handshake   the webhook address gave the challenge back"),
         Err(error) => println!("handshake   {error}; webhooks wait and are tried again"),
     }
-    println!("\nIn another terminal: duet sim customer \"Is the shop open?\"\n");
+    println!("\nThe gateway, in another terminal:");
+    println!("    {}", gateway_line(&config, sim.url()));
+    println!("A customer, in a third one:");
+    println!("    {}\n", customer_line(sim.url()));
     tokio::select! {
         () = follow(&sim) => {}
         stopped = tokio::signal::ctrl_c() => stopped?,
     }
     sim.stop().await;
     Ok(())
+}
+
+/// Starts a gateway that fits this sim. A secret that somebody has chosen is named, never shown.
+fn gateway_line(config: &Config, url: &str) -> String {
+    let default = Config::default();
+    let secrets = [
+        ("DUET_APP_SECRET", &config.app_secret, &default.app_secret),
+        (
+            "DUET_VERIFY_TOKEN",
+            &config.verify_token,
+            &default.verify_token,
+        ),
+        ("DUET_ACCESS_TOKEN", &config.token, &default.token),
+    ];
+    let (well_known, chosen): (Vec<_>, Vec<_>) = secrets
+        .into_iter()
+        .partition(|(_, value, default)| value == default);
+    let mut line = String::new();
+    for (name, value, _) in well_known {
+        line.push_str(&format!("{name}={value} "));
+    }
+    line.push_str(&format!("duet serve --graph-url {url}/v23.0"));
+    if let Some(address) = config.webhook.as_deref().and_then(listener) {
+        line.push_str(&format!(" --listen {address}"));
+    }
+    if !chosen.is_empty() {
+        let names: Vec<_> = chosen.into_iter().map(|(name, ..)| name).collect();
+        line.push_str(&format!("    # {} as given to this sim", names.join(", ")));
+    }
+    line
+}
+
+/// The address on which a gateway gets these webhooks, when it is not the one that it takes by itself.
+fn listener(webhook: &str) -> Option<SocketAddr> {
+    let address = webhook.strip_prefix("http://")?.strip_suffix("/webhook")?;
+    (webhook != WEBHOOK_DEFAULT).then(|| address.parse().ok())?
+}
+
+fn customer_line(url: &str) -> String {
+    let sim = (url != URL_DEFAULT).then(|| format!("--sim {url} "));
+    let sim = sim.unwrap_or_default();
+    format!("duet sim customer {sim}\"Is the shop open?\"")
 }
 
 async fn follow(sim: &Sim) {
@@ -158,5 +200,38 @@ async fn follow(sim: &Sim) {
             );
         }
         after = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_for_the_other_terminals_fit_this_sim() {
+        let mut config = Config {
+            webhook: Some(WEBHOOK_DEFAULT.into()),
+            ..Config::default()
+        };
+        assert_eq!(
+            gateway_line(&config, URL_DEFAULT),
+            "DUET_APP_SECRET=sim-app-secret DUET_VERIFY_TOKEN=sim-verify-token DUET_ACCESS_TOKEN=sim-token \
+             duet serve --graph-url http://127.0.0.1:7700/v23.0"
+        );
+        config.app_secret = "hunter2".into();
+        config.token = "hunter3".into();
+        config.webhook = Some("http://127.0.0.1:9800/webhook".into());
+        assert_eq!(
+            gateway_line(&config, "http://127.0.0.1:7722"),
+            "DUET_VERIFY_TOKEN=sim-verify-token duet serve --graph-url http://127.0.0.1:7722/v23.0 \
+             --listen 127.0.0.1:9800    # DUET_APP_SECRET, DUET_ACCESS_TOKEN as given to this sim"
+        );
+        assert_eq!(
+            [URL_DEFAULT, "http://127.0.0.1:7722"].map(customer_line),
+            [
+                r#"duet sim customer "Is the shop open?""#,
+                r#"duet sim customer --sim http://127.0.0.1:7722 "Is the shop open?""#,
+            ]
+        );
     }
 }
