@@ -137,6 +137,17 @@ async fn a_bad_plugin_delays_nobody_else_and_its_events_can_be_redriven() -> any
             "{mode}"
         );
     }
+    let log = gateway.log();
+    let told: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("dead letter") || line.contains("faulted"))
+        .collect();
+    for word in ["rejected", "attempts used up", "trap", "cpu_ms_max"] {
+        let named = told.iter().any(|line| line.contains(word));
+        assert!(named, "the log does not say {word:?}: {told:#?}");
+    }
+    let quoted = |line: &&str| line.contains("as told") || line.contains("no such mode");
+    assert_eq!(told.into_iter().find(quoted), None, "a plugin's own words");
     // What failed left nothing behind: neither a send nor a value.
     let rows = admin.rows("outbox", "").await?;
     let bad: Vec<_> = rows.iter().filter(|row| row["plugin"] == "bad").collect();

@@ -84,6 +84,8 @@ async fn only_a_whole_right_signature_gets_a_body_in() -> anyhow::Result<()> {
         "what was refused left no event"
     );
     assert_eq!(admin.rows("receipts", "").await?.len(), 3, "nor a receipt");
+    let told = gateway.log().matches("webhooks are refused").count();
+    assert_eq!(told, 1, "the log says it, and not once for each");
     gateway.end().await
 }
 

@@ -12,7 +12,7 @@ use super::instance::Loaded;
 use super::world::StoreWorld;
 
 use crate::event::Event;
-use crate::plugin::{Call, Outcome, Run};
+use crate::plugin::{Call, Fault, Outcome, Run};
 use crate::store::StoreError;
 use crate::store::kv::Bounds;
 use crate::store::lanes::{End, Finish};
@@ -22,25 +22,99 @@ const CONFLICTS_MAX: u32 = 50;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How an attempt ended, for the lane.
+/// How an attempt ended, for the lane and the log.
 #[derive(Debug)]
 pub(super) enum Ended {
     Done,
     Dead {
-        fault: bool,
+        attempt: u32,
+        failure: Failure,
     },
     Retry {
         attempt: u32,
         due_ms: i64,
-        fault: bool,
+        failure: Failure,
     },
     /// Another process has the lease: this one must not go on.
     LeaseLost,
 }
 
+/// Why an attempt failed, without the plugin's own words: they may quote a customer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Rejected,
+    /// It asked for another attempt.
+    Unready,
+    Fault(Fault),
+    /// Its effects could not be stored.
+    Unstored,
+}
+
+impl Failure {
+    pub(super) fn is_fault(&self) -> bool {
+        matches!(self, Failure::Fault(_))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Failure::Rejected => "rejected",
+            Failure::Unready => "attempts used up",
+            Failure::Fault(fault) => fault.kind.as_str(),
+            Failure::Unstored => "effects not stored",
+        }
+    }
+
+    fn own_words(&self) -> Option<&str> {
+        match self {
+            Failure::Fault(fault) => fault.own_words(),
+            _ => None,
+        }
+    }
+}
+
 /// Runs `event` after `attempts` earlier attempts, until something of it is committed.
 #[tracing::instrument(level = "debug", skip_all, fields(instance = loaded.name(), seq = event.seq))]
 pub(super) async fn attempt(
+    shared: &Shared,
+    loaded: &Loaded,
+    event: &Arc<Event>,
+    attempts: u32,
+) -> Ended {
+    let ended = until_committed(shared, loaded, event, attempts).await;
+    warn(loaded, event, &ended);
+    ended
+}
+
+/// What an admin has to know: an attempt that faulted, an event that is not tried again.
+fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
+    let (instance, seq) = (loaded.name(), event.seq);
+    match ended {
+        Ended::Dead { attempt, failure } => tracing::warn!(
+            instance,
+            seq,
+            attempt,
+            cause = failure.kind(),
+            detail = failure.own_words(),
+            "an event is a dead letter; /api/v1/dead-letters tells its whole cause"
+        ),
+        Ended::Retry {
+            attempt,
+            due_ms,
+            failure,
+        } if failure.is_fault() => tracing::warn!(
+            instance,
+            seq,
+            attempt,
+            cause = failure.kind(),
+            detail = failure.own_words(),
+            next_ms = due_ms.saturating_sub(crate::now_ms()),
+            "an attempt has faulted"
+        ),
+        Ended::Retry { .. } | Ended::Done | Ended::LeaseLost => {}
+    }
+}
+
+async fn until_committed(
     shared: &Shared,
     loaded: &Loaded,
     event: &Arc<Event>,
@@ -160,7 +234,7 @@ enum Decision {
 
 fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
     let retry = &loaded.plugin.instance().retry;
-    let (cause, seconds, fault) = match run.outcome {
+    let (cause, seconds, failure) = match run.outcome {
         Outcome::Done => {
             let end = End::Done {
                 effects: run.effects,
@@ -174,16 +248,17 @@ fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
                 attempts: attempt,
                 cause: format!("rejected: {reason}"),
             };
-            return Decision::Commit(end, Ended::Dead { fault: false });
+            let failure = Failure::Rejected;
+            return Decision::Commit(end, Ended::Dead { attempt, failure });
         }
         Outcome::Retry(seconds) => (
             "the plugin asked for another attempt".to_owned(),
             seconds,
-            false,
+            Failure::Unready,
         ),
-        Outcome::Fault(fault) => (fault.to_string(), None, true),
+        Outcome::Fault(fault) => (fault.to_string(), None, Failure::Fault(fault)),
     };
-    again(retry, attempt, now_ms, cause, seconds, fault)
+    again(retry, attempt, now_ms, cause, seconds, failure)
 }
 
 /// Another attempt later, or a dead letter after the last one.
@@ -193,14 +268,14 @@ fn again(
     now_ms: i64,
     cause: String,
     seconds: Option<u32>,
-    fault: bool,
+    failure: Failure,
 ) -> Decision {
     if u64::from(attempt) >= retry.attempts {
         let end = End::Dead {
             attempts: attempt,
             cause,
         };
-        return Decision::Commit(end, Ended::Dead { fault });
+        return Decision::Commit(end, Ended::Dead { attempt, failure });
     }
     let max_ms = retry.max_seconds.saturating_mul(1000);
     let first_ms = retry.first_seconds.saturating_mul(1000);
@@ -219,7 +294,7 @@ fn again(
         Ended::Retry {
             attempt,
             due_ms,
-            fault,
+            failure,
         },
     )
 }
@@ -293,7 +368,7 @@ async fn failed(
         now_ms,
         cause.to_owned(),
         None,
-        false,
+        Failure::Unstored,
     );
     let Decision::Commit(end, ended) = decision else {
         return Ended::LeaseLost;
@@ -305,7 +380,7 @@ async fn failed(
         Err(_) => Ended::Retry {
             attempt,
             due_ms: now_ms.saturating_add(60_000),
-            fault: false,
+            failure: Failure::Unstored,
         },
     }
 }

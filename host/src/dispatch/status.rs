@@ -68,12 +68,12 @@ impl Status {
                 self.done.fetch_add(1, Ordering::Relaxed);
                 false
             }
-            Ended::Retry { fault, .. } => {
+            Ended::Retry { failure, .. } => {
                 self.retried.fetch_add(1, Ordering::Relaxed);
-                *fault
+                failure.is_fault()
             }
             // The store counts the dead letters.
-            Ended::Dead { fault } => *fault,
+            Ended::Dead { failure, .. } => failure.is_fault(),
             Ended::LeaseLost => false,
         };
         self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);

@@ -47,6 +47,13 @@ impl FaultKind {
     }
 }
 
+impl Fault {
+    /// The message where it is the host's own; a trap's quotes the guest, which may quote a customer.
+    pub fn own_words(&self) -> Option<&str> {
+        (self.kind != FaultKind::Trap).then_some(self.message.as_str())
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind.as_str(), self.message)

@@ -2,15 +2,17 @@
 //! receipt log and answers 200 after the fsync. It parses nothing, and it never waits for a plugin.
 //!
 //! - `listener`: connections, time limits, graceful end
+//! - `throttle`: a line that a stranger can cause is logged once a minute
 //! - this file: the routes and what each answer means
 
 mod listener;
+mod throttle;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use duet_rules::signature::{self, Secret};
+use duet_rules::signature::{self, Secret, SignatureError};
 use duet_rules::verification;
 use duet_rules::webhook;
 use http_body_util::{BodyExt, Full, Limited};
@@ -23,6 +25,7 @@ use crate::store::receipts::{AppendError, ReceiptLog};
 use crate::telemetry::Metrics;
 
 pub use listener::serve;
+use throttle::Throttle;
 
 /// A body has to arrive within this time.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -40,6 +43,7 @@ pub struct Receive {
     pub log: ReceiptLog,
     pub metrics: Arc<Metrics>,
     reading: Semaphore,
+    unsigned: Throttle,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -60,6 +64,7 @@ impl Receive {
             log,
             metrics,
             reading,
+            unsigned: Throttle::default(),
         }
     }
 
@@ -94,9 +99,23 @@ impl Receive {
             }
             Err(refusal) => {
                 tracing::debug!(?refusal, "a webhook was not taken");
+                self.warn(&refusal);
                 self.metrics.receipt(refusal.as_str());
                 refusal.answer()
             }
+        }
+    }
+
+    /// A wrong app secret would otherwise look as if Meta sent nothing; anybody can cause the line, so it is rare.
+    fn warn(&self, refusal: &Refusal) {
+        if let Refusal::Unsigned(cause) = refusal
+            && let Some(count) = self.unsigned.pass(Instant::now())
+        {
+            tracing::warn!(
+                count,
+                %cause,
+                "webhooks are refused by their signature; if they are Meta's, DUET_APP_SECRET is not the secret of its app"
+            );
         }
     }
 
@@ -108,9 +127,9 @@ impl Receive {
             &body,
             &self.secrets,
         )
-        .map_err(|_| Refusal::Unsigned)?;
+        .map_err(Refusal::Unsigned)?;
         let mentions = webhook::mentions(&body);
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let appended = self.log.append(body, crate::now_ms(), mentions);
         match tokio::time::timeout(APPEND_WAIT_MAX, appended).await {
             Ok(Ok(receipt)) => {
@@ -166,7 +185,7 @@ fn one_signature(request: &Request<Incoming>) -> Option<HeaderValue> {
 enum Refusal {
     TooLarge,
     Incomplete,
-    Unsigned,
+    Unsigned(SignatureError),
     /// Too many wait for the store: Meta keeps the body and comes again.
     Full,
     /// The disk refuses: the same.
@@ -178,7 +197,7 @@ impl Refusal {
         match self {
             Refusal::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, ""),
             Refusal::Incomplete => text(StatusCode::REQUEST_TIMEOUT, ""),
-            Refusal::Unsigned => text(StatusCode::UNAUTHORIZED, ""),
+            Refusal::Unsigned(_) => text(StatusCode::UNAUTHORIZED, ""),
             Refusal::Full | Refusal::Disk => text(StatusCode::SERVICE_UNAVAILABLE, ""),
         }
     }
@@ -187,7 +206,7 @@ impl Refusal {
         match self {
             Refusal::TooLarge => "too_large",
             Refusal::Incomplete => "incomplete",
-            Refusal::Unsigned => "unsigned",
+            Refusal::Unsigned(_) => "unsigned",
             Refusal::Full => "full",
             Refusal::Disk => "disk",
         }
