@@ -4,18 +4,19 @@ use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::{self, FILE_BYTES_MAX};
 
 use super::Ended;
-use crate::config::{Flags, Problem, Settings, Sources, environment};
+use crate::config::{Flags, Problem, Settings, Sources, environment, secrets_problems};
 use crate::file::read_at_most;
 use crate::plugin::{self, Component};
 
-/// Tells every problem of both files and of the settings in the environment. Secrets are not asked for: files can
-/// be checked where there are none.
+/// Tells every problem of both files and of the settings in the environment. Secrets need not be given, so that files
+/// can be checked where there are none; a file that is named for one has to be there.
 pub(super) fn check(flags: &Flags) -> Ended {
     let (sources, mut problems) = Sources::read(flags, &environment);
     match Settings::resolve(&sources) {
         Ok(settings) => problems.extend(plugins(&settings.plugins)),
         Err(refused) => problems.extend(refused),
     }
+    problems.extend(secrets_problems(&sources));
     for problem in &problems {
         println!("{problem}");
     }

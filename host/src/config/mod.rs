@@ -15,7 +15,7 @@ use duet_rules::toml_file;
 pub use admin_token::admin_token;
 pub use flags::Flags;
 pub use secret::Secret;
-pub use secrets::Secrets;
+pub use secrets::{Secrets, secrets_problems};
 pub use settings::Settings;
 pub use sources::{Environment, Sources, environment};
 

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use duet_rules::duet_toml::SettingValue;
+use duet_rules::duet_toml::{SettingValue, setting};
 
 use super::sources::{not_text, set};
 use super::{Problem, Secret, Sources};
@@ -90,6 +90,21 @@ impl Secrets {
     }
 }
 
+/// What is wrong with the secrets that are given, for a check of the files; none need be given.
+pub fn secrets_problems(sources: &Sources<'_>) -> Vec<Problem> {
+    let file = &sources.file;
+    let mut problems = Vec::new();
+    for (name, written) in [
+        ("app_secret", &file.app_secret_file),
+        ("verify_token", &file.verify_token_file),
+        ("admin_token", &file.admin_token_file),
+        ("access_token", &file.access_token_file),
+    ] {
+        read(sources, name, written, &mut problems);
+    }
+    problems
+}
+
 fn missing(name: &str, consequence: &str, remedy: &str) -> Problem {
     Problem {
         place: name.into(),
@@ -146,7 +161,7 @@ fn read(
         Ok(text) => trimmed(&text),
         Err(reason) => {
             problems.push(Problem {
-                place: twin,
+                place: setting(&key).map_or(twin, |setting| sources.place(setting)),
                 message: format!("cannot read {}: {reason}", path.display()),
                 remedy: "name a readable file that holds nothing but the secret".into(),
             });
@@ -243,5 +258,34 @@ mod tests {
         ];
         let problems = resolve(&pairs, FileSettings::default()).unwrap_err();
         assert_eq!(places(&problems), ["DUET_APP_SECRET"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_where_it_was_named_and_no_file_is_fine() {
+        let environment = |asked: &str| (asked == "DUET_VERIFY_TOKEN_FILE").then(|| "/no/v".into());
+        let flags = Flags::of("admin_token_file", "/no/t");
+        let mut file = FileSettings {
+            app_secret_file: Some("/no/a".into()),
+            ..FileSettings::default()
+        };
+        file.places
+            .insert("app_secret_file", "duet.toml:1".to_owned());
+        let problems = secrets_problems(&Sources {
+            flags: &flags,
+            environment: &environment,
+            file,
+        });
+        let expect = [
+            "duet.toml:1",
+            "DUET_VERIFY_TOKEN_FILE",
+            "--admin-token-file",
+        ];
+        assert_eq!(places(&problems), expect);
+        let nothing = Sources {
+            flags: &Flags::default(),
+            environment: &|_| None,
+            file: FileSettings::default(),
+        };
+        assert_eq!(secrets_problems(&nothing), []);
     }
 }

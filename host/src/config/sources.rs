@@ -85,6 +85,20 @@ impl<'a> Sources<'a> {
     }
 }
 
+impl Sources<'_> {
+    /// Where the value of `key` comes from: a flag, a variable, or the file and its line.
+    pub(super) fn place(&self, setting: &Setting) -> String {
+        if self.flags.get(setting.key).is_some() {
+            return setting.flag().unwrap_or_default();
+        }
+        let written = self.file.places.get(setting.key);
+        match set(self.environment, setting.env) {
+            None => written.cloned().unwrap_or_else(|| setting.env.into()),
+            Some(_) => setting.env.into(),
+        }
+    }
+}
+
 fn checked(
     setting: &Setting,
     place: String,
