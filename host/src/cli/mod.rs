@@ -9,7 +9,8 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use duet_rules::duet_toml::{Kind, SETTINGS};
 
 use crate::config::Flags;
 
@@ -33,9 +34,9 @@ enum Command {
     Check(Flags),
     /// A local Meta and a local phone
     Sim(duet_sim::cli::SimArgs),
-    /// Print everything that is kept of a contact, as JSON
+    /// Print everything that is kept of a contact, as JSON, while the gateway runs or is stopped
     Export(contact::Named),
-    /// Leave no byte of a contact
+    /// Leave no byte of a contact, while the gateway runs or is stopped
     Erase(contact::Named),
     /// Compile a component into the cache: the gateway's own child process
     #[command(hide = true)]
@@ -44,6 +45,29 @@ enum Command {
         #[arg(long)]
         cache: PathBuf,
     },
+}
+
+/// The settings that say where a contact's data is.
+const OF_A_CONTACT: [&str; 4] = ["config", "data", "admin_listen", "admin_token_file"];
+
+/// The whole command line. What clap's attributes cannot say: secrets have no flags, and a contact needs few.
+fn command_line() -> clap::Command {
+    let secrets = SETTINGS.iter().filter(|row| row.kind == Kind::Secret);
+    let secrets: Vec<_> = secrets.map(|row| row.env).collect();
+    let secrets = format!(
+        "Secrets come from the environment, or from the files named above:\n  {}",
+        secrets.join(", ")
+    );
+    let few = |command: clap::Command| {
+        command.mut_args(|arg| {
+            let shown = arg.is_positional() || OF_A_CONTACT.contains(&arg.get_id().as_str());
+            arg.hide(!shown)
+        })
+    };
+    Arguments::command()
+        .mut_subcommand("serve", |command| command.after_help(secrets))
+        .mut_subcommand("export", few)
+        .mut_subcommand("erase", few)
 }
 
 /// How a command ended that did not fail.
@@ -56,7 +80,8 @@ enum Ended {
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     // Clap answers --help, --version and mistakes itself, with exit codes 0 and 2.
-    let arguments = Arguments::parse();
+    let matches = command_line().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match command(arguments.command) {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Problems) => ExitCode::FAILURE,
@@ -91,4 +116,32 @@ fn asynchronous(command: impl Future<Output = anyhow::Result<Ended>>) -> anyhow:
         .enable_all()
         .build()?
         .block_on(command)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    fn help(name: &str) -> String {
+        let mut line = command_line();
+        let command = line.find_subcommand_mut(name).unwrap();
+        command.render_help().to_string()
+    }
+
+    #[test]
+    fn help_names_the_secrets_the_values_and_no_flag_in_vain() {
+        command_line().debug_assert();
+        let serve = help("serve");
+        for told in [
+            "DUET_APP_SECRET, DUET_VERIFY_TOKEN, DUET_ADMIN_TOKEN, DUET_ACCESS_TOKEN",
+            "text, json",
+            "error, warn, info, debug, trace",
+        ] {
+            assert!(serve.contains(told), "{told} in {serve}");
+        }
+        let erase = help("erase");
+        assert!(erase.contains("--data ") && erase.contains("--admin-listen "));
+        assert!(!erase.contains("--graph-url"), "{erase}");
+    }
 }

@@ -8,6 +8,8 @@ use crate::gateway;
 use crate::store::make_folder;
 use crate::telemetry::start_logs;
 
+const DATA_REMEDY: &str = "name a folder that this user can write with --data or DUET_DATA";
+
 /// Runs the gateway until SIGINT or SIGTERM.
 pub(super) async fn serve(flags: Flags) -> anyhow::Result<Ended> {
     let (sources, mut problems) = Sources::read(&flags, &environment);
@@ -23,16 +25,21 @@ pub(super) async fn serve(flags: Flags) -> anyhow::Result<Ended> {
     };
     start_logs(settings.log, &settings.log_level)?;
 
-    make_folder(&settings.data)
-        .with_context(|| format!("cannot make the data folder {}", settings.data.display()))?;
+    make_folder(&settings.data).with_context(|| {
+        let data = settings.data.display();
+        format!("cannot make the data folder {data}; {DATA_REMEDY}")
+    })?;
     let root = root_token(&settings, &secrets)?;
     gateway::run(&settings, &secrets, root, stopped()?).await?;
     Ok(Ended::Done)
 }
 
 fn root_token(settings: &Settings, secrets: &Secrets) -> anyhow::Result<RootToken> {
-    let (token, path) = admin_token(secrets.admin_token.clone(), &settings.data)
-        .with_context(|| format!("cannot use {}/admin-token", settings.data.display()))?;
+    let (token, path) =
+        admin_token(secrets.admin_token.clone(), &settings.data).with_context(|| {
+            let data = settings.data.display();
+            format!("cannot use {data}/admin-token; {DATA_REMEDY}")
+        })?;
     if let Some(path) = path {
         tracing::info!(path = %path.display(), "DUET_ADMIN_TOKEN is not set; the admin token is in this file");
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use duet_rules::duet_toml::{SETTINGS, Setting};
+use duet_rules::duet_toml::{Kind, SETTINGS, Setting};
 
 /// What the command line says: a setting's key and the text behind its flag. The flags are made from the one
 /// table of all settings, so none can be forgotten.
@@ -44,10 +44,10 @@ impl Args for Flags {
             let default = setting.default.map(|value| format!(" [default: {value}]"));
             Arg::new(setting.key)
                 .long(flag.trim_start_matches('-'))
-                .value_name("VALUE")
+                .value_name(value_name(setting.kind))
                 .help(format!(
                     "{} [env: {}]{}",
-                    setting.doc,
+                    doc(setting),
                     setting.env,
                     default.unwrap_or_default()
                 ))
@@ -57,6 +57,25 @@ impl Args for Flags {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+fn value_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Address => "ADDRESS",
+        Kind::Path => "PATH",
+        Kind::Url => "URL",
+        Kind::Integer { .. } => "NUMBER",
+        Kind::Bytes { .. } => "BYTES",
+        Kind::OneOf(_) | Kind::Secret => "WORD",
+    }
+}
+
+/// What a setting is, and its words where it takes one of a few.
+fn doc(setting: &Setting) -> String {
+    match setting.kind {
+        Kind::OneOf(words) => format!("{}: {}", setting.doc, words.join(", ")),
+        _ => setting.doc.to_owned(),
     }
 }
 

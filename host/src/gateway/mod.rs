@@ -5,8 +5,9 @@ mod keeper;
 mod operations;
 mod reloader;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,7 +158,7 @@ pub async fn run(
         until(stopping.clone()),
     ));
     let received = tokio::spawn(receive::serve(public.0, take, until(public_stops)));
-    announce(&settings.data, public.1, private.1)?;
+    announce(&settings.data, public.1, private.1);
 
     stop.await;
     tracing::info!("stopping: what was accepted is answered, what runs commits");
@@ -183,15 +184,22 @@ pub async fn run(
 }
 
 async fn listen(address: SocketAddr, variable: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address} ({variable}); is another process there?")
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "; is another process there?",
+            ErrorKind::AddrNotAvailable => "; name an address of this machine",
+            _ => "",
+        };
+        anyhow::Error::new(error)
+            .context(format!("cannot listen on {address} ({variable}){remedy}"))
     })?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
 
-/// Says where the gateway listens: in the log, and in a file for those who asked for port 0.
-fn announce(data: &std::path::Path, public: SocketAddr, private: SocketAddr) -> anyhow::Result<()> {
+/// Says where the gateway listens: in the log, and in a file for those who asked for port 0. A full disk is no
+/// reason to stop: Meta keeps what cannot be stored.
+fn announce(data: &Path, public: SocketAddr, private: SocketAddr) {
     if !private.ip().is_loopback() {
         tracing::warn!(
             "the admin API is open to the network without TLS; put a proxy with TLS before it"
@@ -203,9 +211,13 @@ fn announce(data: &std::path::Path, public: SocketAddr, private: SocketAddr) -> 
     });
     let path: PathBuf = data.join("addresses.json");
     let new = data.join("addresses.json.new");
-    std::fs::write(&new, addresses.to_string())
-        .and_then(|()| std::fs::rename(&new, &path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let written =
+        std::fs::write(&new, addresses.to_string()).and_then(|()| std::fs::rename(&new, &path));
+    if let Err(error) = written {
+        tracing::warn!(%error, path = %path.display(), "cannot write where the gateway listens");
+        // The addresses of an earlier start would lead astray.
+        let _ = std::fs::remove_file(&path);
+    }
 }
 
 fn graph(settings: &Settings, secrets: &Secrets) -> anyhow::Result<graph::Client> {

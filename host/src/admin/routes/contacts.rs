@@ -11,6 +11,7 @@ use crate::admin::page::page;
 use crate::store::views::ContactRow;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ContactQuery {
     /// Contacts with a higher id.

@@ -16,6 +16,7 @@ use crate::store::views::{ConversationFilter, ConversationRow};
 const HANDLING_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ConversationQuery {
     /// Conversations with a higher id.

@@ -19,6 +19,7 @@ const REDRIVE_MAX: u32 = 10_000;
 const REDRIVE_TOGETHER: usize = 64;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeadLetterQuery {
     /// Dead letters with a higher id.
@@ -128,8 +129,8 @@ pub(super) struct RedriveFilter {
     plugin: Option<String>,
 }
 
-/// Has the events of up to 10,000 dead letters handled again, oldest first.
-#[utoipa::path(post, path = "/dead-letters/redrive", request_body = RedriveFilter, responses((status = 200, body = Redriven)))]
+/// Has the events of up to 10,000 dead letters handled again, oldest first; without a body those of all plugins.
+#[utoipa::path(post, path = "/dead-letters/redrive", request_body = Option<RedriveFilter>, responses((status = 200, body = Redriven)))]
 pub(super) async fn redrive_many(
     State(app): State<App>,
     Body(filter): Body<RedriveFilter>,

@@ -14,6 +14,7 @@ use crate::event;
 use crate::store::views::{EventFilter, Kinds};
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventQuery {
     /// Events with a higher seq.

@@ -15,6 +15,7 @@ use crate::admin::shape::{Time, is_false};
 use crate::store::views::{MessagePlace, MessageRow};
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessageQuery {
     /// A `next` of this list.

@@ -12,6 +12,7 @@ use crate::admin::shape::Time;
 use crate::store::views::NumberRow;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct NumberQuery {
     /// Numbers whose ids come later.

@@ -13,6 +13,7 @@ use crate::admin::shape::{Time, is_false, raw};
 use crate::store::views::{OutboxFilter, OutboxRow};
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OutboxQuery {
     /// Sends with a higher id.

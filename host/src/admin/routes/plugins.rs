@@ -13,6 +13,7 @@ use crate::admin::page::limit;
 use crate::store::views::Troubles;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PluginQuery {
     /// Plugins whose names come later.

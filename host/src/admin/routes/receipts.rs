@@ -13,6 +13,7 @@ use crate::admin::shape::Time;
 use crate::store::views::{self, ReceiptRow};
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReceiptQuery {
     /// Receipts with a higher id.

@@ -16,6 +16,7 @@ use crate::store::tokens::TokenRow;
 const NAME_BYTES_MAX: usize = 100;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TokenQuery {
     /// Tokens with a higher id.

@@ -3,6 +3,37 @@
 use super::*;
 
 #[tokio::test]
+async fn an_unknown_parameter_is_refused_by_every_list_with_the_known_ones() {
+    let fixture = Fixture::start().await;
+    conversation(&fixture.database());
+    let description = fixture.get("/openapi.json").await;
+    let mut lists = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let Some(parameters) = item["get"]["parameters"].as_array() else {
+            continue;
+        };
+        let known = parameters.iter().filter(|known| known["in"] == "query");
+        let known: Vec<_> = known.map(|known| known["name"].as_str().unwrap()).collect();
+        if known.is_empty() {
+            continue;
+        }
+        lists += 1;
+        let path = format!("{}?handlng=person", path.replace("{id}", "1"));
+        let (status, body) = fixture
+            .call(Some(ROOT), Method::GET, &path, Value::Null)
+            .await;
+        assert_eq!(status, 400, "{path}: {body}");
+        let message = body["error"]["message"].as_str().unwrap();
+        for name in known.into_iter().chain(["handlng"]) {
+            assert!(message.contains(&format!("`{name}`")), "{path}: {message}");
+        }
+    }
+    assert_eq!(lists, 10);
+    let redrive = &description["paths"]["/api/v1/dead-letters/redrive"]["post"];
+    assert_ne!(redrive["requestBody"]["required"], json!(true));
+}
+
+#[tokio::test]
 async fn odd_input_is_refused_by_name() {
     let fixture = Fixture::start().await;
     conversation(&fixture.database());
