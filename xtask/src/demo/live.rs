@@ -37,6 +37,7 @@ pub(super) fn play(house: &House, stage: &Stage, chat: &mut Chat) -> Result<()> 
     std::thread::scope(|scope| {
         scope.spawn(|| watch(house, &over));
         scope.spawn(|| show(stage, chat, &over));
+        scope.spawn(|| tell_reloads(stage, &over));
         let played = answer_user(stage, &lines);
         over.store(true, Ordering::Relaxed);
         played
@@ -52,6 +53,36 @@ fn show(stage: &Stage, chat: &mut Chat, over: &AtomicBool) {
             Err(_) => return,
         }
     }
+}
+
+/// What came of a save, as the gateway's log tells it: what is live, and what is wrong with the rest.
+fn tell_reloads(stage: &Stage, over: &AtomicBool) {
+    let mut place = 0;
+    stage.logged_since(&mut place);
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+        let told: Vec<_> = stage
+            .logged_since(&mut place)
+            .iter()
+            .filter_map(|line| reload(line))
+            .collect();
+        for line in &told {
+            println!("\n    {line}");
+        }
+        if !told.is_empty() {
+            chat::prompt();
+        }
+    }
+}
+
+/// A line of the log about a reload, in the demo's words.
+fn reload(line: &str) -> Option<String> {
+    if let Some((_, problem)) = line.split_once("ERROR duet::gateway::reloader: ") {
+        return Some(format!("the gateway keeps the old plugin: {problem}"));
+    }
+    let (_, live) = line.split_once("plugin is live instance=\"")?;
+    let name = live.split('"').next().unwrap_or_default();
+    Some(format!("{name} is live as you saved it; write again"))
 }
 
 /// Lines of the user; the end of the input and ctrl-c are `quit`.
@@ -114,7 +145,7 @@ fn watch(house: &House, over: &AtomicBool) {
             if seen.insert(&guest.name, now.clone()) != Some(now) {
                 println!("\n    {} has changed", guest.name);
                 match guests::build_some(house, &[guest]) {
-                    Ok(()) => println!("    {} is built; write again", guest.name),
+                    Ok(()) => println!("    {} is built", guest.name),
                     Err(error) => println!("    {error:#}; the gateway keeps the old plugin"),
                 }
             }

@@ -121,6 +121,16 @@ impl Stage {
             .for_each(|line| println!("  {line}"));
     }
 
+    /// The whole lines that the gateway has logged behind `place`, which moves on.
+    pub(super) fn logged_since(&self, place: &mut usize) -> Vec<String> {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let new = text.get(*place..).unwrap_or_default();
+        let new = new.get(..new.rfind('\n').map_or(0, |at| at + 1));
+        let new = new.unwrap_or_default();
+        *place += new.len();
+        new.lines().map(str::to_owned).collect()
+    }
+
     fn keep(&self, name: &'static str, mut command: Command) -> Result<()> {
         let child = command
             .spawn()

@@ -49,22 +49,33 @@ pub(super) fn print(stage: &Stage) -> Result<()> {
     let dead = stage
         .admin
         .list("/api/v1/dead-letters", "dead-letters")?
-        .len();
-    let events = stage.admin.list("/api/v1/events", "events")?.len();
+        .len() as u64;
+    let events = stage.admin.list("/api/v1/events", "events")?.len() as u64;
     let sent = stage.sim.list("/sim/sent", "sent")?.len();
     chat::act("What the gateway says happened");
     println!(
-        "    received   {received} messages of customers, {by_person} from the phone; {events} events in all"
+        "    received   {} of customers, {by_person} from the phone; {} in all",
+        several(received, "message"),
+        several(events, "event")
     );
     println!("    answered   {answered} by the plugins");
     println!(
-        "    silenced   {} messages of customers that no plugin answered",
-        received.saturating_sub(answered)
+        "    silenced   {} of customers that no plugin answered",
+        several(received.saturating_sub(answered), "message")
     );
-    println!("    sent       {sent} accepted by Meta, {dead} dead letters");
+    println!(
+        "    sent       {sent} accepted by Meta, {}",
+        several(dead, "dead letter")
+    );
     ensure!(
         usize::try_from(answered) == Ok(sent),
         "the gateway counts {answered} answers, Meta {sent}"
     );
     Ok(())
+}
+
+/// `1 message`, `2 messages`
+fn several(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
