@@ -107,7 +107,7 @@ fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
             attempt,
             cause = failure.kind(),
             detail = failure.own_words(),
-            next_ms = due_ms.saturating_sub(crate::now_ms()),
+            again_in_ms = due_ms.saturating_sub(crate::now_ms()),
             "an attempt has faulted"
         ),
         Ended::Retry { .. } | Ended::Done | Ended::LeaseLost => {}

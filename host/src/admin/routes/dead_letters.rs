@@ -133,7 +133,7 @@ pub(super) struct RedriveFilter {
 #[utoipa::path(post, path = "/dead-letters/redrive", request_body = Option<RedriveFilter>, responses((status = 200, body = Redriven)))]
 pub(super) async fn redrive_many(
     State(app): State<App>,
-    Body(filter): Body<RedriveFilter>,
+    Body(filter): Body<Option<RedriveFilter>>,
 ) -> Result<Json<Redriven>, ApiError> {
     let page = Page {
         after: 0,
@@ -144,7 +144,7 @@ pub(super) async fn redrive_many(
         .dead_letters(
             page,
             DeadLetterFilter {
-                instance: filter.plugin,
+                instance: filter.and_then(|filter| filter.plugin),
             },
         )
         .await?;
