@@ -12,9 +12,9 @@ pub mod manifest;
 pub mod meta_error;
 pub mod plugins_toml;
 pub mod sending;
-pub mod settings_schema;
 #[cfg(test)]
 mod settings_page;
+pub mod settings_schema;
 pub mod signature;
 pub mod status;
 pub mod toml_file;

@@ -237,7 +237,14 @@ fn decode_one(receipt: &Receipt, part: Part, skip: usize) -> Slice {
     };
     let (elements, unreadable) = match webhook::decode(&receipt.body, wanted) {
         Ok(elements) => (elements.into_iter().skip(skip).collect(), None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => {
+            // Why may quote the body: it stands beside the receipt, not in the log.
+            tracing::warn!(
+                receipt = receipt.id,
+                "a signed body is no webhook of Meta's; it is kept as unreadable"
+            );
+            (Vec::new(), Some(error.to_string()))
+        }
     };
     Slice {
         receipt: receipt.id,
