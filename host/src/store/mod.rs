@@ -42,11 +42,12 @@ pub use conversations::Conversation;
 use writer::Writer;
 
 /// Highest schema that this binary knows.
-const SCHEMA: i64 = 2;
-/// The steps to it; a file remembers the last one that it has taken.
-const MIGRATIONS: [(i64, &str); 2] = [
-    (1, include_str!("schema/1.sql")),
-    (2, include_str!("schema/2.sql")),
+const SCHEMA: i64 = MIGRATIONS.len() as i64;
+/// The steps to it; a file remembers how many it has taken.
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;
@@ -306,7 +307,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<i64, OpenError> {
     }
     let take = |connection: &mut Connection| -> Result<i64, rusqlite::Error> {
         let transaction = connection.transaction()?;
-        for (_, step) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
             transaction.execute_batch(step)?;
         }
         transaction.pragma_update(None, "user_version", SCHEMA)?;

@@ -159,6 +159,14 @@ async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
     house
         .deliver(&BEN.writes("3A12", "call Ana: +49 151 1234-0987"))
         .await;
+    // He names her in words that he takes back.
+    house
+        .deliver(&BEN.writes("3A14", "ask 4915112340987 first"))
+        .await;
+    let better = json!({"from": BEN.phone, "id": "wamid.edit", "timestamp": "1789999996", "type": "edit",
+        "edit": {"original_message_id": BEN.id("3A14"),
+            "message": {"type": "text", "text": {"body": "ask her first"}}}});
+    house.deliver(&write([(&BEN, better)])).await;
     let noted = house.deliver(&BEN.writes("3A13", "hello")).await;
     let note = Effect::Set {
         key: "phones".into(),
@@ -228,7 +236,7 @@ async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
     assert_eq!(after["outbox"], before["outbox"]);
     assert_eq!(after["contacts"], before["contacts"]);
     assert_eq!(
-        after["events"].as_array().unwrap().len() + 1,
+        after["events"].as_array().unwrap().len() + 2,
         before["events"].as_array().unwrap().len()
     );
 }

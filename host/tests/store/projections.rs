@@ -32,8 +32,8 @@ async fn a_status_never_goes_backwards_and_may_come_before_its_message() {
 #[tokio::test]
 async fn a_failure_brings_its_code_and_a_reading_takes_it_away() {
     let mut failed = ANA.status("3A02", "failed");
-    failed["entry"][0]["changes"][0]["value"]["statuses"][0]["errors"] =
-        json!([{"code": 131_047, "title": "Re-engagement message"}]);
+    failed["entry"][0]["changes"][0]["value"]["statuses"][0]["errors"] = json!([{"code": 131_047, "title": "Re-engagement message",
+        "error_data": {"details": "Older than 24 hours"}}]);
     let told = ANA.is_told("3A02", "told");
     for order in [[&told, &failed], [&failed, &told]] {
         let house = House::new();
@@ -45,6 +45,8 @@ async fn a_failure_brings_its_code_and_a_reading_takes_it_away() {
             (&message["status"], &message["status_error"]),
             (&json!("failed"), &json!(131_047))
         );
+        let errors: Value = serde_json::from_str(message["errors"].as_str().unwrap()).unwrap();
+        assert_eq!(errors[0]["error_data"]["details"], "Older than 24 hours");
         house.deliver(&ANA.status("3A02", "delivered")).await;
         assert_eq!(house.message(ANA.phone).await["status"], "failed");
         house.deliver(&ANA.status("3A02", "read")).await;
@@ -77,38 +79,84 @@ async fn media_that_follow_their_placeholder_join_it_in_both_orders() {
     }
 }
 
+/// What the person on the phone does with an earlier message.
+fn act(id: &str, second: i64, body: Value) -> Value {
+    let mut echo = json!({"from": DISPLAY, "to": ANA.phone, "id": id, "timestamp": (1_789_999_992 + second).to_string()});
+    for (key, value) in body.as_object().unwrap() {
+        echo[key] = value.clone();
+    }
+    change("smb_message_echoes", json!({"message_echoes": [echo]}))
+}
+
+fn edit(id: &str, second: i64, text: &str) -> Value {
+    act(
+        id,
+        second,
+        json!({"type": "edit", "edit": {"original_message_id": ANA.id_to("3A02"),
+            "message": {"type": "text", "text": {"body": text}}}}),
+    )
+}
+
 #[tokio::test]
-async fn an_edit_and_a_revocation_change_the_message() {
-    let house = House::new();
-    house.deliver(&ANA.is_told("3A02", "told")).await;
-    let act = |id: &str, body: Value| {
-        let mut echo =
-            json!({"from": DISPLAY, "to": ANA.phone, "id": id, "timestamp": "1789999992"});
-        for (key, value) in body.as_object().unwrap() {
-            echo[key] = value.clone();
-        }
-        change("smb_message_echoes", json!({"message_echoes": [echo]}))
-    };
-    let original = ANA.id_to("3A02");
-    house
-        .deliver(&act(
-            "wamid.edit",
-            json!({"type": "edit", "edit": {"original_message_id": original,
-        "message": {"type": "text", "text": {"body": "told better"}}}}),
-        ))
-        .await;
-    let message = house.message(ANA.phone).await;
-    assert_eq!(
-        (&message["text"], &message["edited"]),
-        (&json!("told better"), &json!(1))
+async fn edits_and_a_revocation_in_any_order_leave_the_same_message_and_keep_what_it_said() {
+    let told = ANA.is_told("3A02", "at nine");
+    let (first, second) = (
+        edit("wamid.edit1", 1, "at ten"),
+        edit("wamid.edit2", 2, "at eleven"),
     );
-    house
-        .deliver(&act(
-            "wamid.revoke",
-            json!({"type": "revoke", "revoke": {"original_message_id": original}}),
-        ))
-        .await;
-    assert_eq!(house.message(ANA.phone).await["revoked"], 1);
+    let revoke = act(
+        "wamid.revoke",
+        3,
+        json!({"type": "revoke", "revoke": {"original_message_id": ANA.id_to("3A02")}}),
+    );
+    for order in [
+        [&told, &first, &second, &revoke],
+        [&told, &second, &revoke, &first],
+        [&revoke, &told, &first, &second],
+    ] {
+        let house = House::new();
+        for body in order {
+            house.deliver(body).await;
+        }
+        let message = house.message(ANA.phone).await;
+        assert_eq!(
+            (&message["text"], &message["edited"], &message["revoked"]),
+            (&json!("at eleven"), &json!(1), &json!(1))
+        );
+        let earlier: Vec<Value> =
+            serde_json::from_str(message["earlier"].as_str().unwrap()).unwrap();
+        let texts: Vec<_> = earlier.iter().map(|version| &version["text"]).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts.contains(&&json!("at nine")) && texts.contains(&&json!("at ten")));
+    }
+    // Before there is a message the later of two edits waits for it.
+    let house = House::new();
+    for body in [&second, &first, &told] {
+        house.deliver(body).await;
+    }
+    let message = house.message(ANA.phone).await;
+    assert_eq!(message["text"], "at eleven");
+    assert!(message["earlier"].as_str().unwrap().contains("at nine"));
+}
+
+#[tokio::test]
+async fn a_message_edited_without_end_keeps_its_first_words_and_the_newest() {
+    let house = House::new();
+    house.deliver(&ANA.is_told("3A02", "the first")).await;
+    for number in 0..60 {
+        let text = format!("edit {number}");
+        house
+            .deliver(&edit(&format!("wamid.{number}"), number, &text))
+            .await;
+    }
+    let message = house.message(ANA.phone).await;
+    assert_eq!(message["text"], "edit 59");
+    let earlier: Vec<Value> = serde_json::from_str(message["earlier"].as_str().unwrap()).unwrap();
+    assert_eq!(earlier.len(), 20);
+    assert_eq!(
+        (&earlier[0]["text"], &earlier[19]["text"]),
+        (&json!("the first"), &json!("edit 58"))
+    );
 }
 
 #[tokio::test]

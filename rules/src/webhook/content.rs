@@ -2,6 +2,7 @@
 
 use super::element::Media;
 use super::json::Object;
+use super::kinds::is_unshown;
 
 const MEDIA: [&str; 6] = ["image", "video", "audio", "voice", "document", "sticker"];
 
@@ -28,7 +29,7 @@ pub(super) fn text(type_: &str, message: &Object<'_>) -> Option<String> {
         "system" => inner()?.string("body"),
         "template" => template(&inner()?),
         "poll" | "event" => inner()?.string("name").or_else(|| inner()?.string("title")),
-        "unsupported" | "unknown" | "errors" => first_error(message).map(|(_, words)| words),
+        unshown if is_unshown(unshown) => first_error(message).map(|(_, words)| words),
         _ => None,
     }
 }

@@ -55,6 +55,13 @@ pub(super) fn opens_window(type_: &str) -> bool {
     )
 }
 
+/// True for a type under which Meta tells the API of a message that it does not hand over, such as error 131060
+/// for the first message from an advertisement: it is in the app, or nowhere.
+#[must_use]
+pub fn is_unshown(type_: &str) -> bool {
+    matches!(type_, "unsupported" | "unknown" | "errors")
+}
+
 /// The kind of a status in lower case.
 pub(super) fn status_kind(status: &str) -> Cow<'static, str> {
     Cow::Borrowed(match status {

@@ -77,6 +77,7 @@ pub use element::{
     Preference, Revoke, Status,
 };
 pub use key::Key;
+pub use kinds::is_unshown;
 pub use outline::Outline;
 
 use thiserror::Error;

@@ -1,6 +1,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use duet_rules::webhook::is_unshown;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -44,10 +45,27 @@ struct Message {
     reply_to: Option<String>,
     media: Option<Media>,
     edited: bool,
+    /// What it said before it was edited, oldest first; needs the scope `personal`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Earlier>,
+    /// Deleted for everyone on the phones; `text` is what it said.
     revoked: bool,
+    /// Meta does not hand it to the API: open the conversation in the app to see it.
+    look_in_app: bool,
+    /// Meta's `errors[]`, whole, of one that failed or that is only in the app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    errors: Option<Value>,
     /// The token lacks `personal`, so the text is left out.
     #[serde(skip_serializing_if = "is_false")]
     redacted: bool,
+}
+
+/// What a message said until it was edited.
+#[derive(Serialize, ToSchema)]
+struct Earlier {
+    text: Option<String>,
+    until: Time,
 }
 
 /// What is known of a message's media.
@@ -140,6 +158,8 @@ pub(super) async fn send(
 }
 
 fn shape(row: MessageRow, personal: bool) -> Message {
+    let is_in_app_only = is_unshown(&row.kind);
+    let earlier = row.earlier.into_iter().filter(|_| personal);
     Message {
         id: row.wamid.unwrap_or_else(|| format!("m{}", row.id)),
         direction: row.direction,
@@ -154,7 +174,17 @@ fn shape(row: MessageRow, personal: bool) -> Message {
             .media
             .map(|media| serde_json::from_str(&media).unwrap_or_default()),
         edited: row.edited,
+        earlier: earlier
+            .map(|version| Earlier {
+                text: version.text,
+                until: Time::new(version.until_ms),
+            })
+            .collect(),
         revoked: row.revoked,
+        look_in_app: is_in_app_only,
+        errors: row
+            .errors
+            .and_then(|errors| serde_json::from_str(&errors).ok()),
         redacted: !personal,
     }
 }

@@ -99,7 +99,7 @@ impl Mentions {
         Ok(Mentions {
             events: found("SELECT seq, body, context FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2").await?,
             messages: found(
-                "SELECT id, wamid, text, reply_to, media FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2",
+                "SELECT id, wamid, text, reply_to, media, earlier, errors FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2",
             )
             .await?,
             outbox: found("SELECT id, message, wamid, cause FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2")

@@ -171,22 +171,31 @@ fn remove_mentions(
 
 /// A message of somebody else loses what names the contact, and stays.
 fn blank_message(connection: &Connection, subject: &Subject, id: i64) -> Result<(), StoreError> {
-    type Columns = [Option<String>; 4];
+    type Columns = [Option<String>; 6];
     let columns: Option<Columns> = connection
-        .prepare_cached("SELECT wamid, text, reply_to, media FROM messages WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT wamid, text, reply_to, media, earlier, errors FROM messages WHERE id = ?1",
+        )?
         .query_row([id], |row| {
-            Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+            Ok([
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+            ])
         })
         .optional()?;
     let Some(columns) = columns else {
         return Ok(());
     };
-    let [wamid, text, reply_to, media] =
+    let [wamid, text, reply_to, media, earlier, errors] =
         columns.map(|column| column.filter(|column| !subject.traces.are_in(column.as_bytes())));
     run(
         connection,
-        "UPDATE messages SET wamid = ?2, text = ?3, reply_to = ?4, media = ?5 WHERE id = ?1",
-        params![id, wamid, text, reply_to, media],
+        "UPDATE messages SET wamid = ?2, text = ?3, reply_to = ?4, media = ?5, earlier = ?6, errors = ?7 WHERE id = ?1",
+        params![id, wamid, text, reply_to, media, earlier, errors],
     )?;
     Ok(())
 }

@@ -1,14 +1,18 @@
 //! Elements become events: each once, by a unique key in the transaction that stores it, together with
 //! what it changes in the picture of numbers, contacts, conversations and messages.
 
+mod early;
+mod messages;
 mod person;
 mod project;
+mod versions;
 
 use std::sync::Arc;
 
 use duet_rules::webhook::{Element, Key, Meaning};
-pub(super) use project::{Early, take_early};
+pub(super) use messages::catch_up;
 use rusqlite::{Connection, OptionalExtension, params};
+pub use versions::Version;
 
 use super::{Store, StoreError};
 use crate::event::Event;
@@ -170,7 +174,7 @@ fn known(
             if keys.len() > 1 {
                 register(connection, keys, message, received_ms)?;
                 if let Some(message) = message {
-                    project::catch_up(connection, message, keys)?;
+                    messages::catch_up(connection, message, keys)?;
                 }
             }
             return Ok(Some(message));

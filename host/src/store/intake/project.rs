@@ -1,15 +1,13 @@
 //! What an element changes in the picture of numbers, contacts, conversations and messages.
 
 use duet_rules::coexistence::Sign;
-use duet_rules::status;
 use duet_rules::webhook::{
-    Account, ContactChange, Edit, Element, HistoryProgress, Key, Meaning, Media, Message, Origin,
-    Preference, Revoke, Status,
+    Account, ContactChange, Element, HistoryProgress, Meaning, Origin, Preference,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::numbers;
-use super::{Arrival, Recorded, StoreError};
+use super::{Arrival, Recorded, StoreError, messages};
 use crate::effect::Handling;
 use crate::event::Event;
 
@@ -24,7 +22,7 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn at_ms(&self) -> i64 {
+    pub(super) fn at_ms(&self) -> i64 {
         self.event.at_ms.unwrap_or(self.event.received_ms)
     }
 }
@@ -42,11 +40,13 @@ pub(super) fn apply(
         take_over(connection, change, recorded)?;
     }
     match meaning {
-        Meaning::Message(message) if message.follow_up => follow_up(connection, change, message)?,
-        Meaning::Message(said) => return message(connection, change, said),
-        Meaning::Status(progress) => advance(connection, change, progress, recorded)?,
-        Meaning::Edit(edited) => edit(connection, change, edited)?,
-        Meaning::Revoke(revoked) => revoke(connection, change, revoked)?,
+        Meaning::Message(message) if message.follow_up => {
+            messages::follow_up(connection, change, message)?
+        }
+        Meaning::Message(said) => return messages::message(connection, change, said),
+        Meaning::Status(progress) => messages::advance(connection, change, progress, recorded)?,
+        Meaning::Edit(edited) => messages::edit(connection, change, edited)?,
+        Meaning::Revoke(revoked) => messages::revoke(connection, change, revoked)?,
         Meaning::Contact(entry) => address_book(connection, change, entry, recorded)?,
         Meaning::HistoryProgress(progress) => history(connection, change, progress)?,
         Meaning::HistoryDeclined => {
@@ -62,30 +62,6 @@ pub(super) fn apply(
         Meaning::UserId { .. } | Meaning::Nothing => {}
     }
     Ok(None)
-}
-
-/// What waits for a message under an id that turns out to be another one of the same message.
-pub(super) fn catch_up(
-    connection: &Connection,
-    message: i64,
-    keys: &[Key],
-) -> Result<(), StoreError> {
-    for key in keys {
-        let Some(early) = take_early(connection, *key)? else {
-            continue;
-        };
-        if let Some(status) = &early.status {
-            raise(connection, message, status, early.error)?;
-        }
-        if early.media.is_some() {
-            connection
-                .prepare_cached(
-                    "UPDATE messages SET media = ?2, type = coalesce(?3, type), text = coalesce(text, ?4) WHERE id = ?1",
-                )?
-                .execute(params![message, early.media, early.kind, early.text])?;
-        }
-    }
-    Ok(())
 }
 
 /// The conversation of a number with a contact, made if need be.
@@ -177,7 +153,11 @@ pub(super) fn live_copy(
 }
 
 /// Opens the window for free-form answers from the customer's message on.
-fn widen(connection: &Connection, conversation: i64, at_ms: i64) -> Result<(), StoreError> {
+pub(super) fn widen(
+    connection: &Connection,
+    conversation: i64,
+    at_ms: i64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "UPDATE conversations SET window_until_ms = max(coalesce(window_until_ms, 0), ?2) WHERE id = ?1",
@@ -204,247 +184,6 @@ fn app_seen(
         at_ms,
         received_ms,
     )?);
-    Ok(())
-}
-
-fn message(
-    connection: &Connection,
-    change: &Change<'_>,
-    said: &Message,
-) -> Result<Option<i64>, StoreError> {
-    let Some(conversation) = change.event.conversation else {
-        return Ok(None);
-    };
-    let early = match &said.wamid {
-        Some(wamid) => take_early(connection, message_key(change, wamid))?,
-        None => None,
-    }
-    .unwrap_or_default();
-    let origin = match said.origin {
-        Origin::Live => "live",
-        Origin::Echo => "echo",
-        Origin::History => "history",
-    };
-    let media = early.media.or_else(|| said.media.as_ref().map(media_json));
-    let status = match (&said.status, early.status) {
-        (Some(own), Some(early)) if !status::advance(Some(own), &early) => Some(own.clone()),
-        (own, early) => early.or_else(|| own.clone()),
-    };
-    let id = connection
-        .prepare_cached(
-            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, media)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .insert(params![
-            conversation,
-            said.wamid,
-            if said.outgoing { "out" } else { "in" },
-            origin,
-            early.kind.as_deref().unwrap_or(&said.type_),
-            said.text.as_ref().or(early.text.as_ref()),
-            change.at_ms(),
-            status,
-            early.error,
-            said.reaction_to.as_ref().or(said.reply_to.as_ref()),
-            media
-        ])?;
-    // A clock that runs ahead neither keeps the window open nor the conversation on top.
-    let at_ms = change.at_ms().min(change.event.received_ms);
-    connection
-        .prepare_cached(
-            "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
-        )?
-        .execute(params![conversation, at_ms])?;
-    if said.opens_window {
-        widen(connection, conversation, at_ms)?;
-    }
-    Ok(Some(id))
-}
-
-fn media_json(media: &Media) -> String {
-    serde_json::json!({
-        "id": media.id, "mime_type": media.mime_type, "sha256": media.sha256, "filename": media.filename,
-        "url": media.url, "state": "remote",
-    })
-    .to_string()
-}
-
-/// What came before its message.
-#[derive(Default)]
-pub(in super::super) struct Early {
-    pub(in super::super) status: Option<String>,
-    pub(in super::super) error: Option<i64>,
-    media: Option<String>,
-    kind: Option<String>,
-    text: Option<String>,
-}
-
-/// What waits for the message with this key, no longer.
-pub(in super::super) fn take_early(
-    connection: &Connection,
-    key: Key,
-) -> Result<Option<Early>, StoreError> {
-    let early = connection
-        .prepare_cached("SELECT status, error, media, type, text FROM early WHERE key = ?1")?
-        .query_row([&key.0[..]], |row| {
-            Ok(Early {
-                status: row.get(0)?,
-                error: row.get(1)?,
-                media: row.get(2)?,
-                kind: row.get(3)?,
-                text: row.get(4)?,
-            })
-        })
-        .optional()?;
-    if early.is_some() {
-        connection
-            .prepare_cached("DELETE FROM early WHERE key = ?1")?
-            .execute([&key.0[..]])?;
-    }
-    Ok(early)
-}
-
-fn message_key(change: &Change<'_>, wamid: &str) -> Key {
-    Key::message(change.event.number.as_deref().unwrap_or_default(), wamid)
-}
-
-/// The message with this id, if it is known.
-fn find(connection: &Connection, key: Key) -> Result<Option<i64>, StoreError> {
-    let found: Option<Option<i64>> = connection
-        .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
-        .query_row([&key.0[..]], |row| row.get(0))
-        .optional()?;
-    Ok(found.flatten())
-}
-
-fn advance(
-    connection: &Connection,
-    change: &Change<'_>,
-    progress: &Status,
-    recorded: &mut Recorded,
-) -> Result<(), StoreError> {
-    let error = progress.error.as_ref().map(|(code, _)| *code);
-    if let Some(opaque) = &progress.opaque {
-        let settled = super::super::outbox::settle_in(
-            connection,
-            opaque,
-            progress,
-            change.event.received_ms,
-        )?;
-        recorded.movable.extend(settled);
-    }
-    let Some(wamid) = &progress.wamid else {
-        return Ok(());
-    };
-    let key = message_key(change, wamid);
-    let Some(message) = find(connection, key)? else {
-        return keep_early(
-            connection,
-            change,
-            key,
-            Some((&progress.status, error)),
-            None,
-        );
-    };
-    raise(connection, message, &progress.status, error)
-}
-
-/// Brings a message's status forward, never back.
-fn raise(
-    connection: &Connection,
-    message: i64,
-    status: &str,
-    error: Option<i64>,
-) -> Result<(), StoreError> {
-    let current: Option<String> = connection
-        .prepare_cached("SELECT status FROM messages WHERE id = ?1")?
-        .query_row([message], |row| row.get(0))
-        .optional()?
-        .flatten();
-    if status::advance(current.as_deref(), status) {
-        connection
-            .prepare_cached("UPDATE messages SET status = ?2, status_error = ?3 WHERE id = ?1")?
-            .execute(params![message, status, error])?;
-    }
-    Ok(())
-}
-
-fn keep_early(
-    connection: &Connection,
-    change: &Change<'_>,
-    key: Key,
-    status: Option<(&str, Option<i64>)>,
-    media: Option<(String, &Message)>,
-) -> Result<(), StoreError> {
-    let current: Option<String> = connection
-        .prepare_cached("SELECT status FROM early WHERE key = ?1")?
-        .query_row([&key.0[..]], |row| row.get(0))
-        .optional()?
-        .flatten();
-    let status = status.filter(|(new, _)| status::advance(current.as_deref(), new));
-    connection
-        .prepare_cached(
-            "INSERT INTO early (key, status, error, media, type, text, received_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (key) DO UPDATE SET status = coalesce(excluded.status, status),
-             error = coalesce(excluded.error, error), media = coalesce(excluded.media, media),
-             type = coalesce(excluded.type, type), text = coalesce(excluded.text, text)",
-        )?
-        .execute(params![
-            &key.0[..],
-            status.map(|(word, _)| word),
-            status.and_then(|(_, error)| error),
-            media.as_ref().map(|(json, _)| json),
-            media.as_ref().map(|(_, message)| &message.type_),
-            media.as_ref().and_then(|(_, message)| message.text.as_ref()),
-            change.event.received_ms
-        ])?;
-    Ok(())
-}
-
-/// The media of an earlier placeholder. Joined by id alone: direction and time stay the placeholder's.
-fn follow_up(
-    connection: &Connection,
-    change: &Change<'_>,
-    message: &Message,
-) -> Result<(), StoreError> {
-    let (Some(wamid), Some(media)) = (&message.wamid, &message.media) else {
-        return Ok(());
-    };
-    let key = message_key(change, wamid);
-    let json = media_json(media);
-    let Some(id) = find(connection, key)? else {
-        return keep_early(connection, change, key, None, Some((json, message)));
-    };
-    connection
-        .prepare_cached(
-            "UPDATE messages SET media = ?2, type = ?3, text = coalesce(text, ?4) WHERE id = ?1",
-        )?
-        .execute(params![id, json, message.type_, message.text])?;
-    Ok(())
-}
-
-fn edit(connection: &Connection, change: &Change<'_>, edited: &Edit) -> Result<(), StoreError> {
-    if let Some(id) = find(connection, message_key(change, &edited.original))? {
-        let media = edited.media.as_ref().map(media_json);
-        connection
-            .prepare_cached(
-                "UPDATE messages SET edited = 1, text = coalesce(?2, text), media = coalesce(?3, media) WHERE id = ?1",
-            )?
-            .execute(params![id, edited.text, media])?;
-    }
-    Ok(())
-}
-
-fn revoke(
-    connection: &Connection,
-    change: &Change<'_>,
-    revoked: &Revoke,
-) -> Result<(), StoreError> {
-    if let Some(id) = find(connection, message_key(change, &revoked.original))? {
-        connection
-            .prepare_cached("UPDATE messages SET revoked = 1 WHERE id = ?1")?
-            .execute([id])?;
-    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use duet_rules::{status, wamid};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::super::intake::{Early, register, take_early};
+use super::super::intake::{catch_up, register};
 use super::StoreError;
 
 /// The status of a message that Meta has taken and not spoken of yet.
@@ -137,14 +137,10 @@ fn ensure_message(
         .query_row([&key.0[..]], |row| row.get(0))
         .optional()?;
     match known {
-        Some(Some(message)) => Ok(connection
-            .prepare_cached("SELECT status FROM messages WHERE id = ?1")?
-            .query_row([message], |row| row.get(0))
-            .optional()?
-            .flatten()),
+        Some(Some(message)) => status_of(connection, message),
         // The key stands without a message: it was erased.
         Some(None) => Ok(None),
-        None => insert_message(connection, row, number, wamid, now_ms).map(Some),
+        None => insert_message(connection, row, number, wamid, now_ms),
     }
 }
 
@@ -154,21 +150,13 @@ fn insert_message(
     number: &str,
     wamid: &str,
     now_ms: i64,
-) -> Result<String, StoreError> {
+) -> Result<Option<String>, StoreError> {
     let (type_, text) = readable(&row.message);
-    let (status, error) = match take_early(connection, Key::message(number, wamid))? {
-        Some(Early {
-            status: Some(status),
-            error,
-            ..
-        }) if status::advance(Some(ACCEPTED), &status) => (status, error),
-        _ => (ACCEPTED.to_owned(), None),
-    };
     let at_ms = row.left_ms.unwrap_or(now_ms);
     let message = connection
         .prepare_cached(
-            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to)
-             VALUES (?1, ?2, 'out', 'duet', ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to)
+             VALUES (?1, ?2, 'out', 'duet', ?3, ?4, ?5, ?6, ?7)",
         )?
         .insert(params![
             row.conversation,
@@ -176,17 +164,25 @@ fn insert_message(
             type_,
             text,
             at_ms,
-            status,
-            error,
+            ACCEPTED,
             reply_to(&row.message)
         ])?;
     register(connection, &keys(number, wamid), Some(message), now_ms)?;
+    catch_up(connection, message, &[Key::message(number, wamid)])?;
     connection
         .prepare_cached(
             "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
         )?
         .execute(params![row.conversation, at_ms])?;
-    Ok(status)
+    status_of(connection, message)
+}
+
+fn status_of(connection: &Connection, message: i64) -> Result<Option<String>, StoreError> {
+    let status = connection
+        .prepare_cached("SELECT status FROM messages WHERE id = ?1")?
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    Ok(status.flatten())
 }
 
 /// The keys by which intake knows the message in every other place: by its id, and by its stanza.

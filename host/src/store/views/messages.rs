@@ -2,6 +2,7 @@ use duet_rules::wamid;
 use duet_rules::webhook::Key;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::store::intake::Version;
 use crate::store::{Store, StoreError};
 
 /// A page ends after so many bytes of texts.
@@ -34,6 +35,10 @@ pub struct MessageRow {
     pub media: Option<String>,
     pub edited: bool,
     pub revoked: bool,
+    /// What it said before it was edited, oldest first.
+    pub earlier: Vec<Version>,
+    /// Meta's `errors[]`, JSON, of one that failed or that the API does not show.
+    pub errors: Option<String>,
 }
 
 impl Store {
@@ -47,7 +52,8 @@ impl Store {
         self.read(move |connection| {
             let after = after.unwrap_or(MessagePlace { at_ms: i64::MIN, id: 0 });
             let mut statement = connection.prepare_cached(
-                "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, media, edited, revoked
+                "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, media, edited, revoked,
+                 earlier, errors
                  FROM messages WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
             )?;
             let mut found = statement.query(params![conversation, after.at_ms, after.id, limit])?;
@@ -56,7 +62,9 @@ impl Store {
                 && let Some(row) = found.next()?
             {
                 let row = message(row)?;
-                bytes += row.text.as_ref().map_or(0, String::len);
+                let said = row.earlier.iter().map(|version| &version.text);
+                let said = said.chain([&row.text, &row.errors]).flatten();
+                bytes += said.map(String::len).sum::<usize>();
                 rows.push(row);
             }
             let chat = Chat::read(connection, conversation)?;
@@ -137,5 +145,7 @@ fn message(row: &Row<'_>) -> Result<MessageRow, rusqlite::Error> {
         media: row.get(10)?,
         edited: row.get(11)?,
         revoked: row.get(12)?,
+        earlier: Version::list(row.get::<_, Option<String>>(13)?.as_deref()),
+        errors: row.get(14)?,
     })
 }

@@ -1,0 +1,244 @@
+//! Messages as they are shown: made once, then brought forward by statuses, late media, edits and revocations in
+//! whatever order these come.
+
+use duet_rules::status;
+use duet_rules::webhook::{Edit, Key, Media, Message, Origin, Revoke, Status, is_unshown};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::early::{self, Early, File, Progress, take_early};
+use super::project::{Change, widen};
+use super::versions::{Edited, rewrite};
+use super::{Recorded, StoreError};
+
+/// Makes the message; what came before it is applied at once.
+pub(super) fn message(
+    connection: &Connection,
+    change: &Change<'_>,
+    said: &Message,
+) -> Result<Option<i64>, StoreError> {
+    let Some(conversation) = change.event.conversation else {
+        return Ok(None);
+    };
+    let origin = match said.origin {
+        Origin::Live => "live",
+        Origin::Echo => "echo",
+        Origin::History => "history",
+    };
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to, media, errors)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .insert(params![
+            conversation,
+            said.wamid,
+            if said.outgoing { "out" } else { "in" },
+            origin,
+            said.type_,
+            said.text,
+            change.at_ms(),
+            said.status,
+            said.reaction_to.as_ref().or(said.reply_to.as_ref()),
+            said.media.as_ref().map(media_json),
+            is_unshown(&said.type_).then(|| errors(&change.event.body)).flatten()
+        ])?;
+    if let Some(wamid) = &said.wamid {
+        catch_up(connection, id, &[key(change, wamid)])?;
+    }
+    // A clock that runs ahead neither keeps the window open nor the conversation on top.
+    let at_ms = change.at_ms().min(change.event.received_ms);
+    connection
+        .prepare_cached(
+            "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
+        )?
+        .execute(params![conversation, at_ms])?;
+    if said.opens_window {
+        widen(connection, conversation, at_ms)?;
+    }
+    Ok(Some(id))
+}
+
+/// Applies what waits for a message under its ids.
+pub(in super::super) fn catch_up(
+    connection: &Connection,
+    message: i64,
+    keys: &[Key],
+) -> Result<(), StoreError> {
+    for key in keys {
+        if let Some(early) = take_early(connection, *key)? {
+            apply_early(connection, message, &early)?;
+        }
+    }
+    Ok(())
+}
+
+fn apply_early(connection: &Connection, message: i64, early: &Early) -> Result<(), StoreError> {
+    if let Some(progress) = &early.status {
+        raise(connection, message, progress)?;
+    }
+    if let Some(file) = &early.file {
+        fill(connection, message, file)?;
+    }
+    if let Some(edited) = &early.edit {
+        rewrite(connection, message, edited)?;
+    }
+    if early.revoked {
+        take_back(connection, message)?;
+    }
+    Ok(())
+}
+
+fn media_json(media: &Media) -> String {
+    serde_json::json!({
+        "id": media.id, "mime_type": media.mime_type, "sha256": media.sha256, "filename": media.filename,
+        "url": media.url, "state": "remote",
+    })
+    .to_string()
+}
+
+/// Meta's `errors[]` of an element, whole.
+fn errors(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let errors = body.get("errors").filter(|errors| errors.is_array())?;
+    Some(errors.to_string())
+}
+
+fn key(change: &Change<'_>, wamid: &str) -> Key {
+    Key::message(change.event.number.as_deref().unwrap_or_default(), wamid)
+}
+
+/// The message with this id, if it is known.
+fn find(connection: &Connection, key: Key) -> Result<Option<i64>, StoreError> {
+    let found: Option<Option<i64>> = connection
+        .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
+        .query_row([&key.0[..]], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// Applies it to the message with this id, now or when it comes.
+fn apply(
+    connection: &Connection,
+    change: &Change<'_>,
+    wamid: &str,
+    early: Early,
+) -> Result<(), StoreError> {
+    let key = key(change, wamid);
+    match find(connection, key)? {
+        Some(message) => apply_early(connection, message, &early),
+        None => early::keep(connection, key, early, change.event.received_ms),
+    }
+}
+
+/// A status: it settles our own send, and brings the message forward.
+pub(super) fn advance(
+    connection: &Connection,
+    change: &Change<'_>,
+    told: &Status,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    if let Some(opaque) = &told.opaque {
+        let settled =
+            super::super::outbox::settle_in(connection, opaque, told, change.event.received_ms)?;
+        recorded.movable.extend(settled);
+    }
+    let Some(wamid) = &told.wamid else {
+        return Ok(());
+    };
+    let code = told.error.as_ref().map(|(code, _)| *code);
+    let status = Progress {
+        status: told.status.clone(),
+        code,
+        errors: code.and_then(|_| errors(&change.event.body)),
+    };
+    let early = Early {
+        status: Some(status),
+        ..Early::default()
+    };
+    apply(connection, change, wamid, early)
+}
+
+/// Brings a message's status forward, never back.
+fn raise(connection: &Connection, message: i64, progress: &Progress) -> Result<(), StoreError> {
+    let current: Option<String> = connection
+        .prepare_cached("SELECT status FROM messages WHERE id = ?1")?
+        .query_row([message], |row| row.get(0))
+        .optional()?
+        .flatten();
+    if status::advance(current.as_deref(), &progress.status) {
+        connection
+            .prepare_cached(
+                "UPDATE messages SET status = ?2, status_error = ?3, errors = ?4 WHERE id = ?1",
+            )?
+            .execute(params![
+                message,
+                progress.status,
+                progress.code,
+                progress.errors
+            ])?;
+    }
+    Ok(())
+}
+
+/// The media of an earlier placeholder. Joined by id alone: direction and time stay the placeholder's.
+pub(super) fn follow_up(
+    connection: &Connection,
+    change: &Change<'_>,
+    said: &Message,
+) -> Result<(), StoreError> {
+    let (Some(wamid), Some(media)) = (&said.wamid, &said.media) else {
+        return Ok(());
+    };
+    let early = Early {
+        file: Some(File::new(media_json(media), said)),
+        ..Early::default()
+    };
+    apply(connection, change, wamid, early)
+}
+
+fn fill(connection: &Connection, message: i64, file: &File) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE messages SET media = ?2, type = ?3, text = coalesce(text, ?4) WHERE id = ?1",
+        )?
+        .execute(params![message, file.media, file.type_, file.text])?;
+    Ok(())
+}
+
+pub(super) fn edit(
+    connection: &Connection,
+    change: &Change<'_>,
+    edit: &Edit,
+) -> Result<(), StoreError> {
+    let edited = Edited {
+        text: edit.text.clone(),
+        media: edit.media.as_ref().map(media_json),
+        at_ms: change.at_ms(),
+    };
+    let early = Early {
+        edit: Some(edited),
+        ..Early::default()
+    };
+    apply(connection, change, &edit.original, early)
+}
+
+pub(super) fn revoke(
+    connection: &Connection,
+    change: &Change<'_>,
+    revoke: &Revoke,
+) -> Result<(), StoreError> {
+    let early = Early {
+        revoked: true,
+        ..Early::default()
+    };
+    apply(connection, change, &revoke.original, early)
+}
+
+/// Deleted for everyone on the phones; here it is marked, and what it said is kept.
+fn take_back(connection: &Connection, message: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE messages SET revoked = 1 WHERE id = ?1")?
+        .execute([message])?;
+    Ok(())
+}

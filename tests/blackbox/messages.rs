@@ -1,0 +1,128 @@
+//! What a conversation shows: every message as it stands now, what it said before, and what only the app can show.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::time::Duration;
+
+use duet_tests::webhook::{self, body, change, now_s};
+use duet_tests::{Gateway, Setup};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const CUSTOMER: &str = "919800000001";
+
+/// Delivers the changes and reads the customer's conversation.
+async fn shown(gateway: &Gateway, changes: &[Value]) -> anyhow::Result<Vec<Value>> {
+    let admin = gateway.admin()?;
+    gateway.meta()?.deliver(&body(changes)).await?;
+    admin.intake_done(PATIENCE).await?;
+    let conversation = admin.conversation(CUSTOMER, PATIENCE).await?;
+    admin
+        .messages(conversation["id"].as_i64().unwrap_or_default())
+        .await
+}
+
+fn of_customer(message: Value) -> Value {
+    let mut said = json!({"from": CUSTOMER, "timestamp": now_s().to_string()});
+    for (key, value) in message.as_object().into_iter().flatten() {
+        said[key] = value.clone();
+    }
+    let contacts = json!([{"profile": {"name": "Asha"}, "wa_id": CUSTOMER}]);
+    change(
+        "messages",
+        json!({"contacts": contacts, "messages": [said]}),
+    )
+}
+
+/// Meta sends error 131060 instead of many a first message from an advertisement. Tools that drop it lose the lead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_meta_does_not_hand_over_is_an_entry_to_look_up_in_the_app()
+-> anyhow::Result<()> {
+    let gateway = Gateway::start(Setup::default()).await?;
+    let errors = json!([{"code": 131_060, "title": "This message is currently unavailable",
+        "error_data": {"details": "Open the WhatsApp Business app to see it"}}]);
+    let messages = shown(
+        &gateway,
+        &[of_customer(
+            json!({"id": "wamid.ad", "type": "unsupported", "errors": errors}),
+        )],
+    )
+    .await?;
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0]["look_in_app"], true);
+    assert_eq!(messages[0]["errors"], errors);
+    let events = gateway.admin()?.rows("events", "").await?;
+    assert_eq!(events[0]["kind"], "message.unsupported");
+    let other = shown(
+        &gateway,
+        &[webhook::texts(CUSTOMER, "Asha", &[("wamid.2", "hello")])],
+    )
+    .await?;
+    assert_eq!(other[1]["look_in_app"], false);
+    gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edited_and_a_deleted_message_still_tell_what_they_said() -> anyhow::Result<()> {
+    let gateway = Gateway::start(Setup::default()).await?;
+    let edit = json!({"original_message_id": "wamid.1",
+        "message": {"context": {"id": "M0"}, "type": "text", "text": {"body": "size L, please"}}});
+    let messages = shown(
+        &gateway,
+        &[
+            webhook::texts(CUSTOMER, "Asha", &[("wamid.1", "size M, please"), ("wamid.2", "never mind")]),
+            of_customer(json!({"id": "wamid.e", "type": "edit", "edit": edit})),
+            of_customer(json!({"id": "wamid.r", "type": "revoke", "revoke": {"original_message_id": "wamid.2"}})),
+        ],
+    )
+    .await?;
+    let [edited, revoked] = messages.as_slice() else {
+        anyhow::bail!("an edit is no message of its own: {messages:?}")
+    };
+    assert_eq!(
+        (
+            &edited["text"],
+            &edited["edited"],
+            &edited["earlier"][0]["text"]
+        ),
+        (
+            &json!("size L, please"),
+            &json!(true),
+            &json!("size M, please")
+        )
+    );
+    assert_eq!(
+        (&revoked["text"], &revoked["revoked"]),
+        (&json!("never mind"), &json!(true))
+    );
+    gateway.end().await
+}
+
+/// A failure's reason is what an admin can act upon; many tools throw it away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_message_keeps_metas_whole_reason() -> anyhow::Result<()> {
+    let gateway = Gateway::start(Setup::default()).await?;
+    let errors = json!([{"code": 131_026, "title": "Message undeliverable", "message": "Message undeliverable",
+        "error_data": {"details": "The recipient has not accepted the new terms"}}]);
+    let mut failed = webhook::status(CUSTOMER, "wamid.echo", "failed");
+    failed["value"]["statuses"][0]["errors"] = errors.clone();
+    let messages = shown(
+        &gateway,
+        &[
+            failed,
+            webhook::echo(CUSTOMER, "wamid.echo", "Your parcel is here"),
+        ],
+    )
+    .await?;
+    assert_eq!(
+        (
+            &messages[0]["status"],
+            &messages[0]["status_error"],
+            &messages[0]["errors"]
+        ),
+        (&json!("failed"), &json!(131_026), &errors)
+    );
+    gateway.end().await
+}
