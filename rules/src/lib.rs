@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod coexistence;
 pub mod duet_toml;
+pub mod history;
 pub mod identity;
 pub mod manifest;
 pub mod meta_error;

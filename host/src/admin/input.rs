@@ -40,6 +40,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The one `{id}` of a path, where Meta gives the ids.
+pub(super) struct MetaId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MetaId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(MetaId(id)),
+            Err(rejection) => Err(ApiError::parameter(rejection.body_text())),
+        }
+    }
+}
+
 /// A JSON body, whatever its content type says. An empty one counts as `{}`.
 pub(super) struct Body<T>(pub(super) T);
 

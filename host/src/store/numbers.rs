@@ -101,10 +101,26 @@ pub(super) fn live_on(
             next.reason,
             next.initiated_by
         ])?;
+    if sign == Sign::Added && number.state == State::Disconnected {
+        forget_imports(connection, id)?;
+    }
     if next.state == State::Live && number.state != State::Live {
         return free(connection, id, now_ms);
     }
     Ok(Vec::new())
+}
+
+/// A number that is connected anew brings its contacts and its history anew.
+fn forget_imports(connection: &Connection, number: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM history_chunks WHERE number = ?1")?
+        .execute([number])?;
+    connection
+        .prepare_cached(
+            "UPDATE numbers SET contacts_state = 'none', history_declined = 0 WHERE id = ?1",
+        )?
+        .execute([number])?;
+    Ok(())
 }
 
 fn free(connection: &Connection, number: &str, now_ms: i64) -> Result<Vec<i64>, StoreError> {

@@ -403,7 +403,11 @@ async fn a_number_is_disconnected_and_comes_back() {
 }
 
 async fn life(house: &House) -> State {
-    let numbers = house.store.numbers(String::new(), 10).await.unwrap();
+    let numbers = house
+        .store
+        .numbers(String::new(), 10, NOW_MS)
+        .await
+        .unwrap();
     numbers[0].life.state
 }
 

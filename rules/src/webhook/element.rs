@@ -79,6 +79,8 @@ pub struct Message {
     pub follow_up: bool,
     /// Meta's word, such as `text`; empty when the body has none.
     pub type_: String,
+    /// Of a message of the history, the phase that it came in; -1 when Meta told none.
+    pub phase: Option<i64>,
     /// What a person would read.
     pub text: Option<String>,
     /// Id of the quoted message; since July 2026 it may be spelled differently from the stored id,
@@ -161,6 +163,8 @@ pub struct HistoryProgress {
     pub chunk_order: Option<i64>,
     /// 0 to 100; only 100 means complete.
     pub progress: Option<i64>,
+    /// Messages in the chunk.
+    pub messages: usize,
 }
 
 /// Something happened to the WhatsApp Business Account.

@@ -7,6 +7,7 @@ use super::json::{Object, text};
 use super::outline::Outline;
 use super::rows::{Draft, Row};
 use super::tree::{Branch, Shape, Tree};
+use crate::history::PHASE_UNKNOWN;
 use crate::identity::{Identity, digits};
 
 /// "History sync is turned off by the business from the WhatsApp Business App".
@@ -27,10 +28,11 @@ pub(super) const ITEM: Shape = Shape::Object {
 /// One chat of the history. It names the user, whoever sent a message.
 pub(super) struct Thread {
     pub(super) user: Identity,
+    pub(super) phase: i64,
 }
 
 impl Thread {
-    fn read(thread: &Branch<'_>) -> Self {
+    fn read(thread: &Branch<'_>, phase: i64) -> Self {
         let context = thread.leaf("context").and_then(Object::read);
         let of_context = |name| context.as_ref().and_then(|context| context.string(name));
         let id = thread.leaf("id").and_then(text).map(|id| digits(&id));
@@ -43,6 +45,7 @@ impl Thread {
                 name: None,
                 username: of_context("username"),
             },
+            phase,
         }
     }
 }
@@ -52,9 +55,15 @@ impl<'a> Outline<'a> {
         let Tree::Object(item) = item else {
             return self.add_item(item, Row::Unknown);
         };
-        if let Some(json) = item.leaf("metadata") {
-            self.add_item(&Tree::Closed(json), Row::HistoryProgress)?;
+        let metadata = item.leaf("metadata");
+        if let Some(json) = metadata {
+            let messages = messages(item);
+            self.add_item(&Tree::Closed(json), Row::HistoryProgress { messages })?;
         }
+        let phase = metadata
+            .and_then(Object::read)
+            .and_then(|metadata| metadata.integer("phase"))
+            .unwrap_or(PHASE_UNKNOWN);
         match item.get("errors") {
             Some(Tree::List(errors)) => {
                 errors
@@ -67,13 +76,13 @@ impl<'a> Outline<'a> {
         match item.get("threads") {
             Some(Tree::List(threads)) => threads
                 .iter()
-                .try_for_each(|thread| self.add_thread(thread)),
+                .try_for_each(|thread| self.add_thread(thread, phase)),
             Some(Tree::Closed("null")) | None => Ok(()),
             Some(stray) => self.add_item(stray, Row::Unknown),
         }
     }
 
-    fn add_thread(&mut self, thread: &Tree<'a>) -> Result<(), Unreadable> {
+    fn add_thread(&mut self, thread: &Tree<'a>, phase: i64) -> Result<(), Unreadable> {
         let Tree::Object(branch) = thread else {
             return self.add_unknown(thread);
         };
@@ -82,7 +91,7 @@ impl<'a> Outline<'a> {
                 let row = Row::HistoryMessage {
                     thread: self.threads.len(),
                 };
-                self.threads.push(Thread::read(branch));
+                self.threads.push(Thread::read(branch, phase));
                 messages
                     .iter()
                     .try_for_each(|message| self.add_item(message, row))
@@ -100,16 +109,38 @@ impl<'a> Outline<'a> {
     }
 }
 
-pub(super) fn progress<'a>(change: &Change<'_>, json: &str, metadata: &Object<'_>) -> Draft<'a> {
+/// How many messages the threads of an item hold.
+fn messages(item: &Branch<'_>) -> usize {
+    let Some(Tree::List(threads)) = item.get("threads") else {
+        return 0;
+    };
+    let of_thread = |thread: &Tree<'_>| match thread {
+        Tree::Object(thread) => match thread.get("messages") {
+            Some(Tree::List(messages)) => messages.len(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    threads.iter().map(of_thread).sum()
+}
+
+pub(super) fn progress<'a>(
+    change: &Change<'_>,
+    json: &str,
+    metadata: &Object<'_>,
+    messages: usize,
+) -> Draft<'a> {
     Draft {
         kind: "coexistence.history_progress".into(),
         meaning: Meaning::HistoryProgress(HistoryProgress {
             phase: metadata.integer("phase"),
             chunk_order: metadata.integer("chunk_order"),
             progress: metadata.integer("progress"),
+            messages,
         }),
         ..Draft::new(
-            change.key_of_body("history_progress", json),
+            // A number that is connected anew tells the same of its next history.
+            change.key_of_moment("history_progress", json),
             change.at_ms(None),
         )
     }

@@ -177,6 +177,10 @@ fn meaning(place: &Place<'_>, facts: Facts<'_>, message: &Object<'_>) -> Meaning
         group,
         referral: message.has("referral"),
         opens_window: from_user && is_said,
+        phase: match place {
+            Place::History(thread) => Some(thread.phase),
+            _ => None,
+        },
         text,
         type_: facts.type_,
     })

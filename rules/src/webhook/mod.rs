@@ -19,7 +19,7 @@
 //! | `messages[]` | `message.<type>` | `from` | m, s |
 //! | `statuses[]` | `status.<status>`; of a call, `call.<status>` | `recipient_id`; in a group, the participant | t; of a call, body |
 //! | `message_echoes[]` | `echo.<type>` | `to` | m, s |
-//! | `history[].metadata` | `coexistence.history_progress` | | body |
+//! | `history[].metadata` | `coexistence.history_progress` | | moment |
 //! | `history[].errors[]` | `coexistence.history_declined` for code 2593109, else `coexistence.history_error` | | moment |
 //! | `history[].threads[].messages[]` | `history.<type>` | the thread, whoever sent | m, s of the thread |
 //! | `messages[]`, `message_echoes[]` of field `history` | `history.<type>`, media that follows its placeholder | as above | f |

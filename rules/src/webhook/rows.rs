@@ -21,7 +21,9 @@ pub(super) enum Row {
     },
     FollowUp,
     FollowUpEcho,
-    HistoryProgress,
+    HistoryProgress {
+        messages: usize,
+    },
     HistoryError,
     Status,
     Contact,
@@ -120,7 +122,9 @@ fn draft<'c>(
         Row::FollowUp => Place::FollowUp,
         Row::FollowUpEcho => Place::FollowUpEcho,
         Row::HistoryMessage { thread } => Place::History(threads.get(thread)?),
-        Row::HistoryProgress => return Some(history::progress(change, json, object)),
+        Row::HistoryProgress { messages } => {
+            return Some(history::progress(change, json, object, messages));
+        }
         Row::HistoryError => return Some(history::error(change, json, object)),
         Row::Status => return Some(statuses::status(change, json, object)),
         Row::Call => return Some(statuses::call(change, json, object)),

@@ -34,6 +34,7 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))
+        .routes(routes!(numbers::history))
         .routes(routes!(contacts::list))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::one))

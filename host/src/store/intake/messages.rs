@@ -27,8 +27,8 @@ pub(super) fn message(
     };
     let id = connection
         .prepare_cached(
-            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to, media, errors)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to, media, errors, phase)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .insert(params![
             conversation,
@@ -41,7 +41,8 @@ pub(super) fn message(
             said.status,
             said.reaction_to.as_ref().or(said.reply_to.as_ref()),
             said.media.as_ref().map(media_json),
-            is_unshown(&said.type_).then(|| errors(&change.event.body)).flatten()
+            is_unshown(&said.type_).then(|| errors(&change.event.body)).flatten(),
+            said.phase
         ])?;
     if let Some(wamid) = &said.wamid {
         catch_up(connection, id, &[key(change, wamid)])?;

@@ -141,7 +141,7 @@ fn take_in(
             person_ms,
         };
         match known(connection, &element.keys, slice.received_ms)? {
-            Some(message) => project::live_copy(connection, &element, message, &arrival)?,
+            Some(message) => project::other_copy(connection, &element, message, &arrival)?,
             None => {
                 let event = store(connection, element, &arrival, recorded)?;
                 recorded.events.push(Arc::new(event));

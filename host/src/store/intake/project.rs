@@ -1,8 +1,9 @@
 //! What an element changes in the picture of numbers, contacts, conversations and messages.
 
 use duet_rules::coexistence::Sign;
+use duet_rules::history::PHASE_UNKNOWN;
 use duet_rules::webhook::{
-    Account, ContactChange, Element, HistoryProgress, Meaning, Origin, Preference,
+    Account, ContactChange, Element, HistoryProgress, Meaning, Message, Origin, Preference,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -53,7 +54,7 @@ pub(super) fn apply(
             set_number(
                 connection,
                 change,
-                "UPDATE numbers SET history_state = 'declined' WHERE id = ?1",
+                "UPDATE numbers SET history_declined = 1 WHERE id = ?1",
             )?;
         }
         Meaning::Account(account) => account_state(connection, change, account, recorded)?,
@@ -105,19 +106,37 @@ fn take_over(
     app_seen(connection, change, recorded)
 }
 
-/// The live copy of a message that came with the history before. It is the same message, but only now is it known
-/// to be live: an echo takes the conversation over, a customer's message opens the window. Both once.
-pub(super) fn live_copy(
+/// Another copy of a message that stands already: the history has what came live, or the other way round.
+pub(super) fn other_copy(
     connection: &Connection,
     element: &Element,
     message: Option<i64>,
     arrival: &Arrival,
 ) -> Result<(), StoreError> {
-    let (Some(message), Meaning::Message(said), false) =
-        (message, &element.meaning, element.history)
-    else {
+    let (Some(message), Meaning::Message(said)) = (message, &element.meaning) else {
         return Ok(());
     };
+    match said.phase {
+        Some(phase) => {
+            connection
+                .prepare_cached("UPDATE messages SET phase = ?2 WHERE id = ?1 AND phase IS NULL")?
+                .execute(params![message, phase])?;
+            Ok(())
+        }
+        None if element.history => Ok(()),
+        None => live_copy(connection, element, said, message, arrival),
+    }
+}
+
+/// The live copy of a message that came with the history before. It is the same message, but only now is it known
+/// to be live: an echo takes the conversation over, a customer's message opens the window. Both once.
+fn live_copy(
+    connection: &Connection,
+    element: &Element,
+    said: &Message,
+    message: i64,
+    arrival: &Arrival,
+) -> Result<(), StoreError> {
     let origin = if said.outgoing { "echo" } else { "live" };
     let conversation: Option<i64> = connection
         .prepare_cached(
@@ -228,14 +247,24 @@ fn history(
     change: &Change<'_>,
     progress: &HistoryProgress,
 ) -> Result<(), StoreError> {
-    let percent = progress.progress.map(|percent| percent.clamp(0, 100));
+    let Some(number) = &change.event.number else {
+        return Ok(());
+    };
     connection
         .prepare_cached(
-            "UPDATE numbers SET history_progress = max(coalesce(history_progress, 0), coalesce(?2, 0)),
-             history_state = CASE WHEN ?2 = 100 OR history_state = 'complete' THEN 'complete' ELSE 'syncing' END
-             WHERE id = ?1",
+            "INSERT INTO history_chunks (number, phase, chunk, progress, messages, received_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET progress = max(coalesce(excluded.progress, progress), coalesce(progress, excluded.progress)),
+             messages = messages + excluded.messages, received_ms = excluded.received_ms",
         )?
-        .execute(params![change.event.number, percent])?;
+        .execute(params![
+            number,
+            progress.phase.unwrap_or(PHASE_UNKNOWN),
+            progress.chunk_order.unwrap_or(0),
+            progress.progress,
+            i64::try_from(progress.messages).unwrap_or(i64::MAX),
+            change.event.received_ms
+        ])?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod conversations;
 mod dead_letters;
 mod depths;
 mod events;
+mod history;
 mod messages;
 mod numbers;
 mod outbox;

@@ -1,6 +1,8 @@
 use duet_rules::coexistence::Number;
-use rusqlite::params;
+use duet_rules::history::Report;
+use rusqlite::{OptionalExtension, params};
 
+use super::history::history;
 use crate::store::numbers::life;
 use crate::store::{Store, StoreError};
 
@@ -13,42 +15,51 @@ pub struct NumberRow {
     pub waba: Option<String>,
     pub life: Number,
     pub contacts_state: String,
-    pub history_state: String,
-    /// Percent, as Meta tells it.
-    pub history_progress: Option<i64>,
-    /// Messages that came with the history.
-    pub history_messages: i64,
-    /// Those of them whose media was promised and has not come.
-    pub history_missing: i64,
+    pub history: Report,
 }
 
 impl Store {
-    /// Numbers after the id `after`, in the order of their ids.
-    pub async fn numbers(&self, after: String, limit: u32) -> Result<Vec<NumberRow>, StoreError> {
+    /// Numbers after the id `after`, in the order of their ids, as they are at `now_ms`.
+    pub async fn numbers(
+        &self,
+        after: String,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<Vec<NumberRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT n.id, n.display, n.waba, n.state, n.state_since_ms, n.app_seen_ms, n.reason, n.initiated_by, n.contacts_state, n.history_state,
-                 n.history_progress,
-                 (SELECT count(*) FROM conversations c JOIN messages m ON m.conversation = c.id
-                  WHERE c.number = n.id AND m.origin = 'history'),
-                 (SELECT count(*) FROM conversations c JOIN messages m ON m.conversation = c.id
-                  WHERE c.number = n.id AND m.origin = 'history' AND m.type = 'media_placeholder')
-                 FROM numbers n WHERE n.id > ?1 ORDER BY n.id LIMIT ?2",
+                "SELECT id, display, waba, state, state_since_ms, app_seen_ms, reason, initiated_by, contacts_state,
+                        history_declined
+                 FROM numbers WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
-            let rows = statement.query_map(params![after, limit], |row| {
-                Ok(NumberRow {
-                    id: row.get(0)?,
+            let mut rows = statement.query(params![after, limit])?;
+            let mut numbers = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: String = row.get(0)?;
+                numbers.push(NumberRow {
+                    history: history(connection, &id, row.get(9)?, now_ms)?,
+                    id,
                     display: row.get(1)?,
                     waba: row.get(2)?,
                     life: life(row, 3)?,
                     contacts_state: row.get(8)?,
-                    history_state: row.get(9)?,
-                    history_progress: row.get(10)?,
-                    history_messages: row.get(11)?,
-                    history_missing: row.get(12)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                });
+            }
+            Ok(numbers)
+        })
+        .await
+    }
+
+    /// Whether the chats of a number came over; `None` when there is no such number.
+    pub async fn history(&self, number: String, now_ms: i64) -> Result<Option<Report>, StoreError> {
+        self.read(move |connection| {
+            let declined: Option<bool> = connection
+                .prepare_cached("SELECT history_declined FROM numbers WHERE id = ?1")?
+                .query_row([&number], |row| row.get(0))
+                .optional()?;
+            declined
+                .map(|declined| history(connection, &number, declined, now_ms))
+                .transpose()
         })
         .await
     }

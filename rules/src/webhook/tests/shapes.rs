@@ -291,6 +291,7 @@ fn history_knows_its_direction_and_its_thread() {
         phase: Some(1),
         chunk_order: Some(2),
         progress: Some(55),
+        messages: 4,
     };
     assert_eq!(elements[0].meaning, Meaning::HistoryProgress(progress));
     let directions: Vec<bool> = elements[1..]
@@ -298,6 +299,7 @@ fn history_knows_its_direction_and_its_thread() {
         .map(|element| message(element).outgoing)
         .collect();
     assert_eq!(directions, [true, false, true, false]);
+    assert_eq!(message(&elements[4]).phase, Some(1));
     assert!(elements.iter().all(|element| element.history));
     assert!(
         elements[1..]
