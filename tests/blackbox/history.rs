@@ -123,6 +123,14 @@ async fn a_chunk_that_never_came_and_media_that_never_will_are_named() -> anyhow
         json!({"told": 2, "came": 0, "too_old": 1})
     );
 
+    let (ended, words) = gateway
+        .duet(&["number", "status", webhook::DISPLAY])
+        .await?;
+    assert!(
+        ended.success() && words.contains("missing chunks: 2"),
+        "{words}"
+    );
+
     let told = deliver(&[chunk(1, 2, 80, json!([text("wamid.5")]))]).await?;
     assert_eq!(
         (&told["state"], &told["phases"][0]["chunks_missing"]),
@@ -133,6 +141,14 @@ async fn a_chunk_that_never_came_and_media_that_never_will_are_named() -> anyhow
     let told = deliver(&[change("history", json!({"messages": [image]}))]).await?;
     assert_eq!(told["phases"][0]["media"]["came"], 1);
     assert_eq!(told["messages"], 5);
+    let (ended, words) = gateway.duet(&["number", "list"]).await?;
+    let line = format!("{NUMBER}  {}  live", webhook::DISPLAY);
+    assert!(ended.success() && words.starts_with(&line), "{words}");
+    let (ended, words) = gateway.duet(&["number", "status", "+1 555"]).await?;
+    assert!(
+        !ended.success() && words.contains("duet number list"),
+        "{words}"
+    );
     gateway.end().await
 }
 

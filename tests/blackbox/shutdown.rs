@@ -70,7 +70,7 @@ async fn what_was_accepted_is_answered_before_the_end() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_second_process_on_the_same_folder_is_refused() -> anyhow::Result<()> {
     let gateway = Gateway::start(Setup::default()).await?;
-    let (status, words) = gateway.second_process().await?;
+    let (status, words) = gateway.duet(&["serve"]).await?;
     assert!(!status.success(), "{words}");
     let folder = gateway.data().display().to_string();
     assert!(words.contains(&folder), "it names the folder: {words}");

@@ -135,8 +135,14 @@ impl Gateway {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())?;
         let mut child = self
-            .command(&[&self.setup.env[..], env].concat())?
+            .command(&["serve"], &[&self.setup.env[..], env].concat())?
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()
             .context("cannot start the gateway")?;
         let pid = child.id();
@@ -165,14 +171,10 @@ impl Gateway {
         Ok(())
     }
 
-    fn command(&self, env: &[(String, String)]) -> anyhow::Result<Command> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_file())?;
+    fn command(&self, arguments: &[&str], env: &[(String, String)]) -> anyhow::Result<Command> {
         let mut command = Command::new(binary()?);
         command
-            .arg("serve")
+            .args(arguments)
             .current_dir(self.folder())
             .env_clear()
             .envs(
@@ -190,22 +192,22 @@ impl Gateway {
             .env("DUET_GRAPH_URL", &self.setup.graph_url)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         Ok(command)
     }
 
-    /// A second process on the same folder; the answer is how it ended and what it said.
+    /// `duet` with these arguments and the gateway's own settings, beside it; the answer is how it ended and what
+    /// it said.
     ///
     /// # Errors
     /// When it does not end by itself.
-    pub async fn second_process(&self) -> anyhow::Result<(ExitStatus, String)> {
-        let mut command = self.command(&self.setup.env)?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub async fn duet(&self, arguments: &[&str]) -> anyhow::Result<(ExitStatus, String)> {
+        let mut command = self.command(arguments, &self.setup.env)?;
         let output = tokio::time::timeout(STOP_MAX, command.output())
             .await
-            .context("the second process went on")??;
+            .context("it went on")??;
         let words = [output.stdout, output.stderr].concat();
         Ok((output.status, String::from_utf8_lossy(&words).into_owned()))
     }

@@ -1,17 +1,14 @@
 //! `duet export` and `duet erase`: through the admin API of the gateway that runs on the data folder, or on the
 //! folder itself when none runs.
 
-use anyhow::{Context, bail};
-use reqwest::{Method, Url};
+use anyhow::bail;
+use reqwest::Method;
 use serde_json::Value;
 
 use super::Ended;
-use crate::config::{Flags, Secret, Secrets, Settings, Sources, environment};
-use crate::store::receipts::ReceiptLog;
-use crate::store::{OpenError, Store};
-
-/// Nothing is appended here.
-const BODY_BYTES_MAX: usize = 0;
+use super::place::{Gateway, Place};
+use crate::config::Flags;
+use crate::store::Store;
 
 #[derive(clap::Args)]
 pub(super) struct Named {
@@ -24,7 +21,7 @@ pub(super) struct Named {
 pub(super) async fn export(named: Named) -> anyhow::Result<Ended> {
     let all = match Place::find(&named.flags)? {
         Place::Gateway(gateway) => {
-            let id = gateway.contact(&named.contact).await?;
+            let id = of_gateway(&gateway, &named.contact).await?;
             gateway
                 .call(Method::GET, &format!("contacts/{id}/export"), &[])
                 .await?
@@ -41,7 +38,7 @@ pub(super) async fn export(named: Named) -> anyhow::Result<Ended> {
 pub(super) async fn erase(named: Named) -> anyhow::Result<Ended> {
     let erased = match Place::find(&named.flags)? {
         Place::Gateway(gateway) => {
-            let id = gateway.contact(&named.contact).await?;
+            let id = of_gateway(&gateway, &named.contact).await?;
             gateway
                 .call(Method::DELETE, &format!("contacts/{id}"), &[])
                 .await?
@@ -53,6 +50,20 @@ pub(super) async fn erase(named: Named) -> anyhow::Result<Ended> {
     };
     println!("erased {}: {erased}", named.contact);
     Ok(Ended::Done)
+}
+
+async fn of_gateway(gateway: &Gateway, text: &str) -> anyhow::Result<i64> {
+    let found = gateway
+        .call(Method::GET, "contacts", &[("find", text)])
+        .await?;
+    let ids: Vec<i64> = found
+        .pointer("/contacts")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|contact| contact.pointer("/id")?.as_i64())
+        .collect();
+    only(text, &ids)
 }
 
 async fn known(store: &Store, text: String) -> anyhow::Result<i64> {
@@ -70,125 +81,4 @@ fn only(text: &str, ids: &[i64]) -> anyhow::Result<i64> {
             "{text} may mean the contacts {several:?}; write a phone number with its + or the user id"
         ),
     }
-}
-
-/// Where the data is: with the gateway that runs on the folder, else in the folder itself.
-enum Place {
-    Gateway(Gateway),
-    Folder(Store, ReceiptLog),
-}
-
-impl Place {
-    fn find(flags: &Flags) -> anyhow::Result<Place> {
-        let (sources, problems) = Sources::read(flags, &environment);
-        super::serve::refuse(problems)?;
-        let settings = super::serve::given(Settings::resolve(&sources))?;
-        let folder = &settings.data;
-        if !folder.join("duet.db").is_file() {
-            bail!(
-                "there is no data folder {}; name it with --data or DUET_DATA",
-                folder.display()
-            );
-        }
-        match Store::open(folder) {
-            Ok(store) => Ok(Place::Folder(
-                store,
-                ReceiptLog::open(folder, 1, BODY_BYTES_MAX)?,
-            )),
-            Err(OpenError::InUse(_)) => Ok(Place::Gateway(Gateway::find(&sources, &settings)?)),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// The running gateway's admin API.
-struct Gateway {
-    client: reqwest::Client,
-    base: Url,
-    token: Secret,
-}
-
-impl Gateway {
-    fn find(sources: &Sources<'_>, settings: &Settings) -> anyhow::Result<Gateway> {
-        let token = match super::serve::given(Secrets::admin_token(sources))? {
-            Some(token) => token,
-            None => {
-                let path = settings.data.join("admin-token");
-                let text = std::fs::read_to_string(&path).with_context(|| {
-                    format!("no admin token: set DUET_ADMIN_TOKEN, or DUET_DATA to the gateway's folder ({} cannot be read)", path.display())
-                })?;
-                Secret::new(text.trim())
-            }
-        };
-        let base = Url::parse(&format!("http://{}/api/v1/", address(settings)))?;
-        // The token goes to this gateway and nowhere else.
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Gateway {
-            client,
-            base,
-            token,
-        })
-    }
-
-    async fn contact(&self, text: &str) -> anyhow::Result<i64> {
-        let found = self
-            .call(Method::GET, "contacts", &[("find", text)])
-            .await?;
-        let ids: Vec<i64> = found
-            .pointer("/contacts")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|contact| contact.pointer("/id")?.as_i64())
-            .collect();
-        only(text, &ids)
-    }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> anyhow::Result<Value> {
-        let mut url = self.base.join(path)?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let request = self
-            .client
-            .request(method, url)
-            .bearer_auth(self.token.expose());
-        let response = request.send().await.with_context(|| {
-            format!(
-                "no gateway answers at {}; start it, or name its address with --admin-listen",
-                self.base
-            )
-        })?;
-        let status = response.status();
-        let body: Value = response
-            .json()
-            .await
-            .context("the answer is not the admin API's")?;
-        if !status.is_success() {
-            let message = body
-                .pointer("/error/message")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            bail!("the gateway answered {status}: {message}");
-        }
-        Ok(body)
-    }
-}
-
-/// Where the gateway on this folder said that it listens, else where the settings say.
-fn address(settings: &Settings) -> String {
-    let written = std::fs::read(settings.data.join("addresses.json")).ok();
-    let written: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
-    let said = written
-        .as_ref()
-        .and_then(|addresses| addresses.pointer("/admin")?.as_str());
-    said.map_or_else(|| settings.admin_listen.to_string(), str::to_owned)
 }

@@ -3,6 +3,8 @@
 
 mod check;
 mod contact;
+mod number;
+mod place;
 mod serve;
 mod version;
 
@@ -38,6 +40,9 @@ enum Command {
     Export(contact::Named),
     /// Leave no byte of a contact, while the gateway runs or is stopped
     Erase(contact::Named),
+    /// The business numbers: whether they are well, and whether their chats came over
+    #[command(subcommand)]
+    Number(number::Verb),
     /// Compile a component into the cache: the gateway's own child process
     #[command(hide = true)]
     Compile {
@@ -47,10 +52,10 @@ enum Command {
     },
 }
 
-/// The settings that say where a contact's data is.
-const OF_A_CONTACT: [&str; 4] = ["config", "data", "admin_listen", "admin_token_file"];
+/// The settings that say where the data is.
+const OF_THE_DATA: [&str; 4] = ["config", "data", "admin_listen", "admin_token_file"];
 
-/// The whole command line. What clap's attributes cannot say: secrets have no flags, and a contact needs few.
+/// The whole command line. What clap's attributes cannot say: secrets have no flags, and some commands need few.
 fn command_line() -> clap::Command {
     let secrets = SETTINGS.iter().filter(|row| row.kind == Kind::Secret);
     let secrets: Vec<_> = secrets.map(|row| row.env).collect();
@@ -60,7 +65,7 @@ fn command_line() -> clap::Command {
     );
     let few = |command: clap::Command| {
         command.mut_args(|arg| {
-            let shown = arg.is_positional() || OF_A_CONTACT.contains(&arg.get_id().as_str());
+            let shown = arg.is_positional() || OF_THE_DATA.contains(&arg.get_id().as_str());
             arg.hide(!shown)
         })
     };
@@ -68,6 +73,11 @@ fn command_line() -> clap::Command {
         .mut_subcommand("serve", |command| command.after_help(secrets))
         .mut_subcommand("export", few)
         .mut_subcommand("erase", few)
+        .mut_subcommand("number", |command| {
+            command
+                .mut_subcommand("list", few)
+                .mut_subcommand("status", few)
+        })
 }
 
 /// How a command ended that did not fail.
@@ -102,6 +112,7 @@ fn command(command: Command) -> anyhow::Result<Ended> {
         }),
         Command::Export(named) => asynchronous(contact::export(named)),
         Command::Erase(named) => asynchronous(contact::erase(named)),
+        Command::Number(verb) => asynchronous(number::run(verb)),
         Command::Compile { component, cache } => {
             crate::plugin::compile_main(&component, &cache)?;
             Ok(Ended::Done)

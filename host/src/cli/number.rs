@@ -1,0 +1,160 @@
+//! `duet number`: the answers to an owner's questions, from the gateway that runs.
+
+use anyhow::bail;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Ended;
+use super::place::{Gateway, Place};
+use crate::config::Flags;
+
+/// Pages of numbers that are read.
+const PAGES_MAX: usize = 100;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Verb {
+    /// A line for each number
+    List(Flags),
+    /// All about one number
+    Status(One),
+}
+
+#[derive(clap::Args)]
+pub(super) struct One {
+    /// Which: its phone, or Meta's phone_number_id
+    number: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
+    match verb {
+        Verb::List(flags) => list(&flags).await,
+        Verb::Status(one) => status(&one).await,
+    }
+}
+
+async fn list(flags: &Flags) -> anyhow::Result<Ended> {
+    let gateway = running(flags)?;
+    for number in &numbers(&gateway).await? {
+        let history = at(number, "/history");
+        println!(
+            "{}  {}  {}  contacts {}  history {}, {} messages",
+            word(at(number, "/id")),
+            word(at(number, "/display")),
+            word(at(number, "/state")),
+            word(at(number, "/contacts/state")),
+            word(at(history, "/state")),
+            at(history, "/messages")
+        );
+    }
+    Ok(Ended::Done)
+}
+
+async fn status(one: &One) -> anyhow::Result<Ended> {
+    let gateway = running(&one.flags)?;
+    let digits: String = one.number.chars().filter(char::is_ascii_digit).collect();
+    let is_meant = |number: &Value| {
+        word(at(number, "/id")) == one.number || word(at(number, "/display")) == digits
+    };
+    let Some(number) = numbers(&gateway).await?.into_iter().find(is_meant) else {
+        bail!(
+            "no number is known as {}; duet number list shows all",
+            one.number
+        );
+    };
+    let path = format!("numbers/{}/history", word(at(&number, "/id")));
+    let history = gateway.call(Method::GET, &path, &[]).await?;
+    print(&number, &history);
+    Ok(Ended::Done)
+}
+
+fn print(number: &Value, history: &Value) {
+    println!(
+        "{} ({}) is {}{}.",
+        word(at(number, "/display")),
+        word(at(number, "/id")),
+        word(at(number, "/state")),
+        since(at(number, "/state_since"))
+    );
+    if let Some(reason) = at(number, "/reason").as_str() {
+        println!(
+            "  because: {reason}, by {}",
+            word(at(number, "/initiated_by"))
+        );
+    }
+    match at(number, "/app_seen_at").as_str() {
+        Some(seen) => println!("  app: last seen {seen}"),
+        None => println!("  app: never seen"),
+    }
+    if let Some(due) = at(number, "/app_due_at").as_str() {
+        println!("  open the app on the phone before {due}, or Meta disconnects the number");
+    }
+    println!("  contacts: {}", word(at(number, "/contacts/state")));
+    println!("  history: {}", word(at(history, "/summary")));
+    for phase in at(history, "/phases").as_array().into_iter().flatten() {
+        println!(
+            "    phase {}: {} chunks, {} messages in {} conversations; media: {} of {}{}",
+            at(phase, "/phase"),
+            at(phase, "/chunks"),
+            at(phase, "/messages"),
+            at(phase, "/conversations"),
+            at(phase, "/media/came"),
+            at(phase, "/media/told"),
+            missing(at(phase, "/chunks_missing"))
+        );
+    }
+}
+
+fn since(at: &Value) -> String {
+    at.as_str()
+        .map_or_else(String::new, |at| format!(" since {at}"))
+}
+
+fn missing(chunks: &Value) -> String {
+    let chunks = chunks.as_array().filter(|chunks| !chunks.is_empty());
+    chunks.map_or_else(String::new, |chunks| {
+        let list: Vec<String> = chunks.iter().map(Value::to_string).collect();
+        format!("; missing chunks: {}", list.join(", "))
+    })
+}
+
+fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+/// A word of the answer, fit for a terminal; `-` where there is none.
+fn word(value: &Value) -> String {
+    let text = value.as_str().unwrap_or("-");
+    text.chars().filter(|char| !char.is_control()).collect()
+}
+
+fn running(flags: &Flags) -> anyhow::Result<Gateway> {
+    match Place::find(flags)? {
+        Place::Gateway(gateway) => Ok(gateway),
+        Place::Folder(..) => bail!("no gateway runs on this data folder; start it with duet serve"),
+    }
+}
+
+async fn numbers(gateway: &Gateway) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    for _ in 0..PAGES_MAX {
+        let mut page = gateway
+            .call(
+                Method::GET,
+                "numbers",
+                &[("after", &after), ("limit", "1000")],
+            )
+            .await?;
+        let Some(Value::Array(numbers)) = page.get_mut("numbers").map(Value::take) else {
+            break;
+        };
+        if numbers.is_empty() {
+            break;
+        }
+        after = word(at(&page, "/next"));
+        all.extend(numbers);
+    }
+    Ok(all)
+}
