@@ -55,6 +55,36 @@ pub fn digits(phone: &str) -> String {
         .collect()
 }
 
+/// How else Meta may spell the same mobile phone, as digits: Brazil's with or without its ninth digit, Mexico's
+/// with or without the 1 and Argentina's with or without the 9 behind the country code.
+#[must_use]
+pub fn other_spelling(phone: &str) -> Option<String> {
+    let rest = |code: &str| phone.strip_prefix(code).filter(|_| is_phone(phone));
+    if let Some(national) = rest("55") {
+        let (area, line) = national.split_at_checked(2)?;
+        return match (line.len(), line.strip_prefix('9')) {
+            (9, Some(short)) => Some(format!("55{area}{short}")),
+            // Landlines begin with 2 to 5.
+            (8, _) if line.starts_with(['6', '7', '8', '9']) => Some(format!("55{area}9{line}")),
+            _ => None,
+        };
+    }
+    [("52", "1"), ("54", "9")]
+        .into_iter()
+        .find_map(|(code, mobile)| {
+            let national = rest(code)?;
+            match (national.len(), national.strip_prefix(mobile)) {
+                (11, Some(short)) => Some(format!("{code}{short}")),
+                (10, _) => Some(format!("{code}{mobile}{national}")),
+                _ => None,
+            }
+        })
+}
+
+fn is_phone(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +101,29 @@ mod tests {
             assert_eq!(digits(spelling), "16505551234", "{spelling}");
         }
         assert_eq!(digits("<USER_PHONE>"), "<USER_PHONE>");
+    }
+
+    #[test]
+    fn a_mobile_phone_has_two_spellings_and_each_leads_to_the_other() {
+        for (one, other) in [
+            ("5511987654321", "551187654321"),
+            ("5215512345678", "525512345678"),
+            ("5491123456789", "541123456789"),
+        ] {
+            assert_eq!(other_spelling(one).as_deref(), Some(other));
+            assert_eq!(other_spelling(other).as_deref(), Some(one));
+        }
+        // A Brazilian landline, other countries, no phone at all.
+        for only in [
+            "551132654321",
+            "919800000001",
+            "16505551234",
+            "55",
+            "5511é",
+            "",
+        ] {
+            assert_eq!(other_spelling(only), None, "{only}");
+        }
     }
 
     #[test]

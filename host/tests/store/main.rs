@@ -15,6 +15,7 @@ mod full_disk;
 mod house;
 mod once;
 mod opening;
+mod people;
 mod projections;
 mod receipts;
 mod retention;

@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -71,6 +72,20 @@ pub(super) async fn list(
 ))]
 pub(super) async fn export(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, ApiError> {
     Ok(Json(app.operations.export(id).await?))
+}
+
+/// Undoes that a contact was joined with another (`same_as`), for good: what is to come goes by its own phone and
+/// user id. What has come stays where it is.
+#[utoipa::path(post, path = "/contacts/{id}/separate", params(("id" = i64, Path)), responses(
+    (status = 204, description = "It stands for itself"),
+    (status = 404, description = "There is no such contact"),
+))]
+pub(super) async fn separate(State(app): State<App>, Id(id): Id) -> Result<StatusCode, ApiError> {
+    if app.store.separate_contact(id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::not_found("there is no such contact"))
+    }
 }
 
 /// Leaves no byte of a contact: messages, events, receipts and what plugins have stored of it.

@@ -50,6 +50,7 @@ pub(super) fn operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
+        .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
 }
 

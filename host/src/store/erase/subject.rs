@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use duet_rules::identity::other_spelling;
 use duet_rules::webhook::Key;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
@@ -52,6 +53,12 @@ impl Subject {
         if subject.contacts.is_empty() {
             return Ok(None);
         }
+        let spellings: Vec<String> = subject
+            .phones
+            .iter()
+            .filter_map(|phone| other_spelling(phone))
+            .collect();
+        subject.phones.extend(spellings);
         for phone in &subject.phones {
             subject.traces.add_phone(phone);
             let own: Option<String> = connection

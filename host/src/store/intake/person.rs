@@ -2,11 +2,11 @@
 //! that two contacts are one person, everything goes on with one of them, and who has the conversation is true
 //! of both.
 
-use duet_rules::identity::Identity;
+use duet_rules::identity::{Identity, other_spelling};
 use duet_rules::webhook::Meaning;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::StoreError;
+use super::super::{Store, StoreError};
 
 /// The contact with this phone or user id, made or completed. What the phone's address book says of a name is
 /// kept apart from the name that the user gave.
@@ -22,9 +22,7 @@ pub(super) fn contact(
     };
     let by_phone = find(connection, Known::Phone, identity.wa_id.as_deref())?;
     let by_user_id = find(connection, Known::UserId, identity.user_id.as_deref())?;
-    if let (Some(one), Some(other)) = (by_phone, by_user_id)
-        && one != other
-    {
+    if let (Some(one), Some(other)) = (by_phone, by_user_id) {
         join(connection, one, other)?;
     }
     let Some(id) = by_phone.or(by_user_id) else {
@@ -55,6 +53,19 @@ pub(super) fn contact(
     Ok(id)
 }
 
+impl Store {
+    /// Undoes that a contact was joined with another, for good. False when there is no such contact.
+    pub async fn separate_contact(&self, contact: i64) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let separated = connection
+                .prepare_cached("UPDATE contacts SET same_as = NULL, apart = 1 WHERE id = ?1")?
+                .execute([contact])?;
+            Ok(separated > 0)
+        })
+        .await
+    }
+}
+
 /// A user has another id now; the contact stays the same.
 pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<(), StoreError> {
     let Meaning::UserId {
@@ -70,7 +81,6 @@ pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<
     if renamed == 0
         && let Some(one) = find(connection, Known::UserId, Some(previous))?
         && let Some(other) = find(connection, Known::UserId, Some(current))?
-        && one != other
     {
         join(connection, one, other)?;
     }
@@ -90,6 +100,17 @@ fn find(
     id: Option<&str>,
 ) -> Result<Option<i64>, StoreError> {
     let Some(id) = id else { return Ok(None) };
+    let found = look_up(connection, known, id)?;
+    match (found, known) {
+        (None, Known::Phone) => match other_spelling(id) {
+            Some(other) => look_up(connection, known, &other),
+            None => Ok(None),
+        },
+        _ => Ok(found),
+    }
+}
+
+fn look_up(connection: &Connection, known: Known, id: &str) -> Result<Option<i64>, StoreError> {
     let sql = match known {
         Known::Phone => "SELECT coalesce(same_as, id) FROM contacts WHERE wa_id = ?1",
         Known::UserId => "SELECT coalesce(same_as, id) FROM contacts WHERE user_id = ?1",
@@ -103,6 +124,14 @@ fn find(
 /// `other` is the same person as `one`: what is to come goes to `one`. What is there stays where it is, so that
 /// it can be seen what was joined. Who was given a conversation last, and the longer window, count for both.
 fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError> {
+    let is_apart = |id: i64| {
+        connection
+            .prepare_cached("SELECT apart FROM contacts WHERE id = ?1")?
+            .query_row([id], |row| row.get::<_, bool>(0))
+    };
+    if one == other || is_apart(one)? || is_apart(other)? {
+        return Ok(());
+    }
     connection
         .prepare_cached("UPDATE contacts SET same_as = ?1 WHERE id = ?2 OR same_as = ?2")?
         .execute([one, other])?;

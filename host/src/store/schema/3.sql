@@ -31,3 +31,6 @@ UPDATE messages SET phase = -1 WHERE origin = 'history';
 DROP INDEX messages_of_history;
 -- Holds all that a number's report asks of its messages.
 CREATE INDEX messages_of_history ON messages (conversation, phase, type, at_ms, (media IS NOT NULL)) WHERE phase IS NOT NULL;
+
+-- An admin has said that the contact is nobody else: it is not joined again.
+ALTER TABLE contacts ADD COLUMN apart INTEGER NOT NULL DEFAULT 0;

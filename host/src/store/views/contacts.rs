@@ -1,3 +1,4 @@
+use duet_rules::identity::other_spelling;
 use rusqlite::{Row, params};
 
 use super::Page;
@@ -42,12 +43,13 @@ impl Store {
             let phone: String = name.chars().filter(char::is_ascii_digit).collect();
             let spelled = name.chars().all(|char| char.is_ascii_digit() || "+ -()./".contains(char));
             let phone = (spelled && !phone.is_empty()).then_some(phone);
+            let other = phone.as_deref().and_then(other_spelling);
             let id: Option<i64> = name.parse().ok().filter(|_| !name.starts_with('+'));
             let sql = format!(
-                "SELECT {COLUMNS} FROM contacts k WHERE k.wa_id = ?1 OR k.user_id = ?2 OR k.id = ?3 ORDER BY k.id"
+                "SELECT {COLUMNS} FROM contacts k WHERE k.wa_id IN (?1, ?4) OR k.user_id = ?2 OR k.id = ?3 ORDER BY k.id"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![phone, name, id], |row| contact(row, 0))?;
+            let rows = statement.query_map(params![phone, name, id, other], |row| contact(row, 0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
