@@ -217,7 +217,8 @@ pub struct DeliveryRules {
     pub retry_first_ms: u64,
     /// The longest wait between two attempts.
     pub retry_max_ms: u64,
-    /// An attempt that would begin later than this after the first is not made. Meta promises 36 hours at least.
+    /// An attempt that would begin later than this after the first is not made; by the sim's clock.
+    /// Meta's pages disagree: [`Self::HORIZON_36_H_MS`] or [`Self::HORIZON_7_D_MS`].
     pub horizon_ms: u64,
     /// How long one attempt may take.
     pub timeout_ms: u64,
@@ -227,12 +228,19 @@ pub struct DeliveryRules {
     pub queue_max: usize,
 }
 
+impl DeliveryRules {
+    /// How long Meta tries, by its Graph API pages.
+    pub const HORIZON_36_H_MS: u64 = 36 * 60 * 60 * 1000;
+    /// How long Meta tries, by its WhatsApp pages.
+    pub const HORIZON_7_D_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+}
+
 impl Default for DeliveryRules {
     fn default() -> Self {
         Self {
             retry_first_ms: 1000,
             retry_max_ms: 60 * 60 * 1000,
-            horizon_ms: 36 * 60 * 60 * 1000,
+            horizon_ms: Self::HORIZON_36_H_MS,
             timeout_ms: 10_000,
             lanes: 16,
             queue_max: 200_000,
@@ -248,12 +256,16 @@ pub struct HistoryPlan {
     pub conversations: u32,
     /// Messages of each.
     pub messages: u32,
-    /// Messages in one webhook at most.
+    /// Messages in one webhook at most; 3 MB close it as well.
     pub chunk_messages: u32,
     /// Phases that have messages: 0 the last day, 1 to day 90, 2 to day 180.
     pub phases: Vec<u8>,
-    /// Chunks come in random order, so progress 100 need not come last.
+    /// Phases and chunks come in random order, so progress 100 need not come last.
     pub shuffled: bool,
+    /// The chunk with progress 100 comes first of all.
+    pub complete_first: bool,
+    /// Every text is made this long, for chunks of up to 3 MB.
+    pub text_bytes: u32,
     /// Every n-th message is media, 0 for none.
     pub media_every: u32,
     /// The media of the last 14 days follow, customers' as `messages`, the business's as `message_echoes`.
@@ -262,6 +274,8 @@ pub struct HistoryPlan {
     pub lower_case: bool,
     /// The business declined to share: one webhook with error 2593109.
     pub declined: bool,
+    /// That one webhook is the bare value, as Meta's page prints it.
+    pub without_envelope: bool,
     /// The request is accepted and nothing ever comes.
     pub silent: bool,
 }
@@ -274,10 +288,13 @@ impl Default for HistoryPlan {
             chunk_messages: 10,
             phases: vec![0, 1, 2],
             shuffled: false,
+            complete_first: false,
+            text_bytes: 0,
             media_every: 5,
             media_follow_up: true,
             lower_case: false,
             declined: false,
+            without_envelope: false,
             silent: false,
         }
     }

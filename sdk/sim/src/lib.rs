@@ -26,12 +26,14 @@
 //!
 //! | call | what happens |
 //! |---|---|
-//! | `POST /sim/customer` `{from, text}` or `{from, type, body}`, also `number, name, context, referral, media, extra` | a customer writes; the 24-hour window opens. Answer `{id}` |
+//! | `POST /sim/customer` `{from, text}` or `{from, type, body}`, also `number, name, username, hide_phone, hide_user_id, parent_user_id, reply_to, rescoped, context, referral, media, extra` | a customer writes; the 24-hour window opens. Answer `{id}` |
 //! | `POST /sim/customer` `{from, preference: "stop"` or `"resume"}` | the customer's marketing choice |
 //! | `POST /sim/read` `{from, id?}` | the customer reads that message, or the last one |
+//! | `POST /sim/move` `{from, to}` | the customer takes another number: a `system` message and `user_id_update` |
 //! | `POST /sim/phone` `{to, text}` or `{to, type, body}`, also `edit`, `revoke`, `reaction` with `message`, `omit_to` | the person on the phone writes: an echo. Answer `{id}` |
-//! | `POST /sim/contact` `{action: "add"` or `"remove", phone, full_name?, first_name?}` | the phone's address book changes |
+//! | `POST /sim/contact` `{action: "add"` or `"remove", phone, full_name?, first_name?, username?, hide_phone?}` | the phone's address book changes |
 //! | `POST /sim/history` [`HistoryPlan`] | a history sync is delivered as planned |
+//! | `POST /sim/business` [`BusinessPlay`](play::BusinessPlay) | a generated [`business`] is delivered. Answer: the [`Report`](business::Report), once all is on its way |
 //! | `POST /sim/account` [`AccountEvent`](play::AccountEvent) | `PARTNER_REMOVED`, `ACCOUNT_OFFBOARDED`, `ACCOUNT_RECONNECTED`, … |
 //! | `POST /sim/template` `{name, language, event, reason?}` | a template changes state |
 //! | `POST /sim/media` bytes with `content-type` | a file that customers can send. Answer `{id}` |
@@ -39,11 +41,12 @@
 //! | `POST /sim/replay` `{delivery}` | the body of an earlier delivery again, byte for byte |
 //! | `POST /sim/mood` part of a [`Mood`] | Meta's mood changes; `null` resets a field. `GET` shows it |
 //! | `POST /sim/webhook` `{url}` | where webhooks go from now on |
-//! | `POST /sim/clock` `{advance_ms}` | windows, media ids and URLs age |
+//! | `POST /sim/clock` `{advance_ms}` | windows, media ids and URLs age; retries come due or are given up |
 //! | `GET /sim/sent`, `/requests`, `/deliveries`, `/transcript`, each `?after=SEQ&limit=N&wait_ms=MS` | `{"<name>": […], "next": SEQ}`, oldest first |
 //! | `GET /sim/state` | numbers, customers, counters |
 //! | `POST /sim/reset` | as freshly started; webhook and clock stay |
 
+pub mod business;
 pub mod cli;
 mod clock;
 mod config;

@@ -15,6 +15,8 @@ pub struct Mood {
     pub token_expired: bool,
     /// Real token buckets: 20 messages a second in and out per number (130429), one per 6 s and pair with a burst of 45 (131056).
     pub rate_limits: bool,
+    /// The person on the phone answers every customer this long after they wrote, while a bot may still think.
+    pub phone_answers_ms: Option<u64>,
     /// What goes wrong with Graph calls, tried in this order.
     pub troubles: Vec<Trouble>,
     /// What goes wrong with webhooks.
@@ -70,6 +72,8 @@ pub enum Deed {
     ReadFirst,
     /// `delivered` is left out.
     SkipDelivered,
+    /// A status word that nobody has heard of comes after the others.
+    UnknownStatus,
 }
 
 /// What goes wrong with webhooks.
@@ -78,6 +82,9 @@ pub enum Deed {
 pub struct WebhookMood {
     /// Every body is delivered this often, also after a 200.
     pub copies: u32,
+    /// Another app of the WABA refuses every body this often, and Meta's retries go to all subscribed apps: the
+    /// body comes again after a 200 as well, later each time.
+    pub resends: u32,
     /// Webhooks may overtake each other by up to this much.
     pub reorder_ms: u64,
     /// Every webhook comes this much later.
@@ -88,6 +95,12 @@ pub struct WebhookMood {
     pub batch_window_ms: u64,
     /// Changes of one number and field share one `value`.
     pub merge: bool,
+    /// Each change of a body stands in an entry of its own.
+    pub entries: bool,
+    /// Every body also carries a change of a field that nobody has heard of.
+    pub unknown_field: bool,
+    /// Values come without `metadata`.
+    pub without_metadata: bool,
     /// Bodies are signed with another secret.
     pub wrong_secret: bool,
 }
@@ -96,11 +109,15 @@ impl Default for WebhookMood {
     fn default() -> Self {
         Self {
             copies: 1,
+            resends: 0,
             reorder_ms: 0,
             delay_ms: 0,
             batch_max: 1,
             batch_window_ms: 0,
             merge: false,
+            entries: false,
+            unknown_field: false,
+            without_metadata: false,
             wrong_secret: false,
         }
     }

@@ -8,9 +8,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::business::Report;
 use crate::config::{Config, HistoryPlan};
 use crate::mood::{Deed, Mood, Trouble};
-use crate::play::{self, AccountEvent, ContactChange, CustomerMessage, PhoneMessage};
+use crate::play::{self, AccountEvent, BusinessPlay, ContactChange, CustomerMessage, PhoneMessage};
 use crate::state::{Line, SeenRequest, Sent, State, lock};
 use crate::webhook::{Delivery, Outlet};
 use crate::{graph, server};
@@ -99,6 +100,21 @@ impl Sim {
         )?)
     }
 
+    /// A customer takes another number, and with it another business-scoped user id.
+    ///
+    /// # Errors
+    /// When one of the two is no phone number.
+    pub async fn customer_moves(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        Ok(play::customer::moves(
+            &self.state,
+            &play::customer::Move {
+                number: None,
+                from: from.into(),
+                to: to.into(),
+            },
+        )?)
+    }
+
     /// The person on the phone writes a text from the first number. Returns the wamid.
     ///
     /// # Errors
@@ -129,6 +145,14 @@ impl Sim {
     /// When the sim has no number.
     pub async fn history(&self, plan: &HistoryPlan) -> anyhow::Result<()> {
         Ok(play::history::run(&self.state, None, plan)?)
+    }
+
+    /// Delivers a generated business; ends when the last of its webhooks is on its way.
+    ///
+    /// # Errors
+    /// When the number is unknown or the options do not fit.
+    pub async fn business(&self, play: BusinessPlay) -> anyhow::Result<Report> {
+        Ok(play::business::deliver(&self.state, play).await?)
     }
 
     /// An `account_update`.
@@ -184,10 +208,9 @@ impl Sim {
         lock(&self.state.mood).troubles.push(trouble);
     }
 
-    /// Moves the sim's clock forward: windows close, media die.
+    /// Moves the sim's clock forward: windows close, media die, retries come due or are given up.
     pub fn advance(&self, by: Duration) {
         self.state
-            .clock
             .advance(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
     }
 

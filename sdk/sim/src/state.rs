@@ -1,6 +1,7 @@
 //! Everything that one sim knows, shared by the Graph API, the play face and the deliveries.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use duet_rules::signature::Secret;
 use rand::SeedableRng;
@@ -125,6 +126,12 @@ impl State {
         self.requests.clear();
         self.deliveries.clear();
         self.transcript.clear();
+    }
+
+    /// Time passes: windows close, media die, what waits to be delivered comes nearer.
+    pub(crate) fn advance(&self, ms: u64) {
+        self.clock.advance(ms);
+        self.outlet.hasten(Duration::from_millis(ms));
     }
 
     pub(crate) fn say(&self, who: &'static str, peer: &str, text: impl Into<String>) {

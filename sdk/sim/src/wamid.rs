@@ -18,7 +18,19 @@ pub(crate) fn new(peer: &str, author: Author, dice: &mut impl Rng) -> String {
     encode(peer, author, &stanza)
 }
 
-fn encode(peer: &str, author: Author, stanza: &str) -> String {
+/// The same message as Meta spells it with another peer, when the id can be read.
+pub(crate) fn rescoped(id: &str, peer: &str) -> Option<String> {
+    let read = duet_rules::wamid::decode(id)?;
+    let author = if read.from_business {
+        Author::Business
+    } else {
+        Author::Customer
+    };
+    Some(encode(peer, author, &read.stanza))
+}
+
+/// The id of a message with this stanza, for those who choose it themselves.
+pub(crate) fn encode(peer: &str, author: Author, stanza: &str) -> String {
     let peer: String = peer.chars().take(127).collect();
     let mut bytes = vec![0x1c, 0x18, u8::try_from(peer.len()).unwrap_or(127)];
     bytes.extend_from_slice(peer.as_bytes());

@@ -95,6 +95,12 @@ pub(super) struct MoodArgs {
     /// Let webhooks overtake each other by up to this.
     #[arg(long)]
     reorder_ms: Option<u64>,
+    /// Deliver every webhook this often again as a retry, also after a 200.
+    #[arg(long)]
+    resends: Option<u32>,
+    /// Let the person on the phone answer every customer after this long.
+    #[arg(long)]
+    phone_answers_ms: Option<u64>,
     /// Switch Meta's rate limits on or off.
     #[arg(long)]
     rate_limits: Option<bool>,
@@ -124,6 +130,25 @@ pub(super) struct AccountArgs {
     /// Reason of a disconnection, such as PRIMARY_INACTIVITY.
     #[arg(long)]
     reason: Option<String>,
+    /// USER or SYSTEM.
+    #[arg(long)]
+    initiated_by: Option<String>,
+    /// Shape of PARTNER_REMOVED: waba or phone.
+    #[arg(long)]
+    shape: Option<String>,
+    /// Time of the entry in seconds since 1970; now if absent.
+    #[arg(long)]
+    time: Option<u64>,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct MoveArgs {
+    /// The customer's phone so far.
+    from: String,
+    /// The new phone.
+    to: String,
     #[command(flatten)]
     at: At,
 }
@@ -165,6 +190,7 @@ pub(super) async fn mood(args: MoodArgs) -> anyhow::Result<()> {
             "jitter_ms",
             "token_expired",
             "rate_limits",
+            "phone_answers_ms",
             "troubles",
             "webhook",
         ]
@@ -184,15 +210,19 @@ pub(super) async fn mood(args: MoodArgs) -> anyhow::Result<()> {
         args.rate_limits
             .map(|on| ("rate_limits".to_owned(), json!(on))),
     );
-    if args.copies.is_some() || args.reorder_ms.is_some() {
-        let webhook = [
-            ("copies", args.copies.map(u64::from)),
-            ("reorder_ms", args.reorder_ms),
-        ];
-        let webhook: Map<_, _> = webhook
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
-            .collect();
+    patch.extend(
+        args.phone_answers_ms
+            .map(|ms| ("phone_answers_ms".to_owned(), json!(ms))),
+    );
+    let webhook: Map<_, _> = [
+        ("copies", args.copies.map(u64::from)),
+        ("resends", args.resends.map(u64::from)),
+        ("reorder_ms", args.reorder_ms),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+    .collect();
+    if !webhook.is_empty() {
         patch.insert("webhook".into(), Value::Object(webhook));
     }
     let (times, every, probability) = (args.times, args.every, args.probability);
@@ -229,11 +259,17 @@ pub(super) async fn history(args: HistoryArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn account(args: AccountArgs) -> anyhow::Result<()> {
+    let body = json!({
+        "event": args.event, "reason": args.reason, "initiated_by": args.initiated_by,
+        "shape": args.shape, "time": args.time,
+    });
+    args.at.post("account", body).await?;
+    Ok(())
+}
+
+pub(super) async fn moves(args: MoveArgs) -> anyhow::Result<()> {
     args.at
-        .post(
-            "account",
-            json!({"event": args.event, "reason": args.reason}),
-        )
+        .post("move", json!({"from": args.from, "to": args.to}))
         .await?;
     Ok(())
 }
@@ -323,11 +359,11 @@ impl At {
         self.ask(client()?.post(self.path(path)).json(&body)).await
     }
 
-    fn path(&self, path: &str) -> String {
+    pub(super) fn path(&self, path: &str) -> String {
         format!("{}/sim/{path}", self.url.trim_end_matches('/'))
     }
 
-    async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    pub(super) async fn ask(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let answer = request.send().await.with_context(|| {
             format!("no sim answers at {}; start one with `duet sim`", self.url)
         })?;
@@ -348,7 +384,7 @@ impl At {
     }
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
+pub(super) fn client() -> anyhow::Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder()
         .no_proxy()
@@ -356,7 +392,7 @@ fn client() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-fn without_nulls(body: Value) -> Value {
+pub(super) fn without_nulls(body: Value) -> Value {
     match body {
         Value::Object(fields) => Value::Object(
             fields

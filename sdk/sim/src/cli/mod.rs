@@ -1,5 +1,6 @@
 //! `duet sim`: serves a sim with a chat-like transcript, or plays on one that runs.
 
+mod business;
 mod client;
 mod serve;
 
@@ -21,12 +22,16 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// A customer writes.
     Customer(client::CustomerArgs),
+    /// A customer takes another number, and with it another user id.
+    Move(client::MoveArgs),
     /// The person on the phone writes, edits, revokes or reacts.
     Phone(client::PhoneArgs),
     /// Change Meta's mood, or show it.
     Mood(client::MoodArgs),
     /// Deliver a history sync.
     History(client::HistoryArgs),
+    /// Deliver a generated business: address book, history, live traffic.
+    Business(business::BusinessArgs),
     /// Something happens to the account, such as PARTNER_REMOVED.
     Account(client::AccountArgs),
     /// List what the gateway sent.
@@ -48,9 +53,11 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
         None => serve::run(args.serve).await,
         Some(Verb::Serve(args)) => serve::run(args).await,
         Some(Verb::Customer(args)) => client::customer(args).await,
+        Some(Verb::Move(args)) => client::moves(args).await,
         Some(Verb::Phone(args)) => client::phone(args).await,
         Some(Verb::Mood(args)) => client::mood(args).await,
         Some(Verb::History(args)) => client::history(args).await,
+        Some(Verb::Business(args)) => business::run(args).await,
         Some(Verb::Account(args)) => client::account(args).await,
         Some(Verb::Sent(at)) => client::sent(at).await,
         Some(Verb::Watch(at)) => client::watch(at).await,

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::client::URL_DEFAULT;
 use super::transcript_line;
-use crate::config::{Config, Number, StatusDelays};
+use crate::config::{Config, DeliveryRules, Number, StatusDelays};
 use crate::mood::Mood;
 use crate::sim::Sim;
 
@@ -50,9 +50,26 @@ pub(super) struct ServeArgs {
     /// Meta's mood at the start, as JSON.
     #[arg(long)]
     mood: Option<String>,
+    /// Wait before a refused webhook comes again; each later wait is twice as long.
+    #[arg(long, default_value_t = DeliveryRules::default().retry_first_ms)]
+    retry_first_ms: u64,
+    /// How long a refused webhook is tried; Meta's pages give both.
+    #[arg(long, value_enum, default_value_t = Horizon::H36)]
+    retry_for: Horizon,
+    /// Deliveries in flight at once.
+    #[arg(long, default_value_t = DeliveryRules::default().lanes)]
+    lanes: usize,
     /// Makes ids and dice repeatable.
     #[arg(long)]
     seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Horizon {
+    #[value(name = "36h")]
+    H36,
+    #[value(name = "7d")]
+    D7,
 }
 
 impl ServeArgs {
@@ -86,6 +103,15 @@ impl ServeArgs {
             statuses: StatusDelays {
                 read_ms: delays.read_ms.filter(|_| !self.unread),
                 ..delays
+            },
+            delivery: DeliveryRules {
+                retry_first_ms: self.retry_first_ms,
+                horizon_ms: match self.retry_for {
+                    Horizon::H36 => DeliveryRules::HORIZON_36_H_MS,
+                    Horizon::D7 => DeliveryRules::HORIZON_7_D_MS,
+                },
+                lanes: self.lanes,
+                ..DeliveryRules::default()
             },
             mood,
             seed: self.seed,

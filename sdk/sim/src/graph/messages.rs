@@ -288,7 +288,8 @@ fn follow_up(state: &State, send: Accepted, struck: &[Trouble]) {
     if let Some((code, details)) = asked.or(send.fails_later) {
         // Meta speaks of a failure instead of `delivered`, often after `sent`.
         let delay = delays.delivered_ms.or(delays.sent_ms).unwrap_or(0);
-        state.post(subject.failed(state, code, &details), delay);
+        let failed = subject.failed(state.config.user_ids, state.clock.now_ms(), code, &details);
+        state.post(failed, delay);
         return;
     }
     let (mut delivered_ms, mut read_ms) = (delays.delivered_ms, delays.read_ms);
@@ -298,13 +299,17 @@ fn follow_up(state: &State, send: Accepted, struck: &[Trouble]) {
     if has(Deed::SkipDelivered).is_some() {
         delivered_ms = None;
     }
+    // The word stands in nobody's list; other words than Meta documents have been seen.
+    let unknown_ms = has(Deed::UnknownStatus).and(delays.read_ms.or(Some(0)));
     for (status, delay) in [
         ("sent", delays.sent_ms),
         ("delivered", delivered_ms),
         ("read", read_ms),
+        ("in_orbit", unknown_ms),
     ] {
         if let Some(delay) = delay {
-            state.post(subject.status(state, status), delay);
+            let change = subject.status(state.config.user_ids, state.clock.now_ms(), status);
+            state.post(change, delay);
         }
     }
 }

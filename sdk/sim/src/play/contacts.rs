@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{PlayError, number};
 use crate::state::{State, lock};
 use crate::webhook::Change;
-use crate::world::{NumberState, user_id};
+use crate::world::{Customer, NumberState};
+
+/// Contacts in one webhook at most.
+pub(crate) const BOOK_MAX: usize = 500;
 
 /// A change of the address book.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,6 +25,10 @@ pub struct ContactChange {
     pub full_name: Option<String>,
     /// First name; never sent with `remove`.
     pub first_name: Option<String>,
+    /// Username, also without a phone in the address book.
+    pub username: Option<String>,
+    /// The webhook names the user id alone, as for a contact with a username.
+    pub hide_phone: bool,
     /// Seconds since 1970 at which the phone made the change; now if absent. For late and crossing changes.
     pub timestamp: Option<u64>,
 }
@@ -42,14 +49,22 @@ pub(crate) fn change(state: &State, change: &ContactChange) -> Result<(), PlayEr
             change.full_name.as_deref().unwrap_or_default()
         ),
     );
-    let element = element(
-        state,
-        &number,
-        &change.action,
-        &phone,
-        (change.full_name.as_deref(), change.first_name.as_deref()),
+    let entry = Entry {
+        full_name: change.full_name.as_deref(),
+        first_name: change.first_name.as_deref(),
+        removed: change.action == "remove",
         seconds,
-    );
+    };
+    let known =
+        lock(&state.world)
+            .customers
+            .portrait(&number.number.id, &number.number.waba, &phone);
+    let customer = Customer {
+        phone_hidden: change.hide_phone || known.phone_hidden,
+        username: change.username.clone().or(known.username.clone()),
+        ..known
+    };
+    let element = entry.element(&customer, state.config.user_ids);
     post(state, &number, vec![element]);
     Ok(())
 }
@@ -58,41 +73,61 @@ pub(crate) fn change(state: &State, change: &ContactChange) -> Result<(), PlayEr
 pub(crate) fn sync(state: &State, id: &str) -> Result<(), PlayError> {
     let number = number(&lock(&state.world), Some(id))?;
     let seconds = state.clock.now_ms() / 1000;
-    for book in state.config.contacts.chunks(500) {
+    for book in state.config.contacts.chunks(BOOK_MAX) {
         let add = |entry: &crate::config::AppContact| {
             let phone = crate::world::digits(&entry.phone);
-            element(
-                state,
-                &number,
-                "add",
-                &phone,
-                (Some(&entry.full_name), Some(&entry.first_name)),
+            let world = lock(&state.world);
+            let customers = &world.customers;
+            let customer = customers.portrait(&number.number.id, &number.number.waba, &phone);
+            let entry = Entry {
+                full_name: Some(&entry.full_name),
+                first_name: Some(&entry.first_name),
+                removed: false,
                 seconds,
-            )
+            };
+            entry.element(&customer, state.config.user_ids)
         };
         post(state, &number, book.iter().map(add).collect());
     }
     Ok(())
 }
 
-fn element(
-    state: &State,
-    number: &NumberState,
-    action: &str,
-    phone: &str,
-    (full, first): (Option<&str>, Option<&str>),
-    seconds: u64,
-) -> Value {
-    let mut contact = Map::new();
-    if action == "add" {
-        contact.extend(full.map(|name| ("full_name".to_owned(), json!(name))));
-        contact.extend(first.map(|name| ("first_name".to_owned(), json!(name))));
+/// What the phone's address book says about a customer.
+pub(crate) struct Entry<'a> {
+    pub(crate) full_name: Option<&'a str>,
+    pub(crate) first_name: Option<&'a str>,
+    pub(crate) removed: bool,
+    /// When the phone made the change.
+    pub(crate) seconds: u64,
+}
+
+impl Entry<'_> {
+    /// An element of `state_sync`; a removed contact has no names.
+    pub(crate) fn element(&self, customer: &Customer, user_ids: bool) -> Value {
+        let mut contact = Map::new();
+        if !self.removed {
+            contact.extend(
+                self.full_name
+                    .map(|name| ("full_name".to_owned(), json!(name))),
+            );
+            contact.extend(
+                self.first_name
+                    .map(|name| ("first_name".to_owned(), json!(name))),
+            );
+            contact.extend(
+                customer
+                    .username
+                    .as_ref()
+                    .map(|name| ("username".to_owned(), json!(name))),
+            );
+        }
+        if !customer.phone_hidden {
+            contact.insert("phone_number".into(), json!(customer.phone));
+        }
+        contact.extend(customer.user_ids(user_ids, ["user_id", "parent_user_id"]));
+        let action = if self.removed { "remove" } else { "add" };
+        json!({"type": "contact", "contact": contact, "action": action, "metadata": {"timestamp": self.seconds.to_string()}})
     }
-    contact.insert("phone_number".into(), json!(phone));
-    if state.config.user_ids {
-        contact.insert("user_id".into(), json!(user_id(&number.number.waba, phone)));
-    }
-    json!({"type": "contact", "contact": contact, "action": action, "metadata": {"timestamp": seconds.to_string()}})
 }
 
 fn post(state: &State, number: &NumberState, elements: Vec<Value>) {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{PlayError, number};
+use super::{PhoneMessage, PlayError, number};
 use crate::state::{State, lock};
 use crate::wamid::{self, Author};
 use crate::webhook::Change;
@@ -24,6 +24,10 @@ pub struct CustomerMessage {
     pub username: Option<String>,
     /// Webhooks leave the phone out from now on, as for a customer with a username.
     pub hide_phone: Option<bool>,
+    /// Webhooks leave the user id out from now on, as before April 2026.
+    pub hide_user_id: Option<bool>,
+    /// The id in the parent portfolio from now on, such as `US.ENT.118157992128868`.
+    pub parent_user_id: Option<String>,
     /// A text message, or the caption of media.
     pub text: Option<String>,
     /// Message type, with `body` as the object of that name.
@@ -33,6 +37,10 @@ pub struct CustomerMessage {
     pub body: Option<Value>,
     /// Media id of the sim; with `type`, or an image.
     pub media: Option<String>,
+    /// The wamid of a message that this one quotes.
+    pub reply_to: Option<String>,
+    /// `reply_to` is spelled with the user id in place of the phone, as since July 2026; only the stanza is the same.
+    pub rescoped: bool,
     /// `context`, such as `{"id": "wamid…"}` for a quoted reply.
     pub context: Option<Value>,
     /// `referral`, for somebody who came through an ad.
@@ -68,6 +76,7 @@ pub struct Read {
 pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, PlayError> {
     let phone = phone(&message.from)?;
     let now_ms = state.clock.now_ms();
+    let answers_ms = lock(&state.mood).phone_answers_ms;
     let mut content = content(state, &message)?;
     let mut world = lock(&state.world);
     let number = number(&world, message.number.as_deref())?;
@@ -79,11 +88,19 @@ pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, P
         customer.name = message.name.unwrap_or_else(|| customer.name.clone());
         customer.username = message.username.or_else(|| customer.username.clone());
         customer.phone_hidden = message.hide_phone.unwrap_or(customer.phone_hidden);
+        customer.user_id_hidden = message.hide_user_id.unwrap_or(customer.user_id_hidden);
+        customer.parent_user_id = message
+            .parent_user_id
+            .or_else(|| customer.parent_user_id.clone());
         customer.clone()
     };
     world.rates.receive(&number.number.id, now_ms);
     drop(world);
 
+    let quoted = match &message.reply_to {
+        Some(id) => Some(quote(&number, &customer, id, message.rescoped)?),
+        None => None,
+    };
     let id = message
         .id
         .unwrap_or_else(|| wamid::new(&phone, Author::Customer, &mut *lock(&state.dice)));
@@ -91,15 +108,16 @@ pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, P
     if !customer.phone_hidden {
         whole.insert("from".into(), json!(phone));
     }
-    if state.config.user_ids || customer.phone_hidden {
-        whole.insert("from_user_id".into(), json!(customer.user_id));
-    }
+    whole.extend(customer.user_ids(
+        state.config.user_ids,
+        ["from_user_id", "from_parent_user_id"],
+    ));
     whole.insert("id".into(), json!(id));
     whole.insert("timestamp".into(), json!((now_ms / 1000).to_string()));
     whole.append(&mut content);
     whole.extend(
-        message
-            .context
+        quoted
+            .or(message.context)
             .map(|context| ("context".to_owned(), context)),
     );
     whole.extend(
@@ -120,7 +138,33 @@ pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, P
         ),
         0,
     );
+    if let Some(after_ms) = answers_ms {
+        let answer = PhoneMessage {
+            number: Some(number.number.id),
+            ..PhoneMessage::text(&phone, "I am on it.")
+        };
+        super::phone::write_after(state, answer, after_ms)?;
+    }
     Ok(id)
+}
+
+/// `context` of a message that quotes another one.
+fn quote(
+    number: &NumberState,
+    customer: &Customer,
+    id: &str,
+    rescoped: bool,
+) -> Result<Value, PlayError> {
+    let id = if rescoped {
+        wamid::rescoped(id, &customer.user_id).ok_or_else(|| {
+            PlayError(format!(
+                "reply_to {id:?} is no wamid that can be read, so it has no second spelling"
+            ))
+        })?
+    } else {
+        id.to_owned()
+    };
+    Ok(json!({"from": number.number.digits, "id": id}))
 }
 
 /// `type` and the object that it names.
@@ -171,7 +215,56 @@ pub(crate) fn read(state: &State, read: &Read) -> Result<(), PlayError> {
     let subject =
         Subject::of_sent(state, &sent).ok_or_else(|| PlayError("the number is gone".into()))?;
     state.say("customer", &phone, "[read]");
-    state.post(subject.status(state, "read"), 0);
+    state.post(
+        subject.status(state.config.user_ids, state.clock.now_ms(), "read"),
+        0,
+    );
+    Ok(())
+}
+
+/// A customer takes another number.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Move {
+    #[serde(default)]
+    pub(crate) number: Option<String>,
+    pub(crate) from: String,
+    /// The new phone.
+    pub(crate) to: String,
+}
+
+/// The business-scoped user id changes with the number: a `system` message says so, and the field
+/// `user_id_update`.
+pub(crate) fn moves(state: &State, wish: &Move) -> Result<(), PlayError> {
+    let (from, to) = (phone(&wish.from)?, phone(&wish.to)?);
+    let mut world = lock(&state.world);
+    let number = number(&world, wish.number.as_deref())?;
+    let [old, new] = world
+        .customers
+        .renumber(&number.number.id, &number.number.waba, &from, &to);
+    drop(world);
+    let now_ms = state.clock.now_ms();
+    let seconds = (now_ms / 1000).to_string();
+    let said = format!(
+        "User {} changed from {} to {}",
+        new.name, old.user_id, new.user_id
+    );
+    let system = json!({"body": said, "type": "user_changed_user_id", "wa_id": to});
+    let id = wamid::new(&from, Author::Customer, &mut *lock(&state.dice));
+    let message =
+        json!([{"from": from, "id": id, "timestamp": seconds, "type": "system", "system": system}]);
+    let update = json!([{
+        "wa_id": to,
+        "user_id": {"previous": old.user_id, "current": new.user_id},
+        "timestamp": seconds,
+    }]);
+    state.say("customer", &from, format!("[moves to {to}]"));
+    for (field, name, elements) in [
+        ("messages", "messages", message),
+        ("user_id_update", "user_id_update", update),
+    ] {
+        state.post(change(state, &number, &new, field, name, elements), 0);
+    }
     Ok(())
 }
 

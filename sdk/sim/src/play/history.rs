@@ -10,24 +10,16 @@ use crate::config::HistoryPlan;
 use crate::error::title;
 use crate::state::{State, lock};
 use crate::wamid::{self, Author};
-use crate::webhook::Change;
+use crate::webhook::old::{self, Chunks, Old, Packing};
+use crate::webhook::{Change, Signature, to_bytes};
 use crate::world::{Customer, NumberState};
 
 /// Messages of one sync at most.
 const MESSAGES_MAX: u32 = 200_000;
+/// WhatsApp's limit on a text.
+const TEXT_BYTES_MAX: u32 = 4096;
 /// Media older than this never come.
 const MEDIA_MS: u64 = 14 * DAY_MS;
-
-/// One old message.
-struct Old {
-    customer: usize,
-    from_me: bool,
-    id: String,
-    at_ms: u64,
-    phase: u8,
-    media: bool,
-    text: String,
-}
 
 pub(crate) fn run(state: &State, id: Option<&str>, plan: &HistoryPlan) -> Result<(), PlayError> {
     if plan.conversations.saturating_mul(plan.messages) > MESSAGES_MAX {
@@ -40,18 +32,26 @@ pub(crate) fn run(state: &State, id: Option<&str>, plan: &HistoryPlan) -> Result
         return Ok(());
     }
     if plan.declined {
-        post(
-            state,
-            &number,
-            Map::from_iter([("history".to_owned(), json!([{"errors": [declined()]}]))]),
-        );
+        decline(state, &number, plan.without_envelope);
         return Ok(());
     }
     let customers = customers(state, &number, plan);
     let messages = messages(state, &number, plan, &customers);
-    let mut chunks = chunks(state, &number, plan, &customers, &messages);
+    let packing = Packing {
+        user_ids: state.config.user_ids,
+        lower_case: plan.lower_case,
+        messages_max: plan.chunk_messages as usize,
+        total: messages.len(),
+    };
+    let customer = |index: u32| customers.get(index as usize).cloned().unwrap_or_default();
+    let mut chunks: Vec<Value> = Chunks::new(&number, packing, messages.iter().cloned(), customer)
+        .map(|chunk| chunk.value)
+        .collect();
     if plan.shuffled {
         chunks.shuffle(&mut *lock(&state.dice));
+    }
+    if plan.complete_first {
+        chunks.sort_by_key(|chunk| chunk.pointer("/metadata/progress") != Some(&json!(100)));
     }
     for chunk in chunks {
         post(
@@ -61,19 +61,29 @@ pub(crate) fn run(state: &State, id: Option<&str>, plan: &HistoryPlan) -> Result
         );
     }
     if plan.media_follow_up {
-        follow_up(state, &number, &customers, &messages);
+        follow_ups(state, &number, &customers, &messages);
     }
     Ok(())
 }
 
-fn declined() -> Value {
+fn decline(state: &State, number: &NumberState, without_envelope: bool) {
     let code = 2_593_109;
-    json!({
+    let error = json!({
         "code": code,
         "title": title(code),
         "message": title(code),
         "error_data": {"details": "History sharing is turned off by the business"},
-    })
+    });
+    let value = Map::from_iter([("history".to_owned(), json!([{"errors": [error]}]))]);
+    if !without_envelope {
+        return post(state, number, value);
+    }
+    let mut bare = Map::from_iter([
+        ("messaging_product".to_owned(), json!("whatsapp")),
+        ("metadata".to_owned(), number.metadata()),
+    ]);
+    bare.extend(value);
+    super::raw::deliver(state, to_bytes(&bare).into(), Signature::Right);
 }
 
 fn customers(state: &State, number: &NumberState, plan: &HistoryPlan) -> Vec<Customer> {
@@ -107,7 +117,7 @@ fn messages(
         };
         // The last phases take what does not divide evenly.
         let count = (plan.messages as usize + share) / phases;
-        for (index, customer) in customers.iter().enumerate() {
+        for (index, customer) in (0_u32..).zip(customers) {
             for n in 0..count {
                 let age = oldest - (oldest - newest) / (count as u64 + 1) * (n as u64 + 1);
                 let from_me = n % 2 == 1;
@@ -123,7 +133,7 @@ fn messages(
                     at_ms: now_ms.saturating_sub(age),
                     phase: *phase,
                     media: plan.media_every > 0 && (n + 1) % plan.media_every as usize == 0,
-                    text: format!("Old message {} of phase {phase}", n + 1),
+                    text: text(plan, n + 1, *phase),
                 });
             }
         }
@@ -131,126 +141,28 @@ fn messages(
     all
 }
 
-fn chunks(
-    state: &State,
-    number: &NumberState,
-    plan: &HistoryPlan,
-    customers: &[Customer],
-    messages: &[Old],
-) -> Vec<Value> {
-    let size = plan.chunk_messages.max(1) as usize;
-    let mut chunks = Vec::new();
-    let mut done = 0;
-    for phase in messages.chunk_by(|a, b| a.phase == b.phase) {
-        for (order, part) in phase.chunks(size).enumerate() {
-            done += part.len();
-            let progress = done * 100 / messages.len().max(1);
-            let metadata = json!({"phase": part.first().map_or(0, |old| old.phase), "chunk_order": order + 1, "progress": progress});
-            let threads: Vec<Value> = part
-                .chunk_by(|a, b| a.customer == b.customer)
-                .filter_map(|same| {
-                    Some(thread(
-                        state,
-                        number,
-                        plan,
-                        customers.get(same.first()?.customer)?,
-                        same,
-                    ))
-                })
-                .collect();
-            chunks.push(json!({"metadata": metadata, "threads": threads}));
-        }
-    }
-    chunks
+fn text(plan: &HistoryPlan, n: usize, phase: u8) -> String {
+    let text = format!("Old message {n} of phase {phase}");
+    let bytes = plan.text_bytes.min(TEXT_BYTES_MAX) as usize;
+    format!("{text:.<bytes$}")
 }
 
-fn thread(
-    state: &State,
-    number: &NumberState,
-    plan: &HistoryPlan,
-    customer: &Customer,
-    messages: &[Old],
-) -> Value {
-    let mut messages: Vec<Value> = messages
-        .iter()
-        .map(|old| old_message(number, plan, customer, old))
-        .collect();
-    if plan.lower_case {
-        messages.reverse();
-    }
-    let mut thread = Map::from_iter([("id".to_owned(), json!(customer.phone))]);
-    if state.config.user_ids {
-        thread.insert(
-            "context".into(),
-            json!({"wa_id": customer.phone, "user_id": customer.user_id}),
-        );
-    }
-    thread.insert("messages".into(), json!(messages));
-    Value::Object(thread)
-}
-
-fn old_message(number: &NumberState, plan: &HistoryPlan, customer: &Customer, old: &Old) -> Value {
-    let from = if old.from_me {
-        &number.number.digits
-    } else {
-        &customer.phone
-    };
-    let kind = if old.media {
-        "media_placeholder"
-    } else {
-        "text"
-    };
-    let mut message = Map::from_iter([
-        ("from".to_owned(), json!(from)),
-        ("id".to_owned(), json!(old.id)),
-        (
-            "timestamp".to_owned(),
-            json!((old.at_ms / 1000).to_string()),
-        ),
-        ("type".to_owned(), json!(kind)),
-    ]);
-    if !old.media {
-        message.insert("text".into(), json!({"body": old.text}));
-    }
-    let status = match (plan.lower_case, old.from_me) {
-        (true, true) => json!({"status": "read", "from_me": true}),
-        // In the one real chunk even old inbound messages are pending.
-        (true, false) => json!({"status": "pending", "from_me": false}),
-        (false, true) => json!({"status": "READ"}),
-        (false, false) => json!({"status": "DELIVERED"}),
-    };
-    message.insert("history_context".into(), status);
-    Value::Object(message)
-}
-
-/// The media of the last 14 days: customers' as `messages`, the business's as `message_echoes`.
-fn follow_up(state: &State, number: &NumberState, customers: &[Customer], messages: &[Old]) {
+/// The media of the last 14 days.
+fn follow_ups(state: &State, number: &NumberState, customers: &[Customer], messages: &[Old]) {
     let now_ms = state.clock.now_ms();
     for old in messages
         .iter()
         .filter(|old| old.media && now_ms.saturating_sub(old.at_ms) < MEDIA_MS)
     {
-        let Some(customer) = customers.get(old.customer) else {
+        let Some(customer) = customers.get(old.customer as usize) else {
             continue;
         };
         let file = super::raw::keep_media(state, "image/jpeg", old.id.clone().into_bytes().into());
         let Ok(image) = super::raw::media_object(state, &file, None) else {
             continue;
         };
-        let (from, list) = if old.from_me {
-            (&number.number.digits, "message_echoes")
-        } else {
-            (&customer.phone, "messages")
-        };
-        let mut message = json!({"from": from, "id": old.id, "timestamp": (old.at_ms / 1000).to_string(), "type": "image", "image": image});
-        if let Some(message) = message.as_object_mut().filter(|_| old.from_me) {
-            message.insert("to".into(), json!(customer.phone));
-        }
-        let mut value = Map::new();
-        if state.config.user_ids {
-            value.insert("contacts".into(), json!([customer.contact(true)]));
-        }
-        value.insert(list.to_owned(), json!([message]));
+        let user_ids = state.config.user_ids;
+        let value = old::again(number, customer, old, ("image", image), user_ids);
         post(state, number, value);
     }
 }

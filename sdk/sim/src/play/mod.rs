@@ -2,6 +2,7 @@
 //! side here only reads and answers; what happens stands in one file for each player.
 
 pub(crate) mod account;
+pub(crate) mod business;
 pub(crate) mod contacts;
 pub(crate) mod customer;
 pub(crate) mod history;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub use account::AccountEvent;
+pub use business::BusinessPlay;
 pub use contacts::ContactChange;
 pub use customer::{CustomerMessage, Read};
 pub use phone::PhoneMessage;
@@ -58,6 +60,10 @@ pub(crate) fn router(body_bytes_max: usize) -> Router<Arc<State>> {
             post(|state, body| did(state, body, customer::read)),
         )
         .route(
+            "/move",
+            post(|state, body| did(state, body, customer::moves)),
+        )
+        .route(
             "/phone",
             post(|state, body| wrote(state, body, phone::write)),
         )
@@ -66,6 +72,7 @@ pub(crate) fn router(body_bytes_max: usize) -> Router<Arc<State>> {
             post(|state, body| did(state, body, contacts::change)),
         )
         .route("/history", post(history_ran))
+        .route("/business", post(business_delivered))
         .route(
             "/account",
             post(|state, body| did(state, body, account::happen)),
@@ -162,6 +169,11 @@ async fn history_ran(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {
     Ok(Json(json!({})))
 }
 
+async fn business_delivered(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {
+    let report = business::deliver(&state, read(&body)?).await?;
+    Ok(Json(json!(report)))
+}
+
 async fn mood_changed(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {
     let patch = read(&body)?;
     let mut mood = lock(&state.mood);
@@ -188,7 +200,7 @@ async fn clock_advanced(Shared(state): Shared<Arc<State>>, body: Bytes) -> Playe
         .get("advance_ms")
         .and_then(Value::as_u64)
         .ok_or_else(|| PlayError("advance_ms is missing".into()))?;
-    state.clock.advance(ms);
+    state.advance(ms);
     Ok(Json(json!({"at_ms": state.clock.now_ms()})))
 }
 

@@ -53,6 +53,15 @@ impl PhoneMessage {
 }
 
 pub(crate) fn write(state: &State, message: PhoneMessage) -> Result<String, PlayError> {
+    write_after(state, message, 0)
+}
+
+/// The echo comes when `delay_ms` have passed.
+pub(super) fn write_after(
+    state: &State,
+    message: PhoneMessage,
+    delay_ms: u64,
+) -> Result<String, PlayError> {
     let to = super::customer::phone(&message.to)?;
     let mut content = content(state, &message)?;
     let (number, customer) = {
@@ -63,26 +72,24 @@ pub(crate) fn write(state: &State, message: PhoneMessage) -> Result<String, Play
             .portrait(&number.number.id, &number.number.waba, &to);
         (number, customer)
     };
-    let now_ms = state.clock.now_ms();
+    let now_ms = state.clock.now_ms().saturating_add(delay_ms);
     let id = wamid::new(&to, Author::Business, &mut *lock(&state.dice));
     let mut echo = Map::from_iter([("from".to_owned(), json!(number.number.digits))]);
     let hidden = message.omit_to || customer.phone_hidden;
     if !hidden {
         echo.insert("to".into(), json!(to));
     }
-    if state.config.user_ids || hidden {
-        echo.insert("to_user_id".into(), json!(customer.user_id));
-    }
+    let customer = Customer {
+        phone_hidden: hidden,
+        ..customer
+    };
+    echo.extend(customer.user_ids(state.config.user_ids, ["to_user_id", "to_parent_user_id"]));
     echo.insert("id".into(), json!(id));
     echo.insert("timestamp".into(), json!((now_ms / 1000).to_string()));
     echo.append(&mut content);
     echo.extend(message.extra);
     state.say("phone", &to, summary(&echo));
-    let customer = Customer {
-        phone_hidden: hidden,
-        ..customer
-    };
-    state.post(change(state, &number, &customer, now_ms, echo), 0);
+    state.post(change(state, &number, &customer, now_ms, echo), delay_ms);
     Ok(id)
 }
 

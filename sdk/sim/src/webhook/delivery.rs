@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use duet_rules::signature::{Secret, sign};
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::envelope::{self, Change};
@@ -67,9 +68,18 @@ pub(crate) struct Letter {
     pub(crate) url: Option<String>,
     pub(crate) signature: Signature,
     pub(crate) attempt: u32,
-    pub(crate) first: Option<Instant>,
+    /// When the first attempt began, by the sim's clock.
+    pub(crate) first_ms: Option<u64>,
+    /// How often another app has still to refuse it.
+    pub(crate) resends: u32,
+    /// It was answered with 200 before.
+    pub(crate) taken: bool,
 }
 
+/// No field of Meta's.
+const UNKNOWN_FIELD: &str = "loyalty_points_update";
+/// A body comes again at most this often.
+const RESENDS_MAX: u32 = 100;
 /// A body waits no longer than this for company.
 const BATCH_WINDOW_MS_MAX: u64 = 60_000;
 
@@ -86,7 +96,9 @@ impl Letter {
             url: None,
             signature,
             attempt: 1,
-            first: None,
+            first_ms: None,
+            resends: 0,
+            taken: false,
         }
     }
 }
@@ -176,21 +188,40 @@ fn split(state: &State, changes: Vec<Change>, mood: &WebhookMood) -> Vec<Letter>
             .first()
             .map(|change| change.lane.clone())
             .unwrap_or_default();
+        let changes = oddities(changes, mood);
         let mut fields: Vec<_> = changes.iter().map(|change| change.field).collect();
         fields.dedup();
         let fields = fields.join(",");
-        let body = escape::to_bytes(&envelope::body(changes, mood.merge));
+        let body = escape::to_bytes(&envelope::body(changes, mood));
         Letter {
             url,
+            resends: mood.resends.min(RESENDS_MAX),
             ..Letter::new(body.into(), fields, lane, signature)
         }
     };
     by_url.into_iter().map(letter).collect()
 }
 
+/// What a body carries that a strict reader does not expect.
+fn oddities(mut changes: Vec<Change>, mood: &WebhookMood) -> Vec<Change> {
+    if mood.without_metadata {
+        for value in changes.iter_mut().filter_map(|c| c.value.as_object_mut()) {
+            value.remove("metadata");
+        }
+    }
+    let odd = changes.last().filter(|_| mood.unknown_field);
+    let odd = odd.map(|last| Change {
+        field: UNKNOWN_FIELD,
+        value: json!({"event": "POINTS_EARNED", "points": 7}),
+        ..last.clone()
+    });
+    changes.extend(odd);
+    changes
+}
+
 async fn post(state: &State, mut letter: Letter, copies: u32, generation: u64) {
     let began = Instant::now();
-    let first = *letter.first.get_or_insert(began);
+    let first_ms = *letter.first_ms.get_or_insert(state.clock.now_ms());
     let answer = attempt(state, &letter).await;
     if !state.outlet.is_current(generation) {
         // The sim was reset meanwhile: the new record and the new outlet do not know this body.
@@ -202,24 +233,33 @@ async fn post(state: &State, mut letter: Letter, copies: u32, generation: u64) {
         .saturating_mul(1_u64.checked_shl(letter.attempt - 1).unwrap_or(u64::MAX))
         .min(rules.retry_max_ms);
     let delivered = matches!(answer, Ok(200));
-    let over =
-        first.elapsed() + Duration::from_millis(wait_ms) > Duration::from_millis(rules.horizon_ms);
-    let outcome = if delivered {
+    let age_ms = state.clock.now_ms().saturating_sub(first_ms);
+    let over = age_ms.saturating_add(wait_ms) > rules.horizon_ms;
+    let outcome = if delivered && letter.taken {
+        "copy"
+    } else if delivered {
         "delivered"
     } else if over {
         "gave_up"
     } else {
         "retry"
     };
+    let resent = delivered && letter.resends > 0 && !over;
+    if resent || outcome == "retry" {
+        let next = Letter {
+            attempt: letter.attempt.saturating_add(1),
+            resends: letter.resends - u32::from(resent),
+            taken: letter.taken || resent,
+            ..letter.clone()
+        };
+        // Before the record, so that whoever has seen the attempt may let time pass for the next one.
+        state.outlet.letter(next, Duration::from_millis(wait_ms));
+    }
     record(state, &letter, &answer, outcome, began);
     for _ in 1..copies {
         let began = Instant::now();
         let answer = attempt(state, &letter).await;
         record(state, &letter, &answer, "copy", began);
-    }
-    if outcome == "retry" {
-        letter.attempt = letter.attempt.saturating_add(1);
-        state.outlet.letter(letter, Duration::from_millis(wait_ms));
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::Number;
+use crate::mood::WebhookMood;
 use crate::world::NumberState;
 
 /// One change, and the conversation or number whose order it keeps.
@@ -61,20 +62,20 @@ impl Change {
 /// `field` and `value` of the changes of one entry.
 type Fields = Vec<(&'static str, Value)>;
 
-/// One body for all of these. Changes of one WABA share an entry; with `merge`, messages and statuses of one
-/// number share a value as well.
-pub(super) fn body(changes: Vec<Change>, merge: bool) -> Value {
+/// One body for all of these. Changes of one WABA share an entry unless the mood gives each its own; with
+/// `merge`, messages and statuses of one number share a value as well.
+pub(crate) fn body(changes: Vec<Change>, mood: &WebhookMood) -> Value {
     let mut entries: Vec<(String, Option<u64>, Fields)> = Vec::new();
     for change in changes {
         let entry = entries
             .iter_mut()
-            .find(|(waba, time, _)| *waba == change.waba && *time == change.time);
+            .find(|(waba, time, _)| !mood.entries && *waba == change.waba && *time == change.time);
         let Some((.., same)) = entry else {
             entries.push((change.waba, change.time, vec![(change.field, change.value)]));
             continue;
         };
         let twin = same.iter_mut().find(|(field, value)| {
-            merge
+            mood.merge
                 && *field == change.field
                 && value.get("metadata").is_some()
                 && value.get("metadata") == change.value.get("metadata")

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 struct Meta;
@@ -52,16 +51,18 @@ impl Formatter for Meta {
     }
 }
 
-pub(super) fn to_bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn to_bytes(value: &impl serde::Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
-    // Writing a `Value` to memory cannot fail: keys are strings and a `Vec` takes every byte.
-    let _ = serde::Serialize::serialize(value, &mut Serializer::with_formatter(&mut bytes, Meta));
+    // Writing JSON to memory cannot fail: keys are strings and a `Vec` takes every byte.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut bytes, Meta));
     bytes
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

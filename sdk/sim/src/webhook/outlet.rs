@@ -36,7 +36,7 @@ pub(crate) struct Outlet {
     lanes: Vec<mpsc::UnboundedSender<(u64, Parcel)>>,
     /// Everything that has not come to its end: on the heap, in a lane, in flight.
     pending: AtomicUsize,
-    quiet: Notify,
+    ended: Notify,
     pending_max: usize,
     dropped: AtomicU64,
     seq: AtomicU64,
@@ -57,7 +57,7 @@ impl Outlet {
             wake: Notify::new(),
             lanes: senders,
             pending: AtomicUsize::new(0),
-            quiet: Notify::new(),
+            ended: Notify::new(),
             pending_max,
             dropped: AtomicU64::new(0),
             seq: AtomicU64::new(0),
@@ -105,11 +105,25 @@ impl Outlet {
         self.wake.notify_one();
     }
 
-    /// One parcel came to its end.
+    /// Parcels came to their end.
     pub(crate) fn done(&self, parcels: usize) {
-        if self.pending.fetch_sub(parcels, Ordering::AcqRel) == parcels {
-            self.quiet.notify_waiters();
-        }
+        self.pending.fetch_sub(parcels, Ordering::AcqRel);
+        self.ended.notify_waiters();
+    }
+
+    /// Time has passed: what waits is due that much earlier.
+    pub(crate) fn hasten(&self, by: Duration) {
+        let mut heap = lock(&self.heap);
+        let now = Instant::now();
+        *heap = std::mem::take(&mut *heap)
+            .into_iter()
+            .map(|Reverse(due)| {
+                let at = due.at.checked_sub(by).unwrap_or(now);
+                Reverse(Due { at, ..due })
+            })
+            .collect();
+        drop(heap);
+        self.wake.notify_one();
     }
 
     pub(crate) fn is_current(&self, generation: u64) -> bool {
@@ -133,18 +147,22 @@ impl Outlet {
 
     /// Waits until nothing is on its way any more; false when the time ran out.
     pub(crate) async fn wait_quiet(&self, timeout: Duration) -> bool {
-        let quiet = async {
-            loop {
-                let notified = self.quiet.notified();
-                tokio::pin!(notified);
-                notified.as_mut().enable();
-                if self.pending() == 0 {
-                    return;
-                }
-                notified.await;
+        tokio::time::timeout(timeout, self.wait_pending(0))
+            .await
+            .is_ok()
+    }
+
+    /// Waits until no more than `pending` are on their way.
+    pub(crate) async fn wait_pending(&self, pending: usize) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.pending() <= pending {
+                return;
             }
-        };
-        tokio::time::timeout(timeout, quiet).await.is_ok()
+            ended.await;
+        }
     }
 
     async fn run(&self) {

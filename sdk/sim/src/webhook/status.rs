@@ -42,14 +42,14 @@ impl Subject {
     }
 
     /// The change for one status: `sent`, `delivered`, `read`, `played`.
-    pub(crate) fn status(&self, state: &State, status: &str) -> Change {
-        let mut fields = self.fields(state, status);
+    pub(crate) fn status(&self, user_ids: bool, now_ms: u64, status: &str) -> Change {
+        let mut fields = self.fields(user_ids, now_ms, status);
         if matches!(status, "sent" | "delivered") {
             fields.insert("pricing".into(), self.pricing());
         }
-        let contacts = json!([self.customer.contact(state.config.user_ids)]);
+        let contacts = json!([self.customer.contact(user_ids)]);
         self.change(
-            state,
+            now_ms,
             [
                 ("contacts".to_owned(), contacts),
                 ("statuses".to_owned(), json!([fields])),
@@ -58,21 +58,22 @@ impl Subject {
     }
 
     /// The change for `failed`; in the time of user ids it has no `contacts`.
-    pub(crate) fn failed(&self, state: &State, code: u32, details: &str) -> Change {
-        let mut fields = self.fields(state, "failed");
+    pub(crate) fn failed(&self, user_ids: bool, now_ms: u64, code: u32, details: &str) -> Change {
+        let mut fields = self.fields(user_ids, now_ms, "failed");
         if !self.by_user_id {
             fields.remove("recipient_user_id");
+            fields.remove("recipient_parent_user_id");
         }
         fields.insert(
             "errors".into(),
             json!([GraphError::in_webhook(code, details)]),
         );
         let statuses = ("statuses".to_owned(), json!([fields]));
-        if state.config.user_ids {
-            return self.change(state, [statuses]);
+        if user_ids {
+            return self.change(now_ms, [statuses]);
         }
         self.change(
-            state,
+            now_ms,
             [
                 ("contacts".to_owned(), json!([self.customer.contact(false)])),
                 statuses,
@@ -80,8 +81,8 @@ impl Subject {
         )
     }
 
-    fn fields(&self, state: &State, status: &str) -> Map<String, Value> {
-        let seconds = state.clock.now_ms() / 1000;
+    fn fields(&self, user_ids: bool, now_ms: u64, status: &str) -> Map<String, Value> {
+        let seconds = now_ms / 1000;
         let mut fields = Map::from_iter([
             ("id".to_owned(), json!(self.id)),
             ("status".to_owned(), json!(status)),
@@ -90,9 +91,8 @@ impl Subject {
         if !self.customer.phone_hidden && !self.customer.phone.is_empty() {
             fields.insert("recipient_id".into(), json!(self.customer.phone));
         }
-        if state.config.user_ids || self.by_user_id {
-            fields.insert("recipient_user_id".into(), json!(self.customer.user_id));
-        }
+        let names = ["recipient_user_id", "recipient_parent_user_id"];
+        fields.extend(self.customer.user_ids(user_ids || self.by_user_id, names));
         if let Some(opaque) = &self.opaque {
             fields.insert("biz_opaque_callback_data".into(), json!(opaque));
         }
@@ -109,7 +109,7 @@ impl Subject {
         json!({"billable": !free, "pricing_model": "PMP", "type": kind, "category": self.category})
     }
 
-    fn change(&self, state: &State, value: impl IntoIterator<Item = (String, Value)>) -> Change {
+    fn change(&self, now_ms: u64, value: impl IntoIterator<Item = (String, Value)>) -> Change {
         let peer = if self.customer.phone.is_empty() {
             &self.customer.user_id
         } else {
@@ -119,7 +119,7 @@ impl Subject {
             &self.number,
             "messages",
             peer,
-            state.clock.now_ms(),
+            now_ms,
             value.into_iter().collect(),
         )
     }

@@ -16,6 +16,10 @@ pub(crate) struct Customer {
     pub(crate) username: Option<String>,
     /// Webhooks leave the phone out, as for a customer with a username and no recent contact.
     pub(crate) phone_hidden: bool,
+    /// Webhooks leave the user id out, as before April 2026.
+    pub(crate) user_id_hidden: bool,
+    /// The id in the parent portfolio, which only enrolled managed businesses get.
+    pub(crate) parent_user_id: Option<String>,
     pub(crate) wrote_last_ms: Option<u64>,
     pub(crate) got_last_id: Option<String>,
     pub(crate) marketing_stopped: bool,
@@ -85,6 +89,24 @@ impl Customers {
             .unwrap_or_else(|| stranger(&self.names, waba, phone))
     }
 
+    /// The customer takes another number, and with it another user id; both old and new are given back.
+    pub(crate) fn renumber(
+        &mut self,
+        number: &str,
+        waba: &str,
+        from: &str,
+        to: &str,
+    ) -> [Customer; 2] {
+        let old = self.meet(number, waba, from).clone();
+        let new = self.meet(number, waba, to);
+        *new = Customer {
+            phone: to.to_owned(),
+            user_id: user_id(waba, to),
+            ..old.clone()
+        };
+        [old, new.clone()]
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
@@ -94,6 +116,18 @@ impl Customer {
     pub(crate) fn window_open(&self, now_ms: u64) -> bool {
         self.wrote_last_ms
             .is_some_and(|at| now_ms.saturating_sub(at) < DAY_MS)
+    }
+
+    /// The user ids that a webhook names, under these names. Somebody without a phone always has one.
+    pub(crate) fn user_ids(&self, user_ids: bool, names: [&str; 2]) -> Map<String, Value> {
+        if !self.phone_hidden && (!user_ids || self.user_id_hidden) {
+            return Map::new();
+        }
+        let [own, parent] = names;
+        let parent_id = self.parent_user_id.as_ref();
+        std::iter::once((own.to_owned(), json!(self.user_id)))
+            .chain(parent_id.map(|id| (parent.to_owned(), json!(id))))
+            .collect()
     }
 
     /// An element of `contacts`.
@@ -106,9 +140,7 @@ impl Customer {
         if !self.phone_hidden {
             contact.insert("wa_id".into(), json!(self.phone));
         }
-        if user_ids || self.phone_hidden {
-            contact.insert("user_id".into(), json!(self.user_id));
-        }
+        contact.extend(self.user_ids(user_ids, ["user_id", "parent_user_id"]));
         Value::Object(contact)
     }
 }

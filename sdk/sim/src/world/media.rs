@@ -20,6 +20,16 @@ pub(crate) struct MediaShelf {
     last: u64,
 }
 
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut sha256 = [0; 32];
+    sha256
+        .iter_mut()
+        .zip(digest.as_ref())
+        .for_each(|(to, from)| *to = *from);
+    sha256
+}
+
 /// Files at most, however small.
 const FILES_MAX: usize = 100_000;
 
@@ -38,23 +48,22 @@ impl MediaShelf {
     pub(crate) fn add(&mut self, mime_type: &str, bytes: Bytes, dies_ms: u64) -> String {
         self.last += 1;
         let id = format!("{}", 4_490_709_327_000_000_u64 + self.last);
-        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        let mut sha256 = [0; 32];
-        sha256
-            .iter_mut()
-            .zip(digest.as_ref())
-            .for_each(|(to, from)| *to = *from);
-        self.bytes += bytes.len();
-        self.arrivals.push_back(id.clone());
-        self.files.insert(
-            id.clone(),
-            MediaFile {
-                mime_type: mime_type.to_owned(),
-                bytes,
-                sha256,
-                dies_ms,
-            },
-        );
+        self.keep(&id, mime_type, bytes, dies_ms);
+        id
+    }
+
+    /// Keeps a file under an id of the caller's choice, in place of one that has it already.
+    pub(crate) fn keep(&mut self, id: &str, mime_type: &str, bytes: Bytes, dies_ms: u64) {
+        self.remove(id);
+        let file = MediaFile {
+            mime_type: mime_type.to_owned(),
+            sha256: sha256(&bytes),
+            bytes,
+            dies_ms,
+        };
+        self.bytes += file.bytes.len();
+        self.arrivals.push_back(id.to_owned());
+        self.files.insert(id.to_owned(), file);
         while (self.bytes > self.bytes_max || self.files.len() > FILES_MAX)
             && self.arrivals.len() > 1
         {
@@ -63,7 +72,6 @@ impl MediaShelf {
             };
             self.remove(&oldest);
         }
-        id
     }
 
     /// The file, unless its id has died.

@@ -8,7 +8,7 @@ mod number;
 mod rate;
 
 pub(crate) use customer::{Customer, Customers, digits, user_id};
-pub(crate) use media::MediaShelf;
+pub(crate) use media::{MediaShelf, sha256};
 pub(crate) use number::{NumberState, Standing};
 pub(crate) use rate::Rates;
 

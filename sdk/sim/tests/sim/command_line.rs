@@ -33,6 +33,7 @@ fn the_command_line_is_sound() {
         .is_ok()
     );
     assert!(Typed::try_parse_from(["duet-sim", "serve", "--mood", "{}"]).is_ok());
+    assert!(Typed::try_parse_from(["duet-sim", "--retry-for", "7d", "--lanes", "4"]).is_ok());
     assert!(Typed::try_parse_from(["duet-sim", "phone", "--reaction", "x"]).is_err());
 }
 
@@ -73,6 +74,48 @@ async fn the_verbs_play_on_a_running_sim() {
     run(&scene, &["mood", "--clear"]).await.unwrap();
     assert_eq!(scene.send(text_to(ASHA, "Hi")).await.0, 200);
     run(&scene, &["sent"]).await.unwrap();
+    run(&scene, &["move", ASHA, "919800000099"]).await.unwrap();
+    run(
+        &scene,
+        &[
+            "business",
+            "--threads",
+            "2",
+            "--messages",
+            "9",
+            "--contacts",
+            "3",
+            "--language",
+            "tamil",
+            "--live",
+            "2",
+        ],
+    )
+    .await
+    .unwrap();
+    let removed = [
+        "account",
+        "PARTNER_REMOVED",
+        "--shape",
+        "phone",
+        "--time",
+        "1768477203",
+    ];
+    run(&scene, &removed).await.unwrap();
+    let fields: std::collections::HashSet<_> = scene
+        .changes()
+        .await
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
+    for field in [
+        "user_id_update",
+        "history",
+        "smb_app_state_sync",
+        "account_update",
+    ] {
+        assert!(fields.contains(field), "{field}");
+    }
     let refused = run(&scene, &["account", ""]).await.unwrap_err().to_string();
     assert!(refused.contains("PARTNER_REMOVED"), "{refused}");
 }

@@ -8,6 +8,8 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod behaviours;
+mod business;
 mod coexistence;
 mod command_line;
 mod meta_examples;

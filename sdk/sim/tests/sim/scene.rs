@@ -86,6 +86,8 @@ impl Scene {
         let webhook = format!("http://{}/webhook", socket.local_addr().unwrap());
         let router = Router::new()
             .route("/webhook", get(handshake).post(arrive))
+            // Meta's bodies have up to 3 MB.
+            .layer(axum::extract::DefaultBodyLimit::max(4_000_000))
             .with_state(Arc::clone(&listener));
         tokio::spawn(async move { axum::serve(socket, router).await });
         let sim = Sim::start(Config {

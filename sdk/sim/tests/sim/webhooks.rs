@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{ASHA, Arrived, NUMBER, PATIENCE, Scene, WABA, quick, text_to};
 
-fn signature(secret: &str, body: &[u8]) -> String {
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
     format!("sha256={}", hex::encode(ring::hmac::sign(&key, body)))
 }
