@@ -102,6 +102,14 @@ impl GraphError {
         }
     }
 
+    /// A plain error about an object or an edge.
+    pub(crate) fn method(status: StatusCode, code: u32, message: &str) -> Self {
+        Self {
+            kind: "GraphMethodException",
+            ..Self::plain(status, code, message)
+        }
+    }
+
     /// The bearer token is missing, wrong or expired.
     pub(crate) fn token(message: &str, subcode: Option<u32>) -> Self {
         Self {

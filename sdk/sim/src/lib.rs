@@ -34,6 +34,7 @@
 //! | `POST /sim/contact` `{action: "add"` or `"remove", phone, full_name?, first_name?, username?, hide_phone?}` | the phone's address book changes |
 //! | `POST /sim/history` [`HistoryPlan`] | a history sync is delivered as planned |
 //! | `POST /sim/business` [`BusinessPlay`](play::BusinessPlay) | a generated [`business`] is delivered. Answer: the [`Report`](business::Report), once all is on its way |
+//! | `POST /sim/signup` `{id?, digits?, name?, waba?}` | a business ends Embedded Signup. Answer `{code, session, number}`: the code lives 30 seconds |
 //! | `POST /sim/account` [`AccountEvent`](play::AccountEvent) | `PARTNER_REMOVED`, `ACCOUNT_OFFBOARDED`, `ACCOUNT_RECONNECTED`, … |
 //! | `POST /sim/template` `{name, language, event, reason?}` | a template changes state |
 //! | `POST /sim/media` bytes with `content-type` | a file that customers can send. Answer `{id}` |

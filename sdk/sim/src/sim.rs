@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use crate::business::Report;
 use crate::config::{Config, HistoryPlan};
 use crate::mood::{Deed, Mood, Trouble};
-use crate::play::{self, AccountEvent, BusinessPlay, ContactChange, CustomerMessage, PhoneMessage};
+use crate::play::{
+    self, AccountEvent, BusinessPlay, ContactChange, CustomerMessage, PhoneMessage, Signup,
+};
 use crate::state::{Line, SeenRequest, Sent, State, lock};
 use crate::webhook::{Delivery, Outlet};
 use crate::{graph, server};
@@ -153,6 +155,14 @@ impl Sim {
     /// When the number is unknown or the options do not fit.
     pub async fn business(&self, play: BusinessPlay) -> anyhow::Result<Report> {
         Ok(play::business::deliver(&self.state, play).await?)
+    }
+
+    /// A business ends Embedded Signup. Gives what its page learns: `code`, `session`; and `number`, which it does not.
+    ///
+    /// # Errors
+    /// When there are too many numbers.
+    pub fn signs_up(&self, signup: &Signup) -> anyhow::Result<Value> {
+        Ok(play::signup::finish(&self.state, signup)?)
     }
 
     /// An `account_update`.

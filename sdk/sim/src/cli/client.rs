@@ -349,7 +349,7 @@ impl At {
         self.ask(client()?.get(self.path(path))).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+    pub(super) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         // Absent fields stay out, so that the sim's defaults hold; a mood's own nulls mean a reset.
         let body = if path == "mood" {
             body

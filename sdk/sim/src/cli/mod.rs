@@ -3,6 +3,7 @@
 mod business;
 mod client;
 mod serve;
+mod signup;
 
 use clap::{Args, Subcommand};
 
@@ -32,6 +33,8 @@ enum Verb {
     History(client::HistoryArgs),
     /// Deliver a generated business: address book, history, live traffic.
     Business(business::BusinessArgs),
+    /// A business ends Embedded Signup: shows the code and what the session says.
+    Signup(signup::SignupArgs),
     /// Something happens to the account, such as PARTNER_REMOVED.
     Account(client::AccountArgs),
     /// List what the gateway sent.
@@ -58,6 +61,7 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
         Some(Verb::Mood(args)) => client::mood(args).await,
         Some(Verb::History(args)) => client::history(args).await,
         Some(Verb::Business(args)) => business::run(args).await,
+        Some(Verb::Signup(args)) => signup::run(args).await,
         Some(Verb::Account(args)) => client::account(args).await,
         Some(Verb::Sent(at)) => client::sent(at).await,
         Some(Verb::Watch(at)) => client::watch(at).await,

@@ -33,6 +33,12 @@ impl Call {
         }
     }
 
+    /// The token in the header or the query, as it is given.
+    pub(super) fn token(&self) -> Option<&str> {
+        let query = self.query.get("access_token").map(String::as_str);
+        self.authorization.as_deref().or(query)
+    }
+
     /// The body as an object, or what Meta says otherwise.
     pub(super) fn object(&self) -> Result<&Map<String, Value>, GraphError> {
         self.json
@@ -116,13 +122,7 @@ pub(super) fn header(headers: &HeaderMap, name: axum::http::HeaderName) -> Optio
 }
 
 pub(super) fn check_token(state: &State, call: &Call, expired: bool) -> Result<(), GraphError> {
-    check_bearer(
-        state,
-        call.authorization
-            .as_deref()
-            .or(call.query.get("access_token").map(String::as_str)),
-        expired,
-    )
+    check_bearer(state, call.token(), expired)
 }
 
 /// Takes `Bearer <token>` or the bare token of a query.

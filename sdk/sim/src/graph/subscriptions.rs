@@ -26,8 +26,12 @@ pub(super) async fn answer(state: &Arc<State>, waba: &str, method: &Method, call
     }
 }
 
+/// The app that the sim knows.
+pub(super) const APP_ID: &str = "1234567890123456";
+pub(super) const APP_NAME: &str = "Duet";
+
 fn app() -> Value {
-    json!({"id": "1234567890123456", "name": "Duet", "link": "https://www.facebook.com/games/?app_id=1234567890123456"})
+    json!({"id": APP_ID, "name": APP_NAME, "link": format!("https://www.facebook.com/games/?app_id={APP_ID}")})
 }
 
 fn list(state: &State, waba: &str) -> Value {

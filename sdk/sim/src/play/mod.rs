@@ -8,6 +8,7 @@ pub(crate) mod customer;
 pub(crate) mod history;
 pub(crate) mod phone;
 pub(crate) mod raw;
+pub(crate) mod signup;
 mod template;
 pub(crate) mod views;
 
@@ -27,6 +28,7 @@ pub use business::BusinessPlay;
 pub use contacts::ContactChange;
 pub use customer::{CustomerMessage, Read};
 pub use phone::PhoneMessage;
+pub use signup::Signup;
 
 use crate::state::{State, lock};
 use crate::world::{NumberState, World};
@@ -72,6 +74,7 @@ pub(crate) fn router(body_bytes_max: usize) -> Router<Arc<State>> {
             post(|state, body| did(state, body, contacts::change)),
         )
         .route("/history", post(history_ran))
+        .route("/signup", post(signed_up))
         .route("/business", post(business_delivered))
         .route(
             "/account",
@@ -167,6 +170,10 @@ async fn history_ran(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {
         &from_value(plan)?,
     )?;
     Ok(Json(json!({})))
+}
+
+async fn signed_up(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {
+    Ok(Json(signup::finish(&state, &read(&body)?)?))
 }
 
 async fn business_delivered(Shared(state): Shared<Arc<State>>, body: Bytes) -> Played {

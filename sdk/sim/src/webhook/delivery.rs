@@ -16,6 +16,7 @@ use super::escape;
 use super::outlet::Parcel;
 use crate::mood::WebhookMood;
 use crate::state::{State, lock};
+use crate::world::{Mark, WebhookState};
 
 /// One attempt to deliver a webhook.
 #[derive(Clone, Debug, Serialize)]
@@ -74,6 +75,8 @@ pub(crate) struct Letter {
     pub(crate) resends: u32,
     /// It was answered with 200 before.
     pub(crate) taken: bool,
+    /// Statuses in it, for the record of what became of them.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// No field of Meta's.
@@ -99,6 +102,7 @@ impl Letter {
             first_ms: None,
             resends: 0,
             taken: false,
+            marks: Vec::new(),
         }
     }
 }
@@ -188,6 +192,11 @@ fn split(state: &State, changes: Vec<Change>, mood: &WebhookMood) -> Vec<Letter>
             .first()
             .map(|change| change.lane.clone())
             .unwrap_or_default();
+        let marks = {
+            let ledger = &mut lock(&state.world).ledger;
+            let values = changes.iter().map(|change| &change.value);
+            values.flat_map(|value| ledger.enter(value)).collect()
+        };
         let changes = oddities(changes, mood);
         let mut fields: Vec<_> = changes.iter().map(|change| change.field).collect();
         fields.dedup();
@@ -195,6 +204,7 @@ fn split(state: &State, changes: Vec<Change>, mood: &WebhookMood) -> Vec<Letter>
         let body = escape::to_bytes(&envelope::body(changes, mood));
         Letter {
             url,
+            marks,
             resends: mood.resends.min(RESENDS_MAX),
             ..Letter::new(body.into(), fields, lane, signature)
         }
@@ -307,6 +317,20 @@ fn record(
     outcome: &'static str,
     began: Instant,
 ) {
+    let webhook = match (outcome, answer) {
+        (_, Ok(200)) => Some(WebhookState::Delivered),
+        ("retry", _) => Some(WebhookState::Retrying),
+        ("gave_up", _) => Some(WebhookState::Failed),
+        // A copy that was refused says nothing about the body.
+        _ => None,
+    };
+    if let Some(webhook) = webhook.filter(|_| !letter.marks.is_empty()) {
+        let default = lock(&state.webhook).clone();
+        let uri = letter.url.clone().or(default);
+        lock(&state.world)
+            .ledger
+            .mark(&letter.marks, webhook, uri.as_deref());
+    }
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let delivery = Delivery {
         seq: 0,

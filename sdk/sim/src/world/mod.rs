@@ -3,16 +3,18 @@
 //! One lock guards it all; everything inside is small, synchronous and bounded.
 
 mod customer;
+mod ledger;
 mod media;
 mod number;
 mod rate;
 
 pub(crate) use customer::{Customer, Customers, digits, user_id};
+pub(crate) use ledger::{Entry as LedgerEntry, Event as LedgerEvent, Ledger, Mark, WebhookState};
 pub(crate) use media::{MediaShelf, sha256};
 pub(crate) use number::{NumberState, Standing};
 pub(crate) use rate::Rates;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::config::{Config, Template};
 
@@ -23,7 +25,19 @@ pub(crate) struct World {
     pub(crate) subscriptions: HashMap<String, Subscription>,
     pub(crate) media: MediaShelf,
     pub(crate) rates: Rates,
+    pub(crate) ledger: Ledger,
+    pub(crate) codes: VecDeque<Code>,
 }
+
+/// What Embedded Signup gave, to be exchanged for a token.
+pub(crate) struct Code {
+    pub(crate) code: String,
+    pub(crate) dies_ms: u64,
+    pub(crate) used: bool,
+}
+
+/// Codes kept at most.
+pub(crate) const CODES_MAX: usize = 100;
 
 /// The app's subscription to a WABA.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +67,8 @@ impl World {
             subscriptions,
             media: MediaShelf::new(config.limits.media_bytes_max),
             rates: Rates::default(),
+            ledger: Ledger::new(config.limits.kept_max),
+            codes: VecDeque::new(),
         }
     }
 

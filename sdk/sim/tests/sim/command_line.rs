@@ -74,6 +74,9 @@ async fn the_verbs_play_on_a_running_sim() {
     run(&scene, &["mood", "--clear"]).await.unwrap();
     assert_eq!(scene.send(text_to(ASHA, "Hi")).await.0, 200);
     run(&scene, &["sent"]).await.unwrap();
+    run(&scene, &["signup", "--digits", "912255500777"])
+        .await
+        .unwrap();
     run(&scene, &["move", ASHA, "919800000099"]).await.unwrap();
     run(
         &scene,

@@ -12,6 +12,7 @@ mod behaviours;
 mod business;
 mod coexistence;
 mod command_line;
+mod connecting;
 mod meta_examples;
 mod refusals;
 mod scene;
