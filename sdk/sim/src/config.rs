@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::business::Options;
 use crate::mood::Mood;
 
 /// Settings of one sim.
@@ -46,6 +47,8 @@ pub struct Config {
     pub contacts: Vec<AppContact>,
     /// What the history sync brings.
     pub history: HistoryPlan,
+    /// A generated business that both syncs bring instead; a history that is declined or silent stays so.
+    pub business: Option<Options>,
     /// Bounds on memory.
     pub limits: Limits,
     /// Makes ids and dice repeatable.
@@ -80,6 +83,7 @@ impl Default for Config {
                 first_name: "Asha".into(),
             }],
             history: HistoryPlan::default(),
+            business: None,
             limits: Limits::default(),
             seed: None,
         }

@@ -44,7 +44,7 @@
 //! | `POST /sim/webhook` `{url}` | where webhooks go from now on |
 //! | `POST /sim/clock` `{advance_ms}` | windows, media ids and URLs age; retries come due or are given up |
 //! | `GET /sim/sent`, `/requests`, `/deliveries`, `/transcript`, each `?after=SEQ&limit=N&wait_ms=MS` | `{"<name>": […], "next": SEQ}`, oldest first |
-//! | `GET /sim/state` | numbers, customers, counters |
+//! | `GET /sim/state` | numbers with what they were sent of a generated business, customers, counters |
 //! | `POST /sim/reset` | as freshly started; webhook and clock stay |
 
 pub mod business;

@@ -42,13 +42,15 @@ impl Sim {
             .build()?;
         let (outlet, lanes) = Outlet::new(config.delivery.lanes, config.delivery.queue_max);
         let limits = config.limits;
-        let state = Arc::new(State::new(config, url, http, outlet));
+        let (errands, asked) = play::business::errands();
+        let state = Arc::new(State::new(config, url, http, outlet, errands));
         let router = play::router(limits.media_file_bytes_max)
             .fallback(graph::call)
             .with_state(Arc::clone(&state));
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(listener, router, limits.connections_max));
         Outlet::start(&state, lanes, &mut tasks);
+        tasks.spawn(play::business::run(Arc::clone(&state), asked));
         Ok(Self {
             state,
             tasks: Mutex::new(tasks),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mood::Mood;
+use crate::play::business::Errands;
 use crate::ring::Ring;
 use crate::webhook::{Delivery, Outlet, Posted};
 use crate::world::World;
@@ -88,11 +89,18 @@ pub(crate) struct State {
     pub(crate) transcript: Ring<Line>,
     pub(crate) webhook: Mutex<Option<String>>,
     pub(crate) outlet: Outlet,
+    pub(crate) errands: Errands,
     pub(crate) http: reqwest::Client,
 }
 
 impl State {
-    pub(crate) fn new(config: Config, url: String, http: reqwest::Client, outlet: Outlet) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        url: String,
+        http: reqwest::Client,
+        outlet: Outlet,
+        errands: Errands,
+    ) -> Self {
         let clock = Clock::default();
         let (entries, bytes) = (config.limits.kept_max, config.limits.kept_bytes_max);
         Self {
@@ -110,6 +118,7 @@ impl State {
             webhook: Mutex::new(config.webhook.clone()),
             secret: Secret::new(&config.app_secret),
             outlet,
+            errands,
             http,
             clock,
             url,

@@ -59,6 +59,9 @@ pub(super) struct ServeArgs {
     /// Deliveries in flight at once.
     #[arg(long, default_value_t = DeliveryRules::default().lanes)]
     lanes: usize,
+    /// What both syncs bring, as JSON, such as {"messages":200000,"threads":2000}.
+    #[arg(long)]
+    business: Option<String>,
     /// Makes ids and dice repeatable.
     #[arg(long)]
     seed: Option<u64>,
@@ -90,6 +93,12 @@ impl ServeArgs {
             .as_deref()
             .map_or(Ok(Mood::default()), serde_json::from_str)
             .context("--mood does not fit")?;
+        let business = self
+            .business
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .context("--business does not fit")?;
         let delays = StatusDelays::default();
         Ok(Config {
             listen: self.listen,
@@ -114,6 +123,7 @@ impl ServeArgs {
                 ..DeliveryRules::default()
             },
             mood,
+            business,
             seed: self.seed,
             ..Config::default()
         })

@@ -9,7 +9,7 @@ use super::request::Call;
 use super::{Answer, send_body};
 use crate::clock::DAY_MS;
 use crate::error::GraphError;
-use crate::play::{contacts, history};
+use crate::play::{business, contacts, history};
 use crate::state::{State, lock};
 use crate::world::Standing;
 
@@ -35,10 +35,12 @@ pub(super) fn request(state: &State, number: &str, call: &Call) -> Answer {
             "contacts sync was asked for"
         },
     );
-    let delivered = if history {
-        history::run(state, Some(number), &state.config.history)
-    } else {
-        contacts::sync(state, number)
+    let plan = &state.config.history;
+    let refused = history && (plan.declined || plan.silent);
+    let delivered = match &state.config.business {
+        Some(options) if !refused => business::sync(state, number, options, history),
+        _ if history => history::run(state, Some(number), plan),
+        _ => contacts::sync(state, number),
     };
     delivered.map_err(|error| GraphError::of(131_000, error.to_string()))?;
     let request_id: u64 =

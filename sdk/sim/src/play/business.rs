@@ -1,9 +1,11 @@
 //! A generated business is delivered: its people become known, its webhooks go out at a chosen rate, and the
 //! answer says what was sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{PlayError, number};
@@ -52,10 +54,53 @@ const PENDING_MAX: usize = 64;
 /// A media id that came by webhook lives 7 days.
 const FILE_MS: u64 = 7 * DAY_MS;
 
-/// Ends when the last webhook is on its way. Nothing more is sent when the caller stops waiting.
+/// Businesses that wait for delivery at most.
+const ERRANDS_MAX: usize = 64;
+
+/// Takes businesses that nobody waits for, each with the outlet's generation at the time.
+pub(crate) type Errands = mpsc::Sender<(u64, BusinessPlay)>;
+
+pub(crate) fn errands() -> (Errands, mpsc::Receiver<(u64, BusinessPlay)>) {
+    mpsc::channel(ERRANDS_MAX)
+}
+
+/// Delivers one after the other until the sim stops.
+pub(crate) async fn run(state: Arc<State>, mut asked: mpsc::Receiver<(u64, BusinessPlay)>) {
+    while let Some((generation, play)) = asked.recv().await {
+        if state.outlet.is_current(generation)
+            && let Err(error) = deliver(&state, play).await
+        {
+            state.say("meta", "", error.to_string());
+        }
+    }
+}
+
+/// Delivers the address book or the past of a business in the background, as after a sync was asked for.
+pub(crate) fn sync(
+    state: &State,
+    number: &str,
+    options: &Options,
+    history: bool,
+) -> Result<(), PlayError> {
+    let play = BusinessPlay {
+        number: Some(number.to_owned()),
+        business: options.clone(),
+        contacts: !history,
+        history,
+        follow_ups: history,
+        ..BusinessPlay::default()
+    };
+    state
+        .errands
+        .try_send((state.outlet.generation(), play))
+        .map_err(|_| PlayError("too many syncs at once".into()))
+}
+
+/// Ends when the last webhook is on its way, or the sim is reset. Nothing more is sent when the caller stops
+/// waiting.
 pub(crate) async fn deliver(state: &State, play: BusinessPlay) -> Result<Report, PlayError> {
     let number = number(&lock(&state.world), play.number.as_deref())?.number;
-    let now_ms = state.clock.now_ms();
+    let (now_ms, generation) = (state.clock.now_ms(), state.outlet.generation());
     let business = Business::new(play.business, number.clone(), state.config.user_ids, now_ms)
         .map_err(PlayError)?;
     for customer in business.people().take(state.config.limits.customers_max) {
@@ -92,7 +137,15 @@ pub(crate) async fn deliver(state: &State, play: BusinessPlay) -> Result<Report,
             PENDING_MAX
         };
         state.outlet.wait_pending(pending_max - 1).await;
+        if !state.outlet.is_current(generation) {
+            return Err(PlayError("the sim was reset".into()));
+        }
         report.add(&webhook);
+        lock(&state.world)
+            .reports
+            .entry(number.id.clone())
+            .or_default()
+            .add(&webhook);
         post(state, webhook);
     }
     Ok(report)

@@ -89,6 +89,7 @@ pub(crate) fn state(state: &State) -> Value {
                 "contacts_requested": number.contacts_requested,
                 "history_requested": number.history_requested,
                 "register_calls": number.register_calls,
+                "business": world.reports.get(&number.number.id),
             })
         })
         .collect();

@@ -16,6 +16,7 @@ pub(crate) use rate::Rates;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::business::Report;
 use crate::config::{Config, Template};
 
 pub(crate) struct World {
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) rates: Rates,
     pub(crate) ledger: Ledger,
     pub(crate) codes: VecDeque<Code>,
+    /// What each number was sent of generated businesses.
+    pub(crate) reports: BTreeMap<String, Report>,
 }
 
 /// What Embedded Signup gave, to be exchanged for a token.
@@ -69,6 +72,7 @@ impl World {
             rates: Rates::default(),
             ledger: Ledger::new(config.limits.kept_max),
             codes: VecDeque::new(),
+            reports: BTreeMap::new(),
         }
     }
 

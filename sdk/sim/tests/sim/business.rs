@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use duet_rules::webhook::{Element, Meaning, Origin, decode};
-use duet_sim::Number;
 use duet_sim::business::{Business, Language, Options, Part, Report, Webhook};
+use duet_sim::{Config, Number};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -286,6 +286,52 @@ fn options_that_contradict_each_other_are_refused_by_name() {
         let said = refused(change.clone()).unwrap();
         assert!(said.contains(name), "{change}: {said}");
     }
+}
+
+#[tokio::test]
+async fn both_syncs_bring_the_business_that_the_sim_was_started_with() {
+    let scene = Scene::new(Config {
+        business: Some(Options {
+            messages: 500,
+            ..Options::default()
+        }),
+        ..quick()
+    })
+    .await;
+    for kind in ["smb_app_state_sync", "history"] {
+        let body = json!({"messaging_product": "whatsapp", "sync_type": kind});
+        let path = format!("v23.0/{NUMBER}/smb_app_data");
+        assert_eq!(scene.post(&path, body).await.0, 200);
+    }
+    // The answer means accepted, nothing more: chunks come later, and progress 100 ends them.
+    let mut count = 1;
+    let elements = loop {
+        let arrived = scene.wait_arrived(count).await;
+        count = arrived.len() + 1;
+        let elements: Vec<_> = arrived.iter().flat_map(|body| read(&body.bytes)).collect();
+        let over = |element: &Element| matches!(&element.meaning, Meaning::HistoryProgress(at) if at.progress == Some(100));
+        if elements.iter().any(over) {
+            break elements;
+        }
+    };
+    let count = |kinds: &[&str]| {
+        elements
+            .iter()
+            .filter(|element| kinds.contains(&&*element.kind))
+            .count() as u64
+    };
+    let report = &scene.sim.state()["numbers"][0]["business"];
+    assert_eq!(
+        (report["contacts"].as_u64(), report["messages"].as_u64()),
+        (Some(60), Some(500))
+    );
+    assert_eq!(
+        (
+            count(&["contact.added"]),
+            count(&["history.text", "history.media_placeholder"])
+        ),
+        (60, 500)
+    );
 }
 
 #[tokio::test]
