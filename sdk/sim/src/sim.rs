@@ -109,9 +109,9 @@ impl Sim {
     /// # Errors
     /// When one of the two is no phone number.
     pub async fn customer_moves(&self, from: &str, to: &str) -> anyhow::Result<()> {
-        Ok(play::customer::moves(
+        Ok(play::moves::moves(
             &self.state,
-            &play::customer::Move {
+            &play::moves::Move {
                 number: None,
                 from: from.into(),
                 to: to.into(),

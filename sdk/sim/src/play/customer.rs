@@ -85,13 +85,7 @@ pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, P
             .customers
             .meet(&number.number.id, &number.number.waba, &phone);
         customer.wrote_last_ms = Some(now_ms);
-        customer.name = message.name.unwrap_or_else(|| customer.name.clone());
-        customer.username = message.username.or_else(|| customer.username.clone());
-        customer.phone_hidden = message.hide_phone.unwrap_or(customer.phone_hidden);
-        customer.user_id_hidden = message.hide_user_id.unwrap_or(customer.user_id_hidden);
-        customer.parent_user_id = message
-            .parent_user_id
-            .or_else(|| customer.parent_user_id.clone());
+        learn(customer, &message);
         customer.clone()
     };
     world.rates.receive(&number.number.id, now_ms);
@@ -148,6 +142,17 @@ pub(crate) fn write(state: &State, message: CustomerMessage) -> Result<String, P
     Ok(id)
 }
 
+/// What the message says about its author holds from now on.
+fn learn(customer: &mut Customer, message: &CustomerMessage) {
+    let (name, username) = (message.name.clone(), message.username.clone());
+    customer.name = name.unwrap_or_else(|| customer.name.clone());
+    customer.username = username.or_else(|| customer.username.clone());
+    customer.phone_hidden = message.hide_phone.unwrap_or(customer.phone_hidden);
+    customer.user_id_hidden = message.hide_user_id.unwrap_or(customer.user_id_hidden);
+    let parent = message.parent_user_id.clone();
+    customer.parent_user_id = parent.or_else(|| customer.parent_user_id.clone());
+}
+
 /// `context` of a message that quotes another one.
 fn quote(
     number: &NumberState,
@@ -189,7 +194,7 @@ fn content(state: &State, message: &CustomerMessage) -> Result<Map<String, Value
     Ok(content)
 }
 
-fn change(
+pub(super) fn change(
     state: &State,
     number: &NumberState,
     customer: &Customer,
@@ -219,52 +224,6 @@ pub(crate) fn read(state: &State, read: &Read) -> Result<(), PlayError> {
         subject.status(state.config.user_ids, state.clock.now_ms(), "read"),
         0,
     );
-    Ok(())
-}
-
-/// A customer takes another number.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Move {
-    #[serde(default)]
-    pub(crate) number: Option<String>,
-    pub(crate) from: String,
-    /// The new phone.
-    pub(crate) to: String,
-}
-
-/// The business-scoped user id changes with the number: a `system` message says so, and the field
-/// `user_id_update`.
-pub(crate) fn moves(state: &State, wish: &Move) -> Result<(), PlayError> {
-    let (from, to) = (phone(&wish.from)?, phone(&wish.to)?);
-    let mut world = lock(&state.world);
-    let number = number(&world, wish.number.as_deref())?;
-    let [old, new] = world
-        .customers
-        .renumber(&number.number.id, &number.number.waba, &from, &to);
-    drop(world);
-    let now_ms = state.clock.now_ms();
-    let seconds = (now_ms / 1000).to_string();
-    let said = format!(
-        "User {} changed from {} to {}",
-        new.name, old.user_id, new.user_id
-    );
-    let system = json!({"body": said, "type": "user_changed_user_id", "wa_id": to});
-    let id = wamid::new(&from, Author::Customer, &mut *lock(&state.dice));
-    let message =
-        json!([{"from": from, "id": id, "timestamp": seconds, "type": "system", "system": system}]);
-    let update = json!([{
-        "wa_id": to,
-        "user_id": {"previous": old.user_id, "current": new.user_id},
-        "timestamp": seconds,
-    }]);
-    state.say("customer", &from, format!("[moves to {to}]"));
-    for (field, name, elements) in [
-        ("messages", "messages", message),
-        ("user_id_update", "user_id_update", update),
-    ] {
-        state.post(change(state, &number, &new, field, name, elements), 0);
-    }
     Ok(())
 }
 

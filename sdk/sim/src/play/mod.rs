@@ -6,6 +6,7 @@ pub(crate) mod business;
 pub(crate) mod contacts;
 pub(crate) mod customer;
 pub(crate) mod history;
+pub(crate) mod moves;
 pub(crate) mod phone;
 pub(crate) mod raw;
 pub(crate) mod signup;
@@ -61,10 +62,7 @@ pub(crate) fn router(body_bytes_max: usize) -> Router<Arc<State>> {
             "/read",
             post(|state, body| did(state, body, customer::read)),
         )
-        .route(
-            "/move",
-            post(|state, body| did(state, body, customer::moves)),
-        )
+        .route("/move", post(|state, body| did(state, body, moves::moves)))
         .route(
             "/phone",
             post(|state, body| wrote(state, body, phone::write)),
