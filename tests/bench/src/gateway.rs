@@ -93,11 +93,20 @@ impl Process {
 
     /// Resident memory in MB.
     pub(crate) fn resident_mb(&self) -> Result<f64> {
+        self.memory_mb("VmRSS:")
+    }
+
+    /// The same at its highest so far.
+    pub(crate) fn peak_mb(&self) -> Result<f64> {
+        self.memory_mb("VmHWM:")
+    }
+
+    fn memory_mb(&self, name: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kib = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
+            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+        Ok(kib.context("no such figure")?.trim().parse::<f64>()? / 1024.0)
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! - `intake`: the listener and its receipt log, at full speed and at a steady rate
 //! - `flow`: the whole gateway, from webhook to event, effect and Graph call
+//! - `history`: the chats of six months, beside live traffic
 //! - `run`: one run of a plugin, alone
 //! - `life`: start, restart, memory, and a change that goes live
 
 mod flow;
+mod history;
 mod intake;
 mod life;
 mod run;
@@ -49,6 +51,7 @@ const ALL: &[Measurement] = &[
     ("sustained through intake", flow::sustained),
     ("events through faq", flow::effects),
     ("webhook to Graph call", flow::answers),
+    ("history", history::import),
     ("instantiate and call", run::instantiate_and_call),
     ("start and memory", life::start),
     ("save to live", life::save_to_live),
