@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use duet_rules::sending::Pace;
 use duet_rules::signature;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,7 +29,7 @@ use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
 use crate::receive::{self, Receive};
 use crate::store::Store;
-use crate::store::intake::Part;
+use crate::store::intake::{Part, Terms};
 use crate::store::receipts::ReceiptLog;
 use crate::telemetry::Metrics;
 use operations::GatewayOperations;
@@ -67,6 +68,12 @@ pub async fn run(
     }
     let metrics = Arc::new(Metrics::default());
     let person_ms = hours_ms(settings.person_hours);
+    let pace = Pace::new(
+        settings.pair_burst,
+        settings.pair_seconds,
+        settings.number_per_second,
+        settings.reply_reserve_percent,
+    );
     let feed = Arc::new(Feed::new(store.clone()));
     let live = watch::Sender::new(0);
     let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
@@ -78,6 +85,7 @@ pub async fn run(
         caught_up.clone(),
         outbox::Settings {
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
+            pace,
             ..outbox::Settings::default()
         },
         metrics.clone(),
@@ -88,7 +96,7 @@ pub async fn run(
         log: receipts.clone(),
         feed: feed.clone(),
         caught_up,
-        person_ms,
+        terms: Terms { person_ms, pace },
         movable: wake(&sends),
         live,
         metrics: metrics.clone(),

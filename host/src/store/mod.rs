@@ -5,7 +5,7 @@
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
-//! - `outbox`: sends and the gate before each
+//! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
 //! - `tokens`: who may use the admin API
@@ -25,6 +25,7 @@ pub mod kv;
 pub mod lanes;
 mod numbers;
 pub mod outbox;
+mod pace;
 pub mod receipts;
 pub mod retention;
 pub mod tokens;
@@ -42,11 +43,12 @@ pub use conversations::Conversation;
 use writer::Writer;
 
 /// Highest schema that this binary knows.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 /// The steps to it; a file remembers the last one that it has taken.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
+    (3, include_str!("schema/3.sql")),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -67,6 +67,8 @@ pub enum Cause {
     NumberDisconnected,
     NumberOffboarded,
     NumberReconnecting,
+    PairRate,
+    NumberRate,
 }
 
 /// What happens to the row.
@@ -167,6 +169,8 @@ impl Cause {
             Cause::NumberDisconnected => "number-disconnected",
             Cause::NumberOffboarded => "number-offboarded",
             Cause::NumberReconnecting => "number-reconnecting",
+            Cause::PairRate => "pair-rate",
+            Cause::NumberRate => "number-rate",
         }
     }
 
@@ -185,6 +189,8 @@ impl Cause {
             Cause::NumberReconnecting => {
                 "the number is said to be back from another phone; Meta has not confirmed it yet"
             }
+            Cause::PairRate => "this customer gets messages faster than Meta allows",
+            Cause::NumberRate => "the number has used up its messages for this second",
         }
     }
 

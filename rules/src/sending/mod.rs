@@ -1,16 +1,18 @@
 //! Whether a message may leave, and how it must look.
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
+//! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
 //! - `callback`: our mark on a send, by which a status webhook is recognised
 //!
-//! Deliberately absent: rates and attempts; those are the sender's.
+//! Deliberately absent: attempts; those are the sender's.
 
 mod callback;
 mod gate;
 mod message;
+mod pace;
 mod readable;
 mod request;
 
@@ -19,5 +21,6 @@ pub use gate::{
     Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
 };
 pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
+pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};

@@ -6,6 +6,7 @@ mod project;
 
 use std::sync::Arc;
 
+use duet_rules::sending::Pace;
 use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use project::{Early, take_early};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -60,6 +61,15 @@ impl Slice {
     }
 }
 
+/// What the admin's settings say about what comes in.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// How long a person keeps a conversation after an echo.
+    pub person_ms: i64,
+    /// The rates that what comes in takes from.
+    pub pace: Pace,
+}
+
 /// What a commit of intake has made.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -84,19 +94,18 @@ impl Store {
         .await
     }
 
-    /// Stores what the slices hold and goes on to `place`, in one transaction. `person_ms` is how long a
-    /// person keeps a conversation after an echo.
+    /// Stores what the slices hold and goes on to `place`, in one transaction.
     pub async fn record(
         &self,
         part: Part,
         slices: Vec<Slice>,
         place: Place,
-        person_ms: i64,
+        terms: Terms,
     ) -> Result<Recorded, StoreError> {
         self.write(move |connection| {
             let mut recorded = Recorded::default();
             for slice in slices {
-                take_in(connection, slice, person_ms, &mut recorded)?;
+                take_in(connection, slice, &terms, &mut recorded)?;
             }
             connection
                 .prepare_cached("UPDATE intake SET receipt = ?2, element = ?3 WHERE part = ?1")?
@@ -122,7 +131,7 @@ pub(super) fn place(connection: &Connection, part: Part) -> Result<Place, StoreE
 fn take_in(
     connection: &Connection,
     slice: Slice,
-    person_ms: i64,
+    terms: &Terms,
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     if let Some(reason) = slice.unreadable {
@@ -134,7 +143,7 @@ fn take_in(
         let arrival = Arrival {
             receipt: slice.receipt,
             received_ms: slice.received_ms,
-            person_ms,
+            terms,
         };
         match known(connection, &element.keys, slice.received_ms)? {
             Some(message) => project::live_copy(connection, &element, message, &arrival)?,
@@ -148,10 +157,10 @@ fn take_in(
 }
 
 /// When and with which receipt an element came.
-struct Arrival {
+struct Arrival<'a> {
     receipt: i64,
     received_ms: i64,
-    person_ms: i64,
+    terms: &'a Terms,
 }
 
 /// Whether any of the keys stands already, and with which message. The others then come to stand beside it, so that the copy in the
@@ -197,7 +206,7 @@ pub(super) fn register(
 fn store(
     connection: &Connection,
     element: Element,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
     recorded: &mut Recorded,
 ) -> Result<Event, StoreError> {
     if let Some(number) = &element.number {
@@ -243,7 +252,7 @@ fn store(
     };
     let change = project::Change {
         event: &event,
-        person_ms: arrival.person_ms,
+        terms: arrival.terms,
     };
     let message = project::apply(connection, &change, &element.meaning, recorded)?;
     register(connection, &element.keys, message, arrival.received_ms)?;
@@ -261,7 +270,7 @@ fn insert(
     id: Key,
     contact: Option<i64>,
     conversation: Option<i64>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
 ) -> Result<i64, StoreError> {
     let seq = connection
         .prepare_cached(

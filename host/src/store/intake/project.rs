@@ -9,7 +9,8 @@ use duet_rules::webhook::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::numbers;
-use super::{Arrival, Recorded, StoreError};
+use super::super::pace::{self, Passed};
+use super::{Arrival, Recorded, StoreError, Terms};
 use crate::effect::Handling;
 use crate::event::Event;
 
@@ -19,13 +20,21 @@ const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// The event that makes the change.
 pub(super) struct Change<'a> {
     pub(super) event: &'a Event,
-    /// How long a person keeps a conversation after an echo.
-    pub(super) person_ms: i64,
+    pub(super) terms: &'a Terms,
 }
 
 impl Change<'_> {
     fn at_ms(&self) -> i64 {
         self.event.at_ms.unwrap_or(self.event.received_ms)
+    }
+
+    /// The message of the event, as the rates look at it.
+    fn passed(&self, conversation: i64) -> Passed {
+        Passed {
+            conversation,
+            at_ms: self.at_ms(),
+            received_ms: self.event.received_ms,
+        }
     }
 }
 
@@ -115,7 +124,7 @@ fn take_over(
     if let Some(conversation) = change.event.conversation {
         // A phone with a wrong clock does not keep the conversation longer.
         let spoken_ms = change.at_ms().min(change.event.received_ms);
-        let until_ms = spoken_ms.saturating_add(change.person_ms);
+        let until_ms = spoken_ms.saturating_add(change.terms.person_ms);
         let seq = change.event.seq;
         super::super::lanes::hand(
             connection,
@@ -125,6 +134,7 @@ fn take_over(
             seq,
             None,
         )?;
+        pace::app_sent(connection, &change.terms.pace, change.passed(conversation))?;
     }
     app_seen(connection, change, recorded)
 }
@@ -135,7 +145,7 @@ pub(super) fn live_copy(
     connection: &Connection,
     element: &Element,
     message: Option<i64>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
 ) -> Result<(), StoreError> {
     let (Some(message), Meaning::Message(said), false) =
         (message, &element.meaning, element.history)
@@ -161,7 +171,7 @@ pub(super) fn live_copy(
             connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
                 row.get(0)
             })?;
-        let until_ms = at_ms.saturating_add(arrival.person_ms);
+        let until_ms = at_ms.saturating_add(arrival.terms.person_ms);
         super::super::lanes::hand(
             connection,
             conversation,
@@ -257,6 +267,9 @@ fn message(
         .execute(params![conversation, at_ms])?;
     if said.opens_window {
         widen(connection, conversation, at_ms)?;
+    }
+    if said.origin == Origin::Live {
+        pace::came_in(connection, &change.terms.pace, change.passed(conversation))?;
     }
     Ok(Some(id))
 }

@@ -11,7 +11,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use duet_rules::sending::{Addressee, Kind, kind};
+use duet_rules::sending::{Addressee, Kind, Pace, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -143,6 +143,7 @@ impl Store {
     pub async fn begin_send(
         &self,
         id: i64,
+        pace: Pace,
         now_ms: i64,
         newest_echo: impl FnOnce() -> i64 + Send + 'static,
     ) -> Result<Gate, StoreError> {
@@ -152,7 +153,7 @@ impl Store {
             if place(connection, Part::Live)?.receipt < echo {
                 return Ok(Gate::Unheard);
             }
-            begin::begin(connection, id, now_ms)
+            begin::begin(connection, id, &pace, now_ms)
         })
         .await
     }
