@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use duet_sim::{Config, Mood, Sim, StatusDelays};
+use duet_sim::{Config, Deed, Mood, Sim, StatusDelays, Trouble};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -165,5 +165,94 @@ async fn what_a_person_sends_from_the_app_counts_towards_the_customers_rate() ->
         )
         .await?;
     assert_eq!(stage.sim.sent_total(), 0);
+    stage.gateway.end().await
+}
+
+fn campaign() -> Value {
+    let components = json!([{"type": "body", "parameters": [{"type": "text", "text": "Asha"}]}]);
+    json!({"type": "template", "template": {"name": "spring_tea", "language": {"code": "en_US"}, "components": components}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_who_said_stop_gets_no_campaign() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| {
+        setup
+            .env("DUET_SENDING_OPT_OUT_WORDS", "stop, no more")
+            .env("DUET_SENDING_OPT_IN_WORDS", "start")
+    })
+    .await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    // (what the customer writes, how many seconds ago, whether a campaign leaves afterwards)
+    let words = [
+        ("please stop that", 60, true),
+        (" No More ", 50, false),
+        ("start", 55, false),
+        ("START", 40, true),
+        ("stop", 30, false),
+    ];
+    let mut left = 0;
+    for (n, (word, ago_s, leaves)) in words.into_iter().enumerate() {
+        let mut body = webhook::text(CUSTOMER, &format!("wamid.word.{n}"), word);
+        let at = (webhook::now_s() - ago_s).to_string();
+        body["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = json!(at);
+        stage.meta.deliver(&body).await?;
+        stage.admin.intake_done(PATIENCE).await?;
+        let (status, answer) = stage.says(conversation, &campaign()).await?;
+        if leaves {
+            assert_eq!(status, 202, "{word}: {answer}");
+            left += 1;
+        } else {
+            let code = &answer["error"]["meta_code"];
+            assert_eq!((status, code), (409, &json!(131_050)), "{word}: {answer}");
+        }
+        stage.sim.wait_sent(left, PATIENCE).await?;
+    }
+    let (status, answer) = stage
+        .says(conversation, &text("your order is ready"))
+        .await?;
+    assert_eq!(status, 202, "an answer is no campaign: {answer}");
+    stage.sim.wait_sent(left + 1, PATIENCE).await?;
+    assert_eq!(stage.refused(), Vec::<u32>::new());
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_says_of_a_customer_keeps_later_campaigns_away() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    // (customer, code, whether Meta takes it first and fails it later)
+    let cases = [
+        ("919800000011", 131_050, false),
+        ("919800000012", 131_050, true),
+        ("919800000013", 131_049, false),
+        ("919800000014", 131_049, true),
+    ];
+    for (customer, code, later) in cases {
+        let conversation = stage.meets(customer).await?;
+        stage.sim.add_trouble(Trouble {
+            deed: if later { Deed::FailLater } else { Deed::Fail },
+            code,
+            to: Some(customer.into()),
+            times: Some(1),
+            ..Trouble::default()
+        });
+        stage.says(conversation, &campaign()).await?;
+        stage
+            .admin
+            .row("outbox", "Meta has failed it", PATIENCE, |row| {
+                row["conversation"] == conversation && row["state"] == "failed"
+            })
+            .await?;
+        let before = stage.sim.requests().len();
+        let (status, answer) = stage.says(conversation, &campaign()).await?;
+        let told = &answer["error"]["meta_code"];
+        assert_eq!((status, told), (409, &json!(code)), "{later}: {answer}");
+        let (status, answer) = stage.says(conversation, &text("hello")).await?;
+        assert_eq!(status, 202, "{answer}");
+        let requests = stage
+            .sim
+            .wait_requests(u64::try_from(before + 1)?, PATIENCE)
+            .await?;
+        assert_eq!(requests.len(), before + 1, "only the answer left");
+    }
     stage.gateway.end().await
 }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub pair_seconds: u64,
     pub number_per_second: u64,
     pub reply_reserve_percent: u64,
+    pub opt_out_words: Vec<String>,
+    pub opt_in_words: Vec<String>,
 }
 
 impl Settings {
@@ -60,6 +62,8 @@ impl Settings {
             number_per_second: read.number("sending.number_per_second", file.number_per_second),
             reply_reserve_percent: read
                 .number("sending.reply_reserve_percent", file.reply_reserve_percent),
+            opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
+            opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
         };
         if read.problems.is_empty() {
             Ok(settings)
@@ -98,6 +102,13 @@ impl Reading<'_, '_> {
         match self.value(key, written.clone().map(SettingValue::Text)) {
             Some(SettingValue::Text(text)) => text,
             _ => String::new(),
+        }
+    }
+
+    fn words(&mut self, key: &str, written: &Option<Vec<String>>) -> Vec<String> {
+        match self.value(key, written.clone().map(SettingValue::Words)) {
+            Some(SettingValue::Words(words)) => words,
+            _ => Vec::new(),
         }
     }
 

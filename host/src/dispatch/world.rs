@@ -88,11 +88,13 @@ impl StoreWorld {
         send: &Send,
         handling: Option<Handling>,
     ) -> Option<Refusal> {
+        let kind = sending::kind(&send.message);
         let row = sending::Row {
             seq: self.seq,
             instance: &self.instance,
             speaker: send.speaker,
-            kind: sending::kind(&send.message),
+            kind,
+            marketing: kind == sending::Kind::Template,
         };
         // What this run has made of the conversation itself does not silence it; handing over to a person who has it
         // already changes nothing.

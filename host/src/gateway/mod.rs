@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use duet_rules::sending::Pace;
+use duet_rules::sending::{OptWords, Pace};
 use duet_rules::signature;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -96,7 +96,14 @@ pub async fn run(
         log: receipts.clone(),
         feed: feed.clone(),
         caught_up,
-        terms: Terms { person_ms, pace },
+        terms: Terms {
+            person_ms,
+            pace,
+            opt_words: Arc::new(OptWords::new(
+                &settings.opt_out_words,
+                &settings.opt_in_words,
+            )),
+        },
         movable: wake(&sends),
         live,
         metrics: metrics.clone(),

@@ -101,6 +101,7 @@ impl GatewayOperations {
             instance: plugins_toml::API,
             speaker: Speaker::Person,
             kind,
+            marketing: kind == sending::Kind::Template,
         };
         sending::refuse_early(&row, &found.state(), now_ms).map_err(|refusal| {
             OperationError::Refused {

@@ -1,7 +1,7 @@
 //! Who has a conversation, and whom it is with.
 
 use duet_rules::coexistence::State;
-use duet_rules::sending::{Addressee, ConversationState};
+use duet_rules::sending::{Addressee, ConversationState, Marketing};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError};
@@ -23,6 +23,7 @@ pub struct Conversation {
     /// The instance that made it so, if a plugin did.
     pub handling_by: Option<String>,
     pub window_until_ms: Option<i64>,
+    pub marketing: Marketing,
     /// Whom a send goes to; nobody when neither phone nor user id is known.
     pub to: Option<Addressee>,
 }
@@ -42,6 +43,7 @@ impl Conversation {
             handling_seq: self.handling_seq,
             handling_by: self.handling_by.as_deref(),
             window_until_ms: self.window_until_ms,
+            marketing: self.marketing,
             number: self.number_state,
         }
     }
@@ -81,7 +83,7 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.wa_id, p.user_id FROM conversations c
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms FROM conversations c
              JOIN numbers n ON n.id = c.number JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
         .query_row([id], read)
@@ -102,6 +104,10 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         handling_seq: row.get(6)?,
         handling_by: row.get(7)?,
         window_until_ms: row.get(8)?,
+        marketing: Marketing {
+            stopped: row.get(11)?,
+            capped_until_ms: row.get(12)?,
+        },
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

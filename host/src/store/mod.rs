@@ -5,6 +5,7 @@
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
+//! - `marketing`: who gets no marketing messages
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
@@ -23,6 +24,7 @@ mod handover;
 pub mod intake;
 pub mod kv;
 pub mod lanes;
+mod marketing;
 mod numbers;
 pub mod outbox;
 mod pace;

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::kind::{Kind, SettingValue};
 use super::table::{SETTINGS, Setting, setting};
@@ -36,6 +36,8 @@ pub struct FileSettings {
     pub pair_seconds: Option<u64>,
     pub number_per_second: Option<u64>,
     pub reply_reserve_percent: Option<u64>,
+    pub opt_out_words: Option<Vec<String>>,
+    pub opt_in_words: Option<Vec<String>>,
     /// Where each of them stands, as `duet.toml:3`.
     #[serde(skip)]
     pub places: BTreeMap<&'static str, String>,
@@ -79,6 +81,11 @@ impl FileSettings {
                 "graph_url" => self.graph_url = Some(text),
                 "log" => self.log = Some(text),
                 "log_level" => self.log_level = Some(text),
+                _ => {}
+            },
+            SettingValue::Words(words) => match key {
+                "sending.opt_out_words" => self.opt_out_words = Some(words),
+                "sending.opt_in_words" => self.opt_in_words = Some(words),
                 _ => {}
             },
             SettingValue::Number(number) => match key {
@@ -127,6 +134,8 @@ const TABLES: [Table; 2] = [
             ("pair_seconds", "sending.pair_seconds"),
             ("number_per_second", "sending.number_per_second"),
             ("reply_reserve_percent", "sending.reply_reserve_percent"),
+            ("opt_out_words", "sending.opt_out_words"),
+            ("opt_in_words", "sending.opt_in_words"),
         ],
     },
 ];
@@ -192,6 +201,9 @@ fn read_field(
                 Err(_) => integer.to_string(),
             }
         }
+        DeValue::Array(array) if list(setting, array).is_some() => {
+            list(setting, array).unwrap_or_default()
+        }
         other => {
             let message = format!("{} is {}", field.name(), type_words(other));
             return findings.add(
@@ -209,6 +221,18 @@ fn read_field(
         }
         Err(refusal) => findings.add(field.offset, refusal.message, refusal.remedy),
     }
+}
+
+/// A list of phrases as it would be written in the environment; none if the setting takes no list, or not this one.
+fn list(setting: &Setting, array: &DeArray<'_>) -> Option<String> {
+    if !matches!(setting.kind, Kind::Words { .. }) {
+        return None;
+    }
+    let words = array.iter().map(|item| item.get_ref().as_str());
+    let words: Option<Vec<&str>> = words
+        .map(|word| word.filter(|word| !word.contains(',')))
+        .collect();
+    Some(words?.join(","))
 }
 
 /// A secret in this file would end up in backups and version control. Its value is not repeated.

@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 25] = [
+pub const SETTINGS: [Setting; 27] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -224,5 +224,19 @@ pub const SETTINGS: [Setting; 25] = [
         kind: Kind::Integer { min: 0, max: 90 },
         default: Some("25"),
         doc: "Share of a number's rate that automations' templates leave to replies",
+    },
+    Setting {
+        key: "sending.opt_out_words",
+        env: "DUET_SENDING_OPT_OUT_WORDS",
+        kind: Kind::Words { items_max: 50 },
+        default: None,
+        doc: "What a customer writes to get no more marketing messages",
+    },
+    Setting {
+        key: "sending.opt_in_words",
+        env: "DUET_SENDING_OPT_IN_WORDS",
+        kind: Kind::Words { items_max: 50 },
+        default: None,
+        doc: "What a customer writes to get marketing messages again",
     },
 ];

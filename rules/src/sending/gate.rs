@@ -1,13 +1,13 @@
 //! The last word before a send: a pure function of the row, the conversation and the time.
 //!
 //! Promises: an automation never speaks after a person took the conversation over, and nothing leaves
-//! that Meta would refuse for the window or the number's state. What is judged is the state at the moment
-//! of sending, not the one that the plugin saw. Deliberately absent: a customer's opt-out from marketing,
-//! which Meta refuses itself; a send does not say of which category its template is.
+//! that Meta would refuse for the window, the customer's opt-out or the number's state. What is judged is
+//! the state at the moment of sending, not the one that the plugin saw.
 
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::marketing::Marketing;
 use crate::coexistence::State;
 
 /// Meta: the window is closed.
@@ -42,6 +42,8 @@ pub struct Row<'a> {
     pub instance: &'a str,
     pub speaker: Speaker,
     pub kind: Kind,
+    /// A template whose category is marketing, or is not known.
+    pub marketing: bool,
 }
 
 /// The conversation now.
@@ -56,6 +58,7 @@ pub struct ConversationState<'a> {
     pub handling_by: Option<&'a str>,
     /// Until when Meta lets free-form messages through, ms since 1970.
     pub window_until_ms: Option<i64>,
+    pub marketing: Marketing,
     pub number: State,
 }
 
@@ -69,6 +72,8 @@ pub enum Cause {
     NumberReconnecting,
     PairRate,
     NumberRate,
+    OptedOut,
+    MarketingCapped,
 }
 
 /// What happens to the row.
@@ -114,6 +119,11 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
             code: CODE_WINDOW,
             cause: Cause::WindowClosed,
         };
+    }
+    if row.marketing
+        && let Some((code, cause)) = state.marketing.refusal(now_ms)
+    {
+        return Verdict::Refuse { code, cause };
     }
     match state.number {
         State::Live => Verdict::Go,
@@ -171,6 +181,8 @@ impl Cause {
             Cause::NumberReconnecting => "number-reconnecting",
             Cause::PairRate => "pair-rate",
             Cause::NumberRate => "number-rate",
+            Cause::OptedOut => "opted-out",
+            Cause::MarketingCapped => "marketing-capped",
         }
     }
 
@@ -191,6 +203,10 @@ impl Cause {
             }
             Cause::PairRate => "this customer gets messages faster than Meta allows",
             Cause::NumberRate => "the number has used up its messages for this second",
+            Cause::OptedOut => "the customer has stopped marketing messages",
+            Cause::MarketingCapped => {
+                "Meta delivers no more marketing messages from this number to the customer for now"
+            }
         }
     }
 
@@ -250,6 +266,7 @@ mod tests {
             instance: "faq",
             speaker: Speaker::Automation,
             kind,
+            marketing: kind == Kind::Template,
         }
     }
 
@@ -260,6 +277,7 @@ mod tests {
             handling_seq: 0,
             handling_by: None,
             window_until_ms: Some(NOW + 1),
+            marketing: Marketing::default(),
             number: State::Live,
         }
     }
@@ -346,6 +364,36 @@ mod tests {
             assert_eq!(gate(&row(Kind::Template), &closed, NOW), Verdict::Go);
             assert_eq!(gate(&row(Kind::MarkRead), &closed, NOW), Verdict::Go);
         }
+    }
+
+    #[test]
+    fn a_customer_who_said_stop_gets_no_marketing_and_all_else() {
+        let stopped = ConversationState {
+            marketing: Marketing {
+                stopped: true,
+                ..Marketing::default()
+            },
+            ..open()
+        };
+        let refused = Verdict::Refuse {
+            code: 131_050,
+            cause: Cause::OptedOut,
+        };
+        let marketing = Row {
+            speaker: Speaker::Person,
+            ..row(Kind::Template)
+        };
+        assert_eq!(
+            gate(&marketing, &stopped, NOW),
+            refused,
+            "not even a person's"
+        );
+        let utility = Row {
+            marketing: false,
+            ..row(Kind::Template)
+        };
+        assert_eq!(gate(&utility, &stopped, NOW), Verdict::Go);
+        assert_eq!(gate(&row(Kind::FreeForm), &stopped, NOW), Verdict::Go);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whether a message may leave, and how it must look.
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
+//! - `marketing`: who gets no marketing messages
 //! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
@@ -11,6 +12,7 @@
 
 mod callback;
 mod gate;
+mod marketing;
 mod message;
 mod pace;
 mod readable;
@@ -20,6 +22,7 @@ pub use callback::{callback, read_callback};
 pub use gate::{
     Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
 };
+pub use marketing::{Learned, Marketing, OptWords, learned};
 pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
 pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};

@@ -6,7 +6,7 @@ mod project;
 
 use std::sync::Arc;
 
-use duet_rules::sending::Pace;
+use duet_rules::sending::{OptWords, Pace};
 use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use project::{Early, take_early};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -68,6 +68,8 @@ pub struct Terms {
     pub person_ms: i64,
     /// The rates that what comes in takes from.
     pub pace: Pace,
+    /// By which customers opt out of marketing, and in again.
+    pub opt_words: Arc<OptWords>,
 }
 
 /// What a commit of intake has made.

@@ -8,6 +8,7 @@ use duet_rules::webhook::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::marketing;
 use super::super::numbers;
 use super::super::pace::{self, Passed};
 use super::{Arrival, Recorded, StoreError, Terms};
@@ -26,6 +27,11 @@ pub(super) struct Change<'a> {
 impl Change<'_> {
     fn at_ms(&self) -> i64 {
         self.event.at_ms.unwrap_or(self.event.received_ms)
+    }
+
+    /// A clock that runs ahead makes nothing happen tomorrow.
+    fn past_ms(&self) -> i64 {
+        self.at_ms().min(self.event.received_ms)
     }
 
     /// The message of the event, as the rates look at it.
@@ -180,10 +186,16 @@ pub(super) fn live_copy(
             newest,
             None,
         )?;
-    } else if said.opens_window {
+        return Ok(());
+    }
+    if said.opens_window {
         widen(connection, conversation, at_ms)?;
     }
-    Ok(())
+    let contact: Option<i64> = connection
+        .prepare_cached("SELECT contact FROM conversations WHERE id = ?1")?
+        .query_row([conversation], |row| row.get(0))
+        .optional()?;
+    opt(connection, arrival.terms, contact, said, at_ms)
 }
 
 /// Opens the window for free-form answers from the customer's message on.
@@ -270,6 +282,7 @@ fn message(
     }
     if said.origin == Origin::Live {
         pace::came_in(connection, &change.terms.pace, change.passed(conversation))?;
+        opt(connection, change.terms, change.event.contact, said, at_ms)?;
     }
     Ok(Some(id))
 }
@@ -345,6 +358,9 @@ fn advance(
             change.event.received_ms,
         )?;
         recorded.movable.extend(settled);
+        if let Some((row, code)) = settled.zip(error) {
+            super::super::outbox::learn(connection, row, code, change.past_ms())?;
+        }
     }
     let Some(wamid) = &progress.wamid else {
         return Ok(());
@@ -556,8 +572,27 @@ fn preferences(
         Some("resume" | "signup") => false,
         _ => return Ok(()),
     };
-    connection
-        .prepare_cached("UPDATE contacts SET marketing_stopped = ?2 WHERE id = ?1")?
-        .execute(params![change.event.contact, stopped])?;
-    Ok(())
+    match change.event.contact {
+        Some(contact) => marketing::stopped(connection, contact, stopped, change.past_ms()),
+        None => Ok(()),
+    }
+}
+
+/// The admin's words for opting out and in, as the whole of what the customer writes or taps.
+fn opt(
+    connection: &Connection,
+    terms: &Terms,
+    contact: Option<i64>,
+    said: &Message,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    let text = said
+        .text
+        .as_deref()
+        .filter(|_| matches!(said.type_.as_str(), "text" | "button" | "interactive"));
+    let stopped = text.and_then(|text| terms.opt_words.said(text));
+    match (contact, stopped) {
+        (Some(contact), Some(stopped)) => marketing::stopped(connection, contact, stopped, at_ms),
+        _ => Ok(()),
+    }
 }

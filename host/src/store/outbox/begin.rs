@@ -1,6 +1,6 @@
 //! The last gate before a send: the rule of `rules::sending` on what the tables say now.
 
-use duet_rules::sending::{Cause, Due, Pace, Row, Speaker, Verdict, gate, kind};
+use duet_rules::sending::{Cause, Due, Kind, Pace, Row, Speaker, Verdict, gate, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -54,6 +54,7 @@ pub(super) fn begin(
         instance: &row.instance,
         speaker: row.speaker,
         kind,
+        marketing: kind == Kind::Template,
     };
     let mut verdict = gate(&asked, &conversation.state(), now_ms);
     if verdict == Verdict::Go {

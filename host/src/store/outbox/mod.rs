@@ -18,6 +18,7 @@ use serde_json::Value;
 pub(super) use settle::settle_in;
 
 use super::intake::{Part, place};
+use super::marketing;
 use super::{Store, StoreError};
 
 /// Why a row died that nobody ever heard of again.
@@ -300,7 +301,23 @@ fn fail(
     if changed > 0 && after == After::Dead {
         bury(connection, id, cause, now_ms)?;
     }
+    if let Some(code) = code {
+        learn(connection, id, code, now_ms)?;
+    }
     Ok(changed > 0)
+}
+
+/// What Meta's refusal of a row tells about its customer.
+pub(super) fn learn(
+    connection: &Connection,
+    id: i64,
+    code: i64,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    match conversation_of(connection, id)? {
+        Some(conversation) => marketing::learn(connection, conversation, code, at_ms),
+        None => Ok(()),
+    }
 }
 
 /// Writes the dead letter of a row.
