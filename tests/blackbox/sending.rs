@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use duet_sim::{Config, Deed, Mood, Sim, StatusDelays, Trouble};
+use duet_tests::tries::tries;
+use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -70,6 +72,20 @@ impl Stage {
     fn refused(&self) -> Vec<u32> {
         let requests = self.sim.requests();
         requests.iter().filter_map(|request| request.code).collect()
+    }
+
+    /// Waits until this template is so.
+    async fn template_is(&self, name: &str, status: &str) -> anyhow::Result<()> {
+        let what = format!("{name} is {status}");
+        let path = format!("waba={}", webhook::WABA);
+        until(&what, PATIENCE, || async {
+            let rows = self.admin.rows("templates", &path).await?;
+            let is = rows
+                .iter()
+                .any(|row| row["name"] == name && row["status"] == status);
+            Ok(Seen::when(is, (), || json!(rows).to_string()))
+        })
+        .await
     }
 
     /// What the customer got, in order.
@@ -242,17 +258,93 @@ async fn what_meta_says_of_a_customer_keeps_later_campaigns_away() -> anyhow::Re
                 row["conversation"] == conversation && row["state"] == "failed"
             })
             .await?;
-        let before = stage.sim.requests().len();
+        let before = tries(&stage.sim).len();
         let (status, answer) = stage.says(conversation, &campaign()).await?;
         let told = &answer["error"]["meta_code"];
         assert_eq!((status, told), (409, &json!(code)), "{later}: {answer}");
+        let sent = stage.sim.sent_total();
         let (status, answer) = stage.says(conversation, &text("hello")).await?;
         assert_eq!(status, 202, "{answer}");
-        let requests = stage
-            .sim
-            .wait_requests(u64::try_from(before + 1)?, PATIENCE)
-            .await?;
-        assert_eq!(requests.len(), before + 1, "only the answer left");
+        stage.sim.wait_sent(sent + 1, PATIENCE).await?;
+        assert_eq!(tries(&stage.sim).len(), before + 1, "only the answer left");
     }
+    stage.gateway.end().await
+}
+
+fn template(name: &str) -> Value {
+    json!({"type": "template", "template": {"name": name, "language": {"code": "en_US"}}})
+}
+
+/// Meta's word about a template, as a webhook.
+fn template_word(field: &str, name: &str, value: &Value) -> Value {
+    let mut value = value.clone();
+    value["message_template_id"] = json!(1_192_339_204_654_487_u64);
+    value["message_template_name"] = json!(name);
+    value["message_template_language"] = json!("en_US");
+    webhook::body(&[json!({"field": field, "value": value})])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_meta_would_not_take_is_refused_here() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    stage.template_is("hello_world", "APPROVED").await?;
+    let (status, _) = stage.says(conversation, &template("hello_world")).await?;
+    assert_eq!(status, 202);
+    stage.sim.wait_sent(1, PATIENCE).await?;
+    let (status, answer) = stage.says(conversation, &template("never_made")).await?;
+    let code = &answer["error"]["meta_code"];
+    assert_eq!((status, code), (409, &json!(132_001)), "{answer}");
+    // Meta's webhook counts at once, though the list still says otherwise; so the list is not to be read again.
+    stage.sim.set_mood(Mood {
+        token_expired: true,
+        ..Mood::default()
+    });
+    for (event, code) in [
+        ("PAUSED", 132_015),
+        ("DISABLED", 132_016),
+        ("REJECTED", 132_001),
+    ] {
+        let word = template_word(
+            "message_template_status_update",
+            "hello_world",
+            &json!({"event": event, "reason": "NONE"}),
+        );
+        stage.meta.deliver(&word).await?;
+        stage.template_is("hello_world", event).await?;
+        let (status, answer) = stage.says(conversation, &template("hello_world")).await?;
+        let told = &answer["error"]["meta_code"];
+        assert_eq!((status, told), (409, &json!(code)), "{event}: {answer}");
+    }
+    assert_eq!(tries(&stage.sim).len(), 1, "Meta was not asked");
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_utility_template_reaches_somebody_who_said_stop() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup.env("DUET_SENDING_OPT_OUT_WORDS", "stop")).await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    stage.template_is("hello_world", "APPROVED").await?;
+    let stop = webhook::text(CUSTOMER, "wamid.stop", "Stop");
+    stage.meta.deliver(&stop).await?;
+    stage.admin.intake_done(PATIENCE).await?;
+    let (status, answer) = stage.says(conversation, &template("hello_world")).await?;
+    assert_eq!(status, 202, "{answer}");
+    let (status, _) = stage.says(conversation, &campaign()).await?;
+    assert_eq!(status, 409);
+    // Meta makes a marketing template of it.
+    let word = template_word(
+        "template_category_update",
+        "hello_world",
+        &json!({"new_category": "MARKETING", "previous_category": "UTILITY"}),
+    );
+    stage.sim.set_mood(Mood {
+        token_expired: true,
+        ..Mood::default()
+    });
+    stage.meta.deliver(&word).await?;
+    stage.admin.intake_done(PATIENCE).await?;
+    let (status, answer) = stage.says(conversation, &template("hello_world")).await?;
+    assert_eq!(status, 409, "{answer}");
     stage.gateway.end().await
 }

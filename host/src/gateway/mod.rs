@@ -32,6 +32,7 @@ use crate::store::Store;
 use crate::store::intake::{Part, Terms};
 use crate::store::receipts::ReceiptLog;
 use crate::telemetry::Metrics;
+use crate::templates::Catalogue;
 use operations::GatewayOperations;
 use reloader::Reloader;
 
@@ -108,7 +109,8 @@ pub async fn run(
         live,
         metrics: metrics.clone(),
     });
-    let enquiry = Enquiry::new(store.clone(), meta, wake(&sends));
+    let enquiry = Enquiry::new(store.clone(), meta.clone(), wake(&sends));
+    let catalogue = Catalogue::new(store.clone(), meta);
     let shared = Shared {
         store: store.clone(),
         feed: feed.clone(),
@@ -161,6 +163,7 @@ pub async fn run(
     let sender = tokio::spawn(outbox.run(stopping.clone()));
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
     let enquirer = tokio::spawn(enquiry.run());
+    let cataloguer = tokio::spawn(catalogue.run());
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
         receipts.clone(),
@@ -181,6 +184,7 @@ pub async fn run(
     let _ = received.await;
     keeper.abort();
     enquirer.abort();
+    cataloguer.abort();
     stop_rest.send_replace(true);
     let ended = async {
         let _ = watcher.await;

@@ -6,6 +6,7 @@
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
 //! - `marketing`: who gets no marketing messages
+//! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
@@ -30,6 +31,7 @@ pub mod outbox;
 mod pace;
 pub mod receipts;
 pub mod retention;
+mod templates;
 pub mod tokens;
 mod traces;
 pub mod views;

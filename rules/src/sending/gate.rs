@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::marketing::Marketing;
+use super::template::Template;
 use crate::coexistence::State;
 
 /// Meta: the window is closed.
@@ -42,8 +43,8 @@ pub struct Row<'a> {
     pub instance: &'a str,
     pub speaker: Speaker,
     pub kind: Kind,
-    /// A template whose category is marketing, or is not known.
-    pub marketing: bool,
+    /// What is known of the template that it sends.
+    pub template: Option<Template>,
 }
 
 /// The conversation now.
@@ -74,6 +75,9 @@ pub enum Cause {
     NumberRate,
     OptedOut,
     MarketingCapped,
+    TemplateUnknown,
+    TemplatePaused,
+    TemplateDisabled,
 }
 
 /// What happens to the row.
@@ -120,9 +124,12 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
             cause: Cause::WindowClosed,
         };
     }
-    if row.marketing
-        && let Some((code, cause)) = state.marketing.refusal(now_ms)
-    {
+    if let Some((code, cause)) = row.template.and_then(|template| {
+        let marketing = state.marketing.refusal(now_ms);
+        template
+            .refusal
+            .or(marketing.filter(|_| template.marketing))
+    }) {
         return Verdict::Refuse { code, cause };
     }
     match state.number {
@@ -183,6 +190,9 @@ impl Cause {
             Cause::NumberRate => "number-rate",
             Cause::OptedOut => "opted-out",
             Cause::MarketingCapped => "marketing-capped",
+            Cause::TemplateUnknown => "template-unknown",
+            Cause::TemplatePaused => "template-paused",
+            Cause::TemplateDisabled => "template-disabled",
         }
     }
 
@@ -207,6 +217,11 @@ impl Cause {
             Cause::MarketingCapped => {
                 "Meta delivers no more marketing messages from this number to the customer for now"
             }
+            Cause::TemplateUnknown => {
+                "there is no approved template of this name in this language; see GET /api/v1/templates"
+            }
+            Cause::TemplatePaused => "Meta has paused the template for its low quality",
+            Cause::TemplateDisabled => "Meta has disabled the template",
         }
     }
 
@@ -253,6 +268,7 @@ impl Speaker {
 #[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
+    use crate::sending::Learnt;
     use proptest::prelude::*;
 
     const NOW: i64 = 1_000_000;
@@ -266,7 +282,7 @@ mod tests {
             instance: "faq",
             speaker: Speaker::Automation,
             kind,
-            marketing: kind == Kind::Template,
+            template: (kind == Kind::Template).then(|| Template::of(Learnt::default())),
         }
     }
 
@@ -389,7 +405,10 @@ mod tests {
             "not even a person's"
         );
         let utility = Row {
-            marketing: false,
+            template: Some(Template::of(Learnt {
+                category: Some("UTILITY"),
+                ..Learnt::default()
+            })),
             ..row(Kind::Template)
         };
         assert_eq!(gate(&utility, &stopped, NOW), Verdict::Go);

@@ -2,6 +2,7 @@
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
 //! - `marketing`: who gets no marketing messages
+//! - `template`: what is known of a template
 //! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
@@ -17,6 +18,7 @@ mod message;
 mod pace;
 mod readable;
 mod request;
+mod template;
 
 pub use callback::{callback, read_callback};
 pub use gate::{
@@ -27,3 +29,4 @@ pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, valid
 pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};
+pub use template::{Learnt, Template, template_named};

@@ -46,6 +46,7 @@ pub enum Meaning {
     HistoryDeclined,
     Account(Account),
     Preference(Preference),
+    Template(TemplateChange),
     /// The user's business-scoped id changed.
     UserId {
         previous: Option<String>,
@@ -176,6 +177,19 @@ pub struct Account {
     pub reason: Option<String>,
     /// `disconnection_info.initiated_by`: `USER` or `SYSTEM`.
     pub initiated_by: Option<String>,
+}
+
+/// Meta's word about a template; `None` where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateChange {
+    pub name: String,
+    pub language: String,
+    /// Such as `APPROVED` or `PAUSED`.
+    pub status: Option<String>,
+    /// `MARKETING`, `UTILITY` or `AUTHENTICATION`.
+    pub category: Option<String>,
+    /// Such as `GREEN`.
+    pub quality: Option<String>,
 }
 
 /// The user asked for, or against, messages of a category.

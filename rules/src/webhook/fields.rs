@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::change::Change;
-use super::element::{Account, Meaning};
+use super::element::{Account, Meaning, TemplateChange};
 use super::json::Object;
 use super::kinds::worded;
 use super::rows::Draft;
@@ -60,13 +60,16 @@ pub(super) fn rule(field: &str) -> Option<Rule> {
 
 /// The whole value of a field with [`Rule::Whole`].
 pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) -> Draft<'c> {
+    let kind = kind(&change.field, value);
     let meaning = if change.field == "account_update" {
         Meaning::Account(account(value))
+    } else if kind.starts_with("template.") {
+        template(value).map_or(Meaning::Nothing, Meaning::Template)
     } else {
         Meaning::Nothing
     };
     Draft {
-        kind: kind(&change.field, value),
+        kind,
         meaning,
         ..Draft::new(
             change.key_of_moment("field", json),
@@ -115,6 +118,23 @@ fn account_kind(value: &Object<'_>) -> Cow<'static, str> {
         .as_deref()
         .map(|event| event.strip_prefix("account_").unwrap_or(event));
     worded("account", event, "update")
+}
+
+/// What a change of a template says, whichever of its fields it came with.
+fn template(value: &Object<'_>) -> Option<TemplateChange> {
+    let upper = |name| value.string(name).map(|word| word.to_uppercase());
+    let status = upper("event").map(|event| match event.as_str() {
+        // It may be sent again.
+        "REINSTATED" | "UNPAUSED" => "APPROVED".to_owned(),
+        _ => event,
+    });
+    Some(TemplateChange {
+        name: value.string("message_template_name")?,
+        language: value.string("message_template_language")?,
+        status: status.filter(|_| !value.has("new_quality_score")),
+        category: upper("new_category").or_else(|| upper("message_template_category")),
+        quality: upper("new_quality_score"),
+    })
 }
 
 /// Two shapes of `PARTNER_REMOVED` are documented; both are read.

@@ -74,7 +74,7 @@ mod value;
 
 pub use element::{
     Account, ContactChange, Edit, Element, HistoryProgress, Meaning, Media, Message, Origin,
-    Preference, Revoke, Status,
+    Preference, Revoke, Status, TemplateChange,
 };
 pub use key::Key;
 pub use outline::Outline;

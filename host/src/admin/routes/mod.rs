@@ -10,6 +10,7 @@ mod numbers;
 mod outbox;
 mod plugins;
 mod receipts;
+mod templates;
 mod tokens;
 
 use axum::Extension;
@@ -41,6 +42,7 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(receipts::list))
+        .routes(routes!(templates::list))
 }
 
 pub(super) fn operate() -> OpenApiRouter<App> {

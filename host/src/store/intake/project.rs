@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::super::marketing;
 use super::super::numbers;
 use super::super::pace::{self, Passed};
+use super::super::templates;
 use super::{Arrival, Recorded, StoreError, Terms};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -72,6 +73,12 @@ pub(super) fn apply(
             )?;
         }
         Meaning::Account(account) => account_state(connection, change, account, recorded)?,
+        Meaning::Template(template) => {
+            if let Some(waba) = &change.event.waba {
+                let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
+                templates::heard(connection, waba, template, at_ms, received_ms)?;
+            }
+        }
         Meaning::Preference(preference) => preferences(connection, change, preference)?,
         // A new user id is known before its contact is looked up.
         Meaning::UserId { .. } | Meaning::Nothing => {}

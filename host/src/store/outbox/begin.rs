@@ -1,11 +1,12 @@
 //! The last gate before a send: the rule of `rules::sending` on what the tables say now.
 
-use duet_rules::sending::{Cause, Due, Kind, Pace, Row, Speaker, Verdict, gate, kind};
+use duet_rules::sending::{Cause, Due, Pace, Row, Speaker, Verdict, gate, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::super::conversations::conversation;
 use super::super::pace;
+use super::super::templates::{template, want};
 use super::{Gate, Outgoing, StoreError, head_of};
 
 /// A row that waits.
@@ -54,7 +55,7 @@ pub(super) fn begin(
         instance: &row.instance,
         speaker: row.speaker,
         kind,
-        marketing: kind == Kind::Template,
+        template: template(connection, &conversation.number, &message)?,
     };
     let mut verdict = gate(&asked, &conversation.state(), now_ms);
     if verdict == Verdict::Go {
@@ -63,6 +64,9 @@ pub(super) fn begin(
     match verdict {
         Verdict::Cancel { cause } => close(connection, id, "cancelled", None, cause.as_str()),
         Verdict::Refuse { code, cause } => {
+            if cause == Cause::TemplateUnknown {
+                want(connection, &conversation.number, now_ms)?;
+            }
             close(connection, id, "refused", Some(code), cause.as_str())
         }
         Verdict::Hold { until_ms, cause } => hold(connection, id, until_ms, cause.as_str()),

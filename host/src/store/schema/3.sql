@@ -9,3 +9,18 @@ ALTER TABLE numbers ADD COLUMN campaigns_until_us INTEGER NOT NULL DEFAULT 0;
 -- number to this customer (131049), ms since 1970.
 ALTER TABLE contacts ADD COLUMN marketing_stopped_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN marketing_capped_ms INTEGER NOT NULL DEFAULT 0;
+
+-- Templates by account, in Meta's words; `learned_ms` is the time of the newest of them.
+CREATE TABLE templates (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    waba TEXT NOT NULL,
+    name TEXT NOT NULL,
+    language TEXT NOT NULL,
+    status TEXT,
+    category TEXT,
+    quality TEXT,
+    learned_ms INTEGER NOT NULL,
+    UNIQUE (waba, name, language)
+);
+-- When an account's list was last read to its end (0: never), and when something last made another reading worthwhile.
+CREATE TABLE template_reads (waba TEXT PRIMARY KEY, read_ms INTEGER NOT NULL DEFAULT 0, wanted_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;

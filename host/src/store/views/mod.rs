@@ -10,6 +10,7 @@ mod messages;
 mod numbers;
 mod outbox;
 mod receipts;
+mod templates;
 
 pub use contacts::ContactRow;
 pub use conversations::{ConversationFilter, ConversationRow};
@@ -20,6 +21,7 @@ pub use messages::{MessagePlace, MessageRow};
 pub use numbers::NumberRow;
 pub use outbox::{OutboxFilter, OutboxRow};
 pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};
+pub use templates::TemplateRow;
 
 /// Which rows of a list: those after `after`, at most `limit`.
 #[derive(Debug, Clone, Copy)]
