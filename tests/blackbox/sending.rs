@@ -348,3 +348,52 @@ async fn a_utility_template_reaches_somebody_who_said_stop() -> anyhow::Result<(
     assert_eq!(status, 409, "{answer}");
     stage.gateway.end().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_tells_of_the_app_and_is_open_once_until_it_is_acknowledged() -> anyhow::Result<()>
+{
+    let stage = Stage::set(|setup| setup.env("DUET_SENDING_OPT_OUT_WORDS", "stop")).await?;
+    stage.meets(CUSTOMER).await?;
+    let stop = webhook::text(CUSTOMER, "wamid.stop", "Stop");
+    stage.meta.deliver(&stop).await?;
+    let echo = |n: u32| webhook::echo(CUSTOMER, &format!("wamid.app.{n}"), "our secret sale");
+    for n in 0..2 {
+        stage.meta.deliver(&webhook::body(&[echo(n)])).await?;
+    }
+    stage.admin.intake_done(PATIENCE).await?;
+    let open = stage.admin.rows("alarms", "open=true").await?;
+    let found: Vec<_> = open
+        .iter()
+        .map(|alarm| (alarm["name"].clone(), alarm["times"].clone()))
+        .collect();
+    assert_eq!(found, [(json!("app-wrote-to-opted-out"), json!(2))]);
+    let told = open[0].to_string();
+    assert!(!told.contains(CUSTOMER) && !told.contains("sale"), "{told}");
+    let (_, metrics) = stage.admin.open("/metrics").await?;
+    let line = "duet_alarms_total{name=\"app-wrote-to-opted-out\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(stage.gateway.log().contains("app-wrote-to-opted-out"));
+
+    let path = format!("/alarms/{}/acknowledge", open[0]["id"]);
+    stage.admin.post(&path, &json!({})).await?;
+    let again = stage.admin.call(Method::POST, &path, None).await?.0;
+    assert_eq!(again, 404, "it is no longer open");
+    stage
+        .admin
+        .count("alarms", "open=true", 0, PATIENCE)
+        .await?;
+    // So much at once that nothing is left of the number's rate; and the customer is still one who said stop.
+    let echoes: Vec<_> = (2..32).map(echo).collect();
+    stage.meta.deliver(&webhook::body(&echoes)).await?;
+    let open = stage
+        .admin
+        .count("alarms", "open=true", 2, PATIENCE)
+        .await?;
+    let mut names: Vec<_> = open.iter().map(|alarm| alarm["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [Some("app-used-up-rate"), Some("app-wrote-to-opted-out")]
+    );
+    stage.gateway.end().await
+}

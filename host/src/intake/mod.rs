@@ -194,6 +194,17 @@ impl Intake {
     /// Tells the outbox, the metrics and dispatch.
     fn publish(&self, recorded: Recorded) {
         (self.movable)(&recorded.movable);
+        for alarm in &recorded.alarms {
+            self.metrics.alarm(alarm.name);
+            tracing::warn!(
+                alarm = alarm.name,
+                number = alarm.number,
+                contact = alarm.contact,
+                event = alarm.seq,
+                "{}",
+                alarm.detail
+            );
+        }
         for event in &recorded.events {
             self.metrics.events(&event.kind, 1);
         }

@@ -26,6 +26,15 @@ pub(super) fn stopped(
     Ok(())
 }
 
+/// Whether the customer of this conversation has stopped marketing messages.
+pub(super) fn has_stopped(connection: &Connection, conversation: i64) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT k.marketing_stopped FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.id = ?1",
+        )?
+        .query_row([conversation], |row| row.get(0))?)
+}
+
 /// What an error code of Meta's about a message into this conversation tells.
 pub(super) fn learn(
     connection: &Connection,

@@ -8,6 +8,7 @@
 //! - `marketing`: who gets no marketing messages
 //! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
+//! - `alarms`: what an admin should look at
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
 //! - `tokens`: who may use the admin API
@@ -17,6 +18,7 @@
 //! Operations are named after what they mean and commit whole; their promises stand in `host/tests/store`,
 //! which a second engine has to pass too.
 
+pub mod alarms;
 mod conversations;
 pub mod erase;
 mod events;

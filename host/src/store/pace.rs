@@ -80,19 +80,21 @@ pub(super) fn came_in(
     keep(connection, passed.conversation, &before, &after)
 }
 
-/// A person sent it from the app: it costs both rates.
+/// A person sent it from the app: it costs both rates. True when the number's was used up already.
 pub(super) fn app_sent(
     connection: &Connection,
     pace: &Pace,
     passed: Passed,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let before = taken(connection, passed.conversation)?;
+    let (number_us, empty) = passed.spend(pace.number, before.number_us);
     let after = Taken {
         pair_us: passed.spend(pace.pair, before.pair_us).0,
-        number_us: passed.spend(pace.number, before.number_us).0,
+        number_us,
         ..before
     };
-    keep(connection, passed.conversation, &before, &after)
+    keep(connection, passed.conversation, &before, &after)?;
+    Ok(empty)
 }
 
 impl Passed {

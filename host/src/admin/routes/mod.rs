@@ -1,5 +1,6 @@
 //! The routes, one file for each noun, gathered by the scope that each needs.
 
+mod alarms;
 mod contacts;
 mod conversations;
 mod dead_letters;
@@ -43,6 +44,7 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(receipts::list))
         .routes(routes!(templates::list))
+        .routes(routes!(alarms::list))
 }
 
 pub(super) fn operate() -> OpenApiRouter<App> {
@@ -52,6 +54,7 @@ pub(super) fn operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
         .routes(routes!(messages::send))
+        .routes(routes!(alarms::acknowledge))
 }
 
 pub(super) fn personal() -> OpenApiRouter<App> {

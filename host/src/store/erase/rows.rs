@@ -96,6 +96,11 @@ fn remove_contact(
     for seq in statement.query_map([contact], |row| row.get(0))? {
         events.insert(seq?);
     }
+    run(
+        connection,
+        "DELETE FROM alarms WHERE contact = ?1",
+        [contact],
+    )?;
     erased.kv += run(connection, "DELETE FROM kv WHERE contact = ?1", [contact])?;
     erased.contacts += run(connection, "DELETE FROM contacts WHERE id = ?1", [contact])?;
     Ok(())

@@ -11,6 +11,7 @@ use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use project::{Early, take_early};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::alarms::Alarm;
 use super::{Store, StoreError};
 use crate::event::Event;
 
@@ -79,6 +80,22 @@ pub struct Recorded {
     pub events: Vec<Arc<Event>>,
     /// Outbox rows whose conversation may go on: a status has settled them, or their number is back.
     pub movable: Vec<i64>,
+    /// Alarms that were not open before.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Recorded {
+    fn alarm(
+        &mut self,
+        connection: &Connection,
+        alarm: Alarm,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if super::alarms::raise(connection, &alarm, now_ms)? {
+            self.alarms.push(alarm);
+        }
+        Ok(())
+    }
 }
 
 impl Store {

@@ -8,6 +8,7 @@ use duet_rules::webhook::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::alarms::{self, Alarm};
 use super::super::marketing;
 use super::super::numbers;
 use super::super::pace::{self, Passed};
@@ -147,9 +148,40 @@ fn take_over(
             seq,
             None,
         )?;
-        pace::app_sent(connection, &change.terms.pace, change.passed(conversation))?;
+        app_alarms(connection, change, conversation, recorded)?;
     }
     app_seen(connection, change, recorded)
+}
+
+/// What the app sends costs the rates, and nobody asks there whether the customer wants it.
+fn app_alarms(
+    connection: &Connection,
+    change: &Change<'_>,
+    conversation: i64,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let used_up = pace::app_sent(connection, &change.terms.pace, change.passed(conversation))?;
+    let stopped = marketing::has_stopped(connection, conversation)?;
+    let event = change.event;
+    let alarm = |name, contact, detail: &str| Alarm {
+        name,
+        number: event.number.clone(),
+        contact,
+        seq: event.seq,
+        detail: detail.to_owned(),
+    };
+    if used_up {
+        let detail =
+            "the app has used up what the number may send in a second; sends from here wait";
+        let alarm = alarm(alarms::APP_USED_UP_RATE, None, detail);
+        recorded.alarm(connection, alarm, event.received_ms)?;
+    }
+    if stopped {
+        let detail = "a person wrote from the app to somebody who has stopped marketing messages";
+        let alarm = alarm(alarms::APP_WROTE_TO_OPTED_OUT, event.contact, detail);
+        recorded.alarm(connection, alarm, event.received_ms)?;
+    }
+    Ok(())
 }
 
 /// The live copy of a message that came with the history before. It is the same message, but only now is it known

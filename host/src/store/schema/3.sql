@@ -24,3 +24,19 @@ CREATE TABLE templates (
 );
 -- When an account's list was last read to its end (0: never), and when something last made another reading worthwhile.
 CREATE TABLE template_reads (waba TEXT PRIMARY KEY, read_ms INTEGER NOT NULL DEFAULT 0, wanted_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+
+-- What an admin should look at: one open row for each name, number and contact. `seq` is the event that raised it last,
+-- `detail` holds nothing personal.
+CREATE TABLE alarms (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    number TEXT,
+    contact INTEGER,
+    seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
+    detail TEXT NOT NULL,
+    acknowledged_ms INTEGER
+);
+CREATE UNIQUE INDEX alarms_open ON alarms (name, coalesce(number, ''), coalesce(contact, 0)) WHERE acknowledged_ms IS NULL;
