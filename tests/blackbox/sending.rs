@@ -397,3 +397,85 @@ async fn an_alarm_tells_of_the_app_and_is_open_once_until_it_is_acknowledged() -
     );
     stage.gateway.end().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn campaigns_of_a_flagged_number_wait_until_meta_says_that_it_is_well() -> anyhow::Result<()>
+{
+    let stage = Stage::set(|setup| setup).await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    let word = |event: &str| {
+        let value = json!({"display_phone_number": webhook::DISPLAY, "event": event, "current_limit": "TIER_10K"});
+        webhook::body(&[json!({"field": "phone_number_quality_update", "value": value})])
+    };
+    stage.meta.deliver(&word("FLAGGED")).await?;
+    stage
+        .admin
+        .row("alarms", "it is told", PATIENCE, |alarm| {
+            alarm["name"] == "quality-low"
+        })
+        .await?;
+    stage.says(conversation, &campaign()).await?;
+    stage
+        .admin
+        .row("outbox", "it waits", PATIENCE, |row| {
+            row["cause"] == "quality-low"
+        })
+        .await?;
+    assert_eq!(stage.sim.sent_total(), 0);
+    stage.meta.deliver(&word("UNFLAGGED")).await?;
+    stage.sim.wait_sent(1, PATIENCE).await?;
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restricted_account_sends_no_campaign_and_still_answers() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    let word = |extra: &Value| webhook::body(&[json!({"field": "account_update", "value": extra})]);
+    let restriction = json!([{
+        "restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING",
+        "expiration": webhook::now_s() + 3600,
+    }]);
+    // (Meta's words, whether a campaign leaves afterwards)
+    let words = [
+        (
+            json!({"event": "ACCOUNT_RESTRICTION", "restriction_info": restriction}),
+            false,
+        ),
+        (
+            json!({"event": "ACCOUNT_RESTRICTION", "restriction_info": []}),
+            true,
+        ),
+        (
+            json!({"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}}),
+            false,
+        ),
+        (
+            json!({"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "REINSTATE"}}),
+            true,
+        ),
+    ];
+    let mut sent = 0;
+    for (said, leaves) in words {
+        stage.meta.deliver(&word(&said)).await?;
+        stage.admin.intake_done(PATIENCE).await?;
+        let (status, answer) = stage.says(conversation, &campaign()).await?;
+        if leaves {
+            assert_eq!(status, 202, "{said}: {answer}");
+            sent += 1;
+        } else {
+            let code = &answer["error"]["meta_code"];
+            assert_eq!((status, code), (409, &json!(131_031)), "{said}: {answer}");
+        }
+        let (status, _) = stage.says(conversation, &text("we are here")).await?;
+        assert_eq!(status, 202, "{said}");
+        sent += 1;
+        stage.sim.wait_sent(sent, PATIENCE).await?;
+    }
+    let alarms = stage.admin.rows("alarms", "open=true").await?;
+    let alarm = alarms
+        .first()
+        .map(|alarm| (&alarm["name"], &alarm["times"]));
+    assert_eq!(alarm, Some((&json!("account-restricted"), &json!(2))));
+    stage.gateway.end().await
+}

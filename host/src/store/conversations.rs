@@ -1,7 +1,7 @@
 //! Who has a conversation, and whom it is with.
 
 use duet_rules::coexistence::State;
-use duet_rules::sending::{Addressee, ConversationState, Marketing};
+use duet_rules::sending::{Addressee, ConversationState, Marketing, Standing};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError};
@@ -24,6 +24,7 @@ pub struct Conversation {
     pub handling_by: Option<String>,
     pub window_until_ms: Option<i64>,
     pub marketing: Marketing,
+    pub standing: Standing,
     /// Whom a send goes to; nobody when neither phone nor user id is known.
     pub to: Option<Addressee>,
 }
@@ -44,6 +45,7 @@ impl Conversation {
             handling_by: self.handling_by.as_deref(),
             window_until_ms: self.window_until_ms,
             marketing: self.marketing,
+            standing: self.standing,
             number: self.number_state,
         }
     }
@@ -83,8 +85,9 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms FROM conversations c
-             JOIN numbers n ON n.id = c.number JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms, n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0)
+             FROM conversations c
+             JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
         .query_row([id], read)
         .optional()?;
@@ -107,6 +110,11 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         marketing: Marketing {
             stopped: row.get(11)?,
             capped_until_ms: row.get(12)?,
+        },
+        standing: Standing {
+            flagged: row.get(13)?,
+            locked: row.get(14)?,
+            restricted_until_ms: row.get(15)?,
         },
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })

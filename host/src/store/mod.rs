@@ -6,6 +6,7 @@
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
 //! - `marketing`: who gets no marketing messages
+//! - `standing`: what Meta says of numbers' quality and of accounts
 //! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `alarms`: what an admin should look at
@@ -33,6 +34,7 @@ pub mod outbox;
 mod pace;
 pub mod receipts;
 pub mod retention;
+mod standing;
 mod templates;
 pub mod tokens;
 mod traces;

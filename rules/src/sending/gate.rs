@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::marketing::Marketing;
+use super::standing::Standing;
 use super::template::Template;
 use crate::coexistence::State;
 
@@ -60,6 +61,7 @@ pub struct ConversationState<'a> {
     /// Until when Meta lets free-form messages through, ms since 1970.
     pub window_until_ms: Option<i64>,
     pub marketing: Marketing,
+    pub standing: Standing,
     pub number: State,
 }
 
@@ -78,6 +80,8 @@ pub enum Cause {
     TemplateUnknown,
     TemplatePaused,
     TemplateDisabled,
+    AccountRestricted,
+    QualityLow,
 }
 
 /// What happens to the row.
@@ -118,19 +122,24 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
         };
     }
     // Before the number's state: what the window forbids is told at once, not after the number is back.
-    if row.kind.is_free_form() && state.window_until_ms.is_none_or(|until| until <= now_ms) {
+    let window_open = state.window_until_ms.is_some_and(|until| until > now_ms);
+    if row.kind.is_free_form() && !window_open {
         return Verdict::Refuse {
             code: CODE_WINDOW,
             cause: Cause::WindowClosed,
         };
     }
-    if let Some((code, cause)) = row.template.and_then(|template| {
+    if let Some(template) = row.template {
         let marketing = state.marketing.refusal(now_ms);
-        template
+        let refusal = template
             .refusal
-            .or(marketing.filter(|_| template.marketing))
-    }) {
-        return Verdict::Refuse { code, cause };
+            .or(marketing.filter(|_| template.marketing));
+        if let Some((code, cause)) = refusal {
+            return Verdict::Refuse { code, cause };
+        }
+        if let Some(verdict) = state.standing.judge(template, window_open, now_ms) {
+            return verdict;
+        }
     }
     match state.number {
         State::Live => Verdict::Go,
@@ -193,6 +202,8 @@ impl Cause {
             Cause::TemplateUnknown => "template-unknown",
             Cause::TemplatePaused => "template-paused",
             Cause::TemplateDisabled => "template-disabled",
+            Cause::AccountRestricted => "account-restricted",
+            Cause::QualityLow => "quality-low",
         }
     }
 
@@ -222,6 +233,10 @@ impl Cause {
             }
             Cause::TemplatePaused => "Meta has paused the template for its low quality",
             Cause::TemplateDisabled => "Meta has disabled the template",
+            Cause::AccountRestricted => {
+                "Meta has restricted or disabled the account; it may not begin conversations"
+            }
+            Cause::QualityLow => "Meta has flagged the number for its low quality",
         }
     }
 
@@ -294,6 +309,7 @@ mod tests {
             handling_by: None,
             window_until_ms: Some(NOW + 1),
             marketing: Marketing::default(),
+            standing: Standing::default(),
             number: State::Live,
         }
     }

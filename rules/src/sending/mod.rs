@@ -2,6 +2,7 @@
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
 //! - `marketing`: who gets no marketing messages
+//! - `standing`: how Meta looks at the number and its account
 //! - `template`: what is known of a template
 //! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
@@ -18,6 +19,7 @@ mod message;
 mod pace;
 mod readable;
 mod request;
+mod standing;
 mod template;
 
 pub use callback::{callback, read_callback};
@@ -29,4 +31,5 @@ pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, valid
 pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};
+pub use standing::{AccountWord, Standing};
 pub use template::{Learnt, Template, template_named};

@@ -366,7 +366,7 @@ mod tests {
                 }
             }
             for (first, from_ms) in left.iter().enumerate() {
-                for (count, at_ms) in (1_u64..).zip(&left[first..]) {
+                for (count, at_ms) in (1_u64..).zip(left.iter().skip(first)) {
                     let span_ms = u64::try_from(at_ms - from_ms).unwrap_or(0);
                     prop_assert!(count <= pair_burst + span_ms / (pair_seconds * 1000));
                     prop_assert!(count <= per_second + span_ms * per_second / 1000);

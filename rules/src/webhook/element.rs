@@ -47,6 +47,7 @@ pub enum Meaning {
     Account(Account),
     Preference(Preference),
     Template(TemplateChange),
+    Quality(NumberQuality),
     /// The user's business-scoped id changed.
     UserId {
         previous: Option<String>,
@@ -177,6 +178,19 @@ pub struct Account {
     pub reason: Option<String>,
     /// `disconnection_info.initiated_by`: `USER` or `SYSTEM`.
     pub initiated_by: Option<String>,
+    /// `ban_info.waba_ban_state` in lower case: `disable`, `schedule_for_disable` or `reinstate`.
+    pub ban: Option<String>,
+    /// Until when the account may not begin conversations; the far future when Meta names no end.
+    pub restricted_until_ms: Option<i64>,
+}
+
+/// Meta's word about a number's quality.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberQuality {
+    /// Digits of `display_phone_number`.
+    pub phone: String,
+    /// Such as `flagged` or `unflagged`.
+    pub event: String,
 }
 
 /// Meta's word about a template; `None` where it says nothing.

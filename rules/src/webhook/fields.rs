@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::change::Change;
-use super::element::{Account, Meaning, TemplateChange};
-use super::json::Object;
+use super::element::{Account, Meaning, NumberQuality, TemplateChange};
+use super::json::{Object, time_ms};
 use super::kinds::worded;
 use super::rows::Draft;
 use crate::identity::digits;
@@ -63,6 +63,8 @@ pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) 
     let kind = kind(&change.field, value);
     let meaning = if change.field == "account_update" {
         Meaning::Account(account(value))
+    } else if change.field == "phone_number_quality_update" {
+        quality(value).map_or(Meaning::Nothing, Meaning::Quality)
     } else if kind.starts_with("template.") {
         template(value).map_or(Meaning::Nothing, Meaning::Template)
     } else {
@@ -120,6 +122,24 @@ fn account_kind(value: &Object<'_>) -> Cow<'static, str> {
     worded("account", event, "update")
 }
 
+/// Of the restrictions, the one on conversations that the business begins.
+fn restricted_until_ms(value: &Object<'_>) -> Option<i64> {
+    let restrictions = value.list("restriction_info").unwrap_or_default();
+    let ends = restrictions.into_iter().filter_map(|json| {
+        let restriction = Object::read(json)?;
+        (&*restriction.text("restriction_type")? == "RESTRICTED_BIZ_INITIATED_MESSAGING")
+            .then(|| restriction.text("expiration").and_then(|end| time_ms(&end)))
+    });
+    ends.map(|end| end.unwrap_or(i64::MAX)).max()
+}
+
+fn quality(value: &Object<'_>) -> Option<NumberQuality> {
+    Some(NumberQuality {
+        phone: digits(&value.text("display_phone_number")?),
+        event: value.lower("event")?,
+    })
+}
+
 /// What a change of a template says, whichever of its fields it came with.
 fn template(value: &Object<'_>) -> Option<TemplateChange> {
     let upper = |name| value.string(name).map(|word| word.to_uppercase());
@@ -149,6 +169,8 @@ fn account(value: &Object<'_>) -> Account {
         waba: of(&waba, "waba_id"),
         reason: of(&disconnection, "reason"),
         initiated_by: of(&disconnection, "initiated_by"),
+        ban: of(&value.object("ban_info"), "waba_ban_state").map(|state| state.to_lowercase()),
+        restricted_until_ms: restricted_until_ms(value),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What an element changes in the picture of numbers, contacts, conversations and messages.
 
 use duet_rules::coexistence::Sign;
+use duet_rules::sending::AccountWord;
 use duet_rules::status;
 use duet_rules::webhook::{
-    Account, ContactChange, Edit, Element, HistoryProgress, Key, Meaning, Media, Message, Origin,
-    Preference, Revoke, Status,
+    Account, ContactChange, Edit, Element, HistoryProgress, Key, Meaning, Media, Message,
+    NumberQuality, Origin, Preference, Revoke, Status,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,6 +13,7 @@ use super::super::alarms::{self, Alarm};
 use super::super::marketing;
 use super::super::numbers;
 use super::super::pace::{self, Passed};
+use super::super::standing;
 use super::super::templates;
 use super::{Arrival, Recorded, StoreError, Terms};
 use crate::effect::Handling;
@@ -74,6 +76,7 @@ pub(super) fn apply(
             )?;
         }
         Meaning::Account(account) => account_state(connection, change, account, recorded)?,
+        Meaning::Quality(quality) => number_quality(connection, change, quality, recorded)?,
         Meaning::Template(template) => {
             if let Some(waba) = &change.event.waba {
                 let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
@@ -582,6 +585,7 @@ fn account_state(
     account: &Account,
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
+    account_standing(connection, change, account, recorded)?;
     let reason = account.reason.as_deref();
     let Some(sign) = Sign::of_account(&account.event, reason, account.initiated_by.as_deref())
     else {
@@ -597,6 +601,70 @@ fn account_state(
         recorded
             .movable
             .extend(numbers::live_on(connection, &number, sign, at_ms, now_ms)?);
+    }
+    Ok(())
+}
+
+/// Restricted, disabled, reinstated: what keeps campaigns from leaving, and an alarm about it.
+fn account_standing(
+    connection: &Connection,
+    change: &Change<'_>,
+    account: &Account,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let waba = account.waba.as_ref().or(change.event.waba.as_ref());
+    let (Some(word), Some(waba)) = (AccountWord::of(account), waba) else {
+        return Ok(());
+    };
+    standing::account(connection, waba, word, change.past_ms())?;
+    let over = AccountWord::Restricted { until_ms: 0 };
+    if word == AccountWord::Reinstated || word == over {
+        return Ok(());
+    }
+    for number in numbers::meant(connection, Some(waba), account.phone.as_deref())? {
+        let alarm = Alarm {
+            name: alarms::ACCOUNT_RESTRICTED,
+            number: Some(number),
+            contact: None,
+            seq: change.event.seq,
+            detail: format!(
+                "Meta has said {} of the account; see the event",
+                account.event
+            ),
+        };
+        recorded.alarm(connection, alarm, change.event.received_ms)?;
+    }
+    Ok(())
+}
+
+/// A number whose quality is low sends no campaigns until Meta says that it is well.
+fn number_quality(
+    connection: &Connection,
+    change: &Change<'_>,
+    quality: &NumberQuality,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let flagged = match quality.event.as_str() {
+        "flagged" => true,
+        "unflagged" => false,
+        _ => return Ok(()),
+    };
+    let event = change.event;
+    for number in numbers::meant(connection, event.waba.as_deref(), Some(&quality.phone))? {
+        let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
+        let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
+        recorded.movable.extend(freed);
+        if flagged {
+            let alarm = Alarm {
+                name: alarms::QUALITY_LOW,
+                number: Some(number),
+                contact: None,
+                seq: event.seq,
+                detail: "Meta has flagged the number for its low quality; campaigns wait"
+                    .to_owned(),
+            };
+            recorded.alarm(connection, alarm, now_ms)?;
+        }
     }
     Ok(())
 }

@@ -40,3 +40,15 @@ CREATE TABLE alarms (
     acknowledged_ms INTEGER
 );
 CREATE UNIQUE INDEX alarms_open ON alarms (name, coalesce(number, ''), coalesce(contact, 0)) WHERE acknowledged_ms IS NULL;
+
+-- What Meta says of a number's quality, and of an account: each word with Meta's time, so that a late one takes
+-- nothing back. `restricted_until_ms`: until when the account may not begin conversations.
+ALTER TABLE numbers ADD COLUMN flagged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE numbers ADD COLUMN flagged_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE accounts (
+    waba TEXT PRIMARY KEY,
+    locked INTEGER NOT NULL DEFAULT 0,
+    locked_ms INTEGER NOT NULL DEFAULT 0,
+    restricted_until_ms INTEGER NOT NULL DEFAULT 0,
+    restricted_ms INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
