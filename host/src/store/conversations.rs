@@ -13,6 +13,8 @@ use crate::event::ContactView;
 pub struct Conversation {
     pub id: i64,
     pub number: String,
+    /// The account of the number, once an element has named it.
+    pub waba: Option<String>,
     pub number_state: State,
     pub contact: i64,
     /// As stored: a person's time may have run out.
@@ -85,7 +87,7 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms, n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0)
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms, n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba
              FROM conversations c
              JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
@@ -116,6 +118,7 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
             locked: row.get(14)?,
             restricted_until_ms: row.get(15)?,
         },
+        waba: row.get(16)?,
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

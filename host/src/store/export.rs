@@ -86,6 +86,10 @@ fn rows(
             "SELECT * FROM alarms WHERE contact = ?1 ORDER BY id".to_owned(),
         ),
         (
+            "openings",
+            "SELECT * FROM openings WHERE contact = ?1".to_owned(),
+        ),
+        (
             "deliveries",
             "SELECT * FROM deliveries WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)"
                 .to_owned(),

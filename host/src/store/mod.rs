@@ -6,6 +6,7 @@
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
 //! - `marketing`: who gets no marketing messages
+//! - `openings`: to whom conversations were begun
 //! - `standing`: what Meta says of numbers' quality and of accounts
 //! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
@@ -30,6 +31,7 @@ pub mod kv;
 pub mod lanes;
 mod marketing;
 mod numbers;
+mod openings;
 pub mod outbox;
 mod pace;
 pub mod receipts;

@@ -82,6 +82,7 @@ pub enum Cause {
     TemplateDisabled,
     AccountRestricted,
     QualityLow,
+    PortfolioLimit,
 }
 
 /// What happens to the row.
@@ -204,6 +205,7 @@ impl Cause {
             Cause::TemplateDisabled => "template-disabled",
             Cause::AccountRestricted => "account-restricted",
             Cause::QualityLow => "quality-low",
+            Cause::PortfolioLimit => "portfolio-limit",
         }
     }
 
@@ -237,6 +239,9 @@ impl Cause {
                 "Meta has restricted or disabled the account; it may not begin conversations"
             }
             Cause::QualityLow => "Meta has flagged the number for its low quality",
+            Cause::PortfolioLimit => {
+                "the business has written to as many customers first as Meta allows in 24 hours"
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! - `marketing`: who gets no marketing messages
 //! - `standing`: how Meta looks at the number and its account
 //! - `template`: what is known of a template
+//! - `openings`: to how many customers a business may write first
 //! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
@@ -16,6 +17,7 @@ mod callback;
 mod gate;
 mod marketing;
 mod message;
+mod openings;
 mod pace;
 mod readable;
 mod request;
@@ -28,6 +30,7 @@ pub use gate::{
 };
 pub use marketing::{Learned, Marketing, OptWords, learned};
 pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
+pub use openings::{OPENED_MS, Openings};
 pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};

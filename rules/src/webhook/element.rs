@@ -48,6 +48,8 @@ pub enum Meaning {
     Preference(Preference),
     Template(TemplateChange),
     Quality(NumberQuality),
+    /// To how many customers the business may write first in 24 hours; `None` for any number.
+    DailyLimit(Option<i64>),
     /// The user's business-scoped id changed.
     UserId {
         previous: Option<String>,

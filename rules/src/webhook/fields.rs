@@ -65,6 +65,8 @@ pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) 
         Meaning::Account(account(value))
     } else if change.field == "phone_number_quality_update" {
         quality(value).map_or(Meaning::Nothing, Meaning::Quality)
+    } else if let Some(limit) = value.integer("max_daily_conversations_per_business") {
+        Meaning::DailyLimit((limit > 0).then_some(limit))
     } else if kind.starts_with("template.") {
         template(value).map_or(Meaning::Nothing, Meaning::Template)
     } else {

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::super::alarms::{self, Alarm};
 use super::super::marketing;
 use super::super::numbers;
+use super::super::openings;
 use super::super::pace::{self, Passed};
 use super::super::standing;
 use super::super::templates;
@@ -77,6 +78,13 @@ pub(super) fn apply(
         }
         Meaning::Account(account) => account_state(connection, change, account, recorded)?,
         Meaning::Quality(quality) => number_quality(connection, change, quality, recorded)?,
+        Meaning::DailyLimit(max) => {
+            if let Some(waba) = &change.event.waba {
+                let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
+                let freed = openings::limit(connection, waba, *max, at_ms, received_ms)?;
+                recorded.movable.extend(freed);
+            }
+        }
         Meaning::Template(template) => {
             if let Some(waba) = &change.event.waba {
                 let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);

@@ -4,9 +4,9 @@ use duet_rules::sending::{Cause, Due, Pace, Row, Speaker, Verdict, gate, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::super::conversations::conversation;
-use super::super::pace;
+use super::super::conversations::{Conversation, conversation};
 use super::super::templates::{template, want};
+use super::super::{openings, pace};
 use super::{Gate, Outgoing, StoreError, head_of};
 
 /// A row that waits.
@@ -59,7 +59,7 @@ pub(super) fn begin(
     };
     let mut verdict = gate(&asked, &conversation.state(), now_ms);
     if verdict == Verdict::Go {
-        verdict = take(connection, rates, &asked, &row, now_ms)?;
+        verdict = take(connection, rates, &asked, (id, &row), &conversation, now_ms)?;
     }
     match verdict {
         Verdict::Cancel { cause } => close(connection, id, "cancelled", None, cause.as_str()),
@@ -91,14 +91,23 @@ pub(super) fn begin(
     }
 }
 
-/// The rates come last: a send that does not leave takes nothing from them.
+/// What is counted comes last: a send that does not leave takes nothing from it.
 fn take(
     connection: &Connection,
     rates: &Pace,
     asked: &Row<'_>,
-    row: &Candidate,
+    (id, row): (i64, &Candidate),
+    conversation: &Conversation,
     now_ms: i64,
 ) -> Result<Verdict, StoreError> {
+    let open = |until_ms: i64| until_ms > now_ms;
+    let begins = asked.template.is_some() && !conversation.window_until_ms.is_some_and(open);
+    let waba = conversation.waba.as_deref().filter(|_| begins);
+    if let Some(waba) = waba
+        && let Some(held) = openings::judge(connection, waba, conversation.contact, id, now_ms)?
+    {
+        return Ok(held);
+    }
     let due = Due {
         kind: asked.kind,
         speaker: asked.speaker,
@@ -107,6 +116,9 @@ fn take(
     let before = pace::taken(connection, row.conversation)?;
     let (verdict, after) = rates.judge(due, before, now_ms);
     pace::keep(connection, row.conversation, &before, &after)?;
+    if let Some(waba) = waba.filter(|_| verdict == Verdict::Go) {
+        openings::opened(connection, waba, conversation.contact, now_ms)?;
+    }
     Ok(verdict)
 }
 

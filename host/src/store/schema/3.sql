@@ -52,3 +52,18 @@ CREATE TABLE accounts (
     restricted_until_ms INTEGER NOT NULL DEFAULT 0,
     restricted_ms INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+
+-- Customers to whom a template began a conversation, and when it did so last; kept for 24 hours. `openings` counts
+-- them by triggers, so that Meta's limit costs one row to check; NULL: no limit is known.
+CREATE TABLE openings (waba TEXT NOT NULL, contact INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (waba, contact)) WITHOUT ROWID;
+CREATE INDEX openings_by_time ON openings (waba, at_ms);
+CREATE INDEX openings_by_contact ON openings (contact);
+ALTER TABLE accounts ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN openings_max INTEGER;
+ALTER TABLE accounts ADD COLUMN openings_max_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER openings_added AFTER INSERT ON openings BEGIN
+    INSERT INTO accounts (waba, openings) VALUES (new.waba, 1) ON CONFLICT (waba) DO UPDATE SET openings = openings + 1;
+END;
+CREATE TRIGGER openings_removed AFTER DELETE ON openings BEGIN
+    UPDATE accounts SET openings = openings - 1 WHERE waba = old.waba;
+END;
