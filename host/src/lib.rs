@@ -18,6 +18,7 @@ pub mod receive;
 pub mod reload;
 pub mod store;
 pub mod telemetry;
+pub mod templates;
 
 /// The wall clock, ms since 1970.
 pub fn now_ms() -> i64 {

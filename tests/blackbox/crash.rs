@@ -170,7 +170,10 @@ impl Run {
         let setup = Setup::default()
             .graph(sim.url())
             .plugins(PluginsFile::probe("fast", 0))
-            .env("DUET_UNKNOWN_HOLD_SECONDS", 2);
+            .env("DUET_UNKNOWN_HOLD_SECONDS", 2)
+            // More goes through the one number than Meta would take.
+            .env("DUET_SENDING_NUMBER_PER_SECOND", 100_000)
+            .env("DUET_SENDING_PAIR_BURST", 100_000);
         // Compiles the plugin once; every later start finds it.
         let gateway = Gateway::start(setup).await?;
         gateway.admin()?.plugins_run(PATIENCE).await?;

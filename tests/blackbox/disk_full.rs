@@ -96,7 +96,10 @@ async fn a_full_disk_gives_503_loses_nothing_and_heals() -> anyhow::Result<()> {
     }
     .graph(sim.url())
     .plugins(PluginsFile::probe("bot", 0))
-    .env("DUET_UNKNOWN_HOLD_SECONDS", 2);
+    .env("DUET_UNKNOWN_HOLD_SECONDS", 2)
+    // More goes through the one number than Meta would take.
+    .env("DUET_SENDING_NUMBER_PER_SECOND", 100_000)
+    .env("DUET_SENDING_PAIR_BURST", 100_000);
     let gateway = Gateway::start(setup).await?;
     sim.set_webhook(gateway.webhook()?);
     let (meta, admin) = (gateway.meta()?, gateway.admin()?);

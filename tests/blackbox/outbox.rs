@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use duet_sim::{Config, Deed, Mood, Sim, StatusDelays, Trouble};
 use duet_tests::plugins_file::PluginsFile;
+use duet_tests::tries::wait_tries;
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
 use serde_json::{Value, json};
 
@@ -160,7 +161,7 @@ async fn the_code_decides_about_another_attempt_not_the_http_status() -> anyhow:
         [1, 2, 3],
         "what was refused for good was not sent"
     );
-    assert_eq!(stage.sim.wait_requests(9, PATIENCE).await?.len(), 3 * 2 + 3);
+    assert_eq!(wait_tries(&stage.sim, 9, PATIENCE).await?.len(), 3 * 2 + 3);
     stage.gateway.end().await
 }
 
@@ -237,7 +238,7 @@ async fn a_lost_answer_without_a_status_becomes_a_dead_letter_and_is_never_sent_
     stage.customer_writes("wamid.3").await?;
     stage.reply_is(3, "sent").await?;
     assert_eq!(stage.counts(), [1, 3]);
-    assert_eq!(stage.sim.wait_requests(3, PATIENCE).await?.len(), 3);
+    assert_eq!(wait_tries(&stage.sim, 3, PATIENCE).await?.len(), 3);
 
     // A late status corrects what was believed dead.
     let opaque = stage.sim.sent()[0].opaque.clone();
@@ -285,7 +286,7 @@ async fn what_meta_would_refuse_for_the_window_is_refused_here() -> anyhow::Resu
         .await?;
     assert_eq!(status, 202, "{answer}");
     assert_eq!(
-        stage.sim.wait_requests(1, PATIENCE).await?.len(),
+        wait_tries(&stage.sim, 1, PATIENCE).await?.len(),
         1,
         "nothing else was tried at Meta"
     );

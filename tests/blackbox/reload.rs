@@ -59,7 +59,10 @@ async fn two_hundred_replacements_while_webhooks_stream() -> anyhow::Result<()> 
     let gateway = Gateway::start(
         Setup::default()
             .graph(sim.url())
-            .plugins(PluginsFile::probe("bot", 0)),
+            .plugins(PluginsFile::probe("bot", 0))
+            // More goes through the one number than Meta would take.
+            .env("DUET_SENDING_NUMBER_PER_SECOND", 100_000)
+            .env("DUET_SENDING_PAIR_BURST", 100_000),
     )
     .await?;
     let (meta, admin) = (gateway.meta()?, gateway.admin()?);

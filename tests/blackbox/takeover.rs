@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use duet_sim::{Config, Sim, StatusDelays, Trouble};
 use duet_tests::plugins_file::PluginsFile;
+use duet_tests::tries::wait_tries;
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, process, webhook};
 use rand::Rng;
@@ -192,7 +193,7 @@ async fn an_echo_while_replies_wait_in_the_outbox() -> anyhow::Result<()> {
         .meta
         .deliver(&webhook::text(CUSTOMER, "wamid.second", "hello?"))
         .await?;
-    stage.sim.wait_requests(1, PATIENCE).await?;
+    wait_tries(&stage.sim, 1, PATIENCE).await?;
     stage
         .admin
         .count("outbox", "state=pending", 2, PATIENCE)

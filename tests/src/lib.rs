@@ -9,6 +9,7 @@
 //! - `chain`: what the plugin `probe` must have made of a conversation
 //! - `flood` and `checker`: many webhooks fast, and whether all of them came through
 //! - `process`: what the system says of the gateway's memory and time
+//! - `tries`: what was tried at Meta
 //! - `wait`: every wait has an end
 
 pub mod admin;
@@ -20,6 +21,7 @@ pub mod gateway;
 pub mod meta;
 pub mod plugins_file;
 pub mod process;
+pub mod tries;
 pub mod wait;
 pub mod webhook;
 

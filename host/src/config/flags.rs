@@ -67,6 +67,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Url => "URL",
         Kind::Integer { .. } => "NUMBER",
         Kind::Bytes { .. } => "BYTES",
+        Kind::Words { .. } => "WORDS",
         Kind::OneOf(_) | Kind::Secret => "WORD",
     }
 }

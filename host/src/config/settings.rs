@@ -24,6 +24,12 @@ pub struct Settings {
     pub receipts_days: u64,
     /// 0 keeps them.
     pub events_days: u64,
+    pub pair_burst: u64,
+    pub pair_seconds: u64,
+    pub number_per_second: u64,
+    pub reply_reserve_percent: u64,
+    pub opt_out_words: Vec<String>,
+    pub opt_in_words: Vec<String>,
 }
 
 impl Settings {
@@ -51,6 +57,13 @@ impl Settings {
             receipt_queue_max: read.number("receipt_queue_max", file.receipt_queue_max),
             receipts_days: read.number("retention.receipts_days", file.receipts_days),
             events_days: read.number("retention.events_days", file.events_days),
+            pair_burst: read.number("sending.pair_burst", file.pair_burst),
+            pair_seconds: read.number("sending.pair_seconds", file.pair_seconds),
+            number_per_second: read.number("sending.number_per_second", file.number_per_second),
+            reply_reserve_percent: read
+                .number("sending.reply_reserve_percent", file.reply_reserve_percent),
+            opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
+            opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
         };
         if read.problems.is_empty() {
             Ok(settings)
@@ -89,6 +102,13 @@ impl Reading<'_, '_> {
         match self.value(key, written.clone().map(SettingValue::Text)) {
             Some(SettingValue::Text(text)) => text,
             _ => String::new(),
+        }
+    }
+
+    fn words(&mut self, key: &str, written: &Option<Vec<String>>) -> Vec<String> {
+        match self.value(key, written.clone().map(SettingValue::Words)) {
+            Some(SettingValue::Words(words)) => words,
+            _ => Vec::new(),
         }
     }
 

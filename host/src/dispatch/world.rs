@@ -68,7 +68,13 @@ impl World for StoreWorld {
     ) -> Answer<'a, Option<Refusal>> {
         async move {
             match told(self.store.conversation(send.conversation).await)? {
-                Some(conversation) => Ok(self.policy(&conversation, send, handling)),
+                Some(conversation) => {
+                    let template = self
+                        .store
+                        .template(&conversation.number, &send.message)
+                        .await;
+                    Ok(self.policy(&conversation, send, told(template)?, handling))
+                }
                 None => Ok(Some(Refusal {
                     code: "invalid",
                     detail: format!("there is no conversation {}", send.conversation),
@@ -86,6 +92,7 @@ impl StoreWorld {
         &self,
         conversation: &Conversation,
         send: &Send,
+        template: Option<sending::Template>,
         handling: Option<Handling>,
     ) -> Option<Refusal> {
         let row = sending::Row {
@@ -93,6 +100,7 @@ impl StoreWorld {
             instance: &self.instance,
             speaker: send.speaker,
             kind: sending::kind(&send.message),
+            template,
         };
         // What this run has made of the conversation itself does not silence it; handing over to a person who has it
         // already changes nothing.

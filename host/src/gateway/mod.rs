@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use duet_rules::sending::{OptWords, Pace};
 use duet_rules::signature;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,9 +29,10 @@ use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
 use crate::receive::{self, Receive};
 use crate::store::Store;
-use crate::store::intake::Part;
+use crate::store::intake::{Part, Terms};
 use crate::store::receipts::ReceiptLog;
 use crate::telemetry::Metrics;
+use crate::templates::Catalogue;
 use operations::GatewayOperations;
 use reloader::Reloader;
 
@@ -67,6 +69,12 @@ pub async fn run(
     }
     let metrics = Arc::new(Metrics::default());
     let person_ms = hours_ms(settings.person_hours);
+    let pace = Pace::new(
+        settings.pair_burst,
+        settings.pair_seconds,
+        settings.number_per_second,
+        settings.reply_reserve_percent,
+    );
     let feed = Arc::new(Feed::new(store.clone()));
     let live = watch::Sender::new(0);
     let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
@@ -78,6 +86,7 @@ pub async fn run(
         caught_up.clone(),
         outbox::Settings {
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
+            pace,
             ..outbox::Settings::default()
         },
         metrics.clone(),
@@ -88,12 +97,20 @@ pub async fn run(
         log: receipts.clone(),
         feed: feed.clone(),
         caught_up,
-        person_ms,
+        terms: Terms {
+            person_ms,
+            pace,
+            opt_words: Arc::new(OptWords::new(
+                &settings.opt_out_words,
+                &settings.opt_in_words,
+            )),
+        },
         movable: wake(&sends),
         live,
         metrics: metrics.clone(),
     });
-    let enquiry = Enquiry::new(store.clone(), meta, wake(&sends));
+    let enquiry = Enquiry::new(store.clone(), meta.clone(), wake(&sends));
+    let catalogue = Catalogue::new(store.clone(), meta);
     let shared = Shared {
         store: store.clone(),
         feed: feed.clone(),
@@ -146,6 +163,7 @@ pub async fn run(
     let sender = tokio::spawn(outbox.run(stopping.clone()));
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
     let enquirer = tokio::spawn(enquiry.run());
+    let cataloguer = tokio::spawn(catalogue.run());
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
         receipts.clone(),
@@ -166,6 +184,7 @@ pub async fn run(
     let _ = received.await;
     keeper.abort();
     enquirer.abort();
+    cataloguer.abort();
     stop_rest.send_replace(true);
     let ended = async {
         let _ = watcher.await;

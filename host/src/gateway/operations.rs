@@ -101,6 +101,11 @@ impl GatewayOperations {
             instance: plugins_toml::API,
             speaker: Speaker::Person,
             kind,
+            template: self
+                .store
+                .template(&found.number, &message)
+                .await
+                .map_err(refused)?,
         };
         sending::refuse_early(&row, &found.state(), now_ms).map_err(|refusal| {
             OperationError::Refused {

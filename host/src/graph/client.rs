@@ -107,6 +107,18 @@ impl Client {
         self.http.get(url)
     }
 
+    /// A GET of `{base}/{id}/{edge}` with a query.
+    pub(super) fn get_edge(
+        &self,
+        id: &str,
+        edge: &str,
+        query: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.address(&[id, edge]);
+        url.query_pairs_mut().extend_pairs(query);
+        self.http.get(url)
+    }
+
     /// An id that is more than one path segment is refused by escaping it.
     fn address(&self, segments: &[&str]) -> reqwest::Url {
         let mut url = self.base.clone();

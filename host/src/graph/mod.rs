@@ -2,6 +2,7 @@
 //!
 //! - `client`: the connection, its limits and the access token
 //! - `number`: what Meta says of a business number
+//! - `templates`: the templates of an account
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
 //!
 //! Deliberately absent: retries. Whoever calls knows what may be repeated.
@@ -9,6 +10,7 @@
 mod client;
 mod number;
 mod send;
+mod templates;
 
 pub use client::{Client, OpenError, Settings, Token};
 pub use send::{Accepted, Outcome};

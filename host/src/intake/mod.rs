@@ -11,7 +11,7 @@ use duet_rules::webhook;
 use tokio::sync::watch;
 
 use crate::effect::Wake;
-use crate::store::intake::{Part, Place, Recorded, Slice};
+use crate::store::intake::{Part, Place, Recorded, Slice, Terms};
 use crate::store::receipts::{Receipt, ReceiptLog};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -31,8 +31,7 @@ pub struct Intake {
     pub store: Store,
     pub log: ReceiptLog,
     pub feed: Arc<Feed>,
-    /// How long a person keeps a conversation after an echo, ms.
-    pub person_ms: i64,
+    pub terms: Terms,
     /// Told the outbox rows whose conversation may go on.
     pub movable: Wake,
     pub caught_up: Arc<CaughtUp>,
@@ -149,7 +148,7 @@ impl Intake {
         let Batch { slices, place } = batch;
         match persist(|| {
             self.store
-                .record(part, slices.clone(), place, self.person_ms)
+                .record(part, slices.clone(), place, self.terms.clone())
         })
         .await
         {
@@ -175,7 +174,7 @@ impl Intake {
         loop {
             match persist(|| {
                 self.store
-                    .record(part, vec![slice.clone()], place, self.person_ms)
+                    .record(part, vec![slice.clone()], place, self.terms.clone())
             })
             .await
             {
@@ -195,6 +194,17 @@ impl Intake {
     /// Tells the outbox, the metrics and dispatch.
     fn publish(&self, recorded: Recorded) {
         (self.movable)(&recorded.movable);
+        for alarm in &recorded.alarms {
+            self.metrics.alarm(alarm.name);
+            tracing::warn!(
+                alarm = alarm.name,
+                number = alarm.number,
+                contact = alarm.contact,
+                event = alarm.seq,
+                "{}",
+                alarm.detail
+            );
+        }
         for event in &recorded.events {
             self.metrics.events(&event.kind, 1);
         }

@@ -1,7 +1,7 @@
 //! Who has a conversation, and whom it is with.
 
 use duet_rules::coexistence::State;
-use duet_rules::sending::{Addressee, ConversationState};
+use duet_rules::sending::{Addressee, ConversationState, Marketing, Standing};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError};
@@ -13,6 +13,8 @@ use crate::event::ContactView;
 pub struct Conversation {
     pub id: i64,
     pub number: String,
+    /// The account of the number, once an element has named it.
+    pub waba: Option<String>,
     pub number_state: State,
     pub contact: i64,
     /// As stored: a person's time may have run out.
@@ -23,6 +25,8 @@ pub struct Conversation {
     /// The instance that made it so, if a plugin did.
     pub handling_by: Option<String>,
     pub window_until_ms: Option<i64>,
+    pub marketing: Marketing,
+    pub standing: Standing,
     /// Whom a send goes to; nobody when neither phone nor user id is known.
     pub to: Option<Addressee>,
 }
@@ -42,6 +46,8 @@ impl Conversation {
             handling_seq: self.handling_seq,
             handling_by: self.handling_by.as_deref(),
             window_until_ms: self.window_until_ms,
+            marketing: self.marketing,
+            standing: self.standing,
             number: self.number_state,
         }
     }
@@ -81,8 +87,9 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.wa_id, p.user_id FROM conversations c
-             JOIN numbers n ON n.id = c.number JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms, n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba
+             FROM conversations c
+             JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
         .query_row([id], read)
         .optional()?;
@@ -102,6 +109,16 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         handling_seq: row.get(6)?,
         handling_by: row.get(7)?,
         window_until_ms: row.get(8)?,
+        marketing: Marketing {
+            stopped: row.get(11)?,
+            capped_until_ms: row.get(12)?,
+        },
+        standing: Standing {
+            flagged: row.get(13)?,
+            locked: row.get(14)?,
+            restricted_until_ms: row.get(15)?,
+        },
+        waba: row.get(16)?,
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

@@ -82,6 +82,14 @@ fn rows(
             format!("SELECT * FROM outbox WHERE conversation {CONVERSATIONS} ORDER BY id"),
         ),
         (
+            "alarms",
+            "SELECT * FROM alarms WHERE contact = ?1 ORDER BY id".to_owned(),
+        ),
+        (
+            "openings",
+            "SELECT * FROM openings WHERE contact = ?1".to_owned(),
+        ),
+        (
             "deliveries",
             "SELECT * FROM deliveries WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)"
                 .to_owned(),

@@ -5,7 +5,12 @@
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `numbers`: the life of each business number
-//! - `outbox`: sends and the gate before each
+//! - `marketing`: who gets no marketing messages
+//! - `openings`: to whom conversations were begun
+//! - `standing`: what Meta says of numbers' quality and of accounts
+//! - `templates`: what is known of each account's templates
+//! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
+//! - `alarms`: what an admin should look at
 //! - `kv`: an instance's own store
 //! - `views`: what the admin API reads
 //! - `tokens`: who may use the admin API
@@ -15,6 +20,7 @@
 //! Operations are named after what they mean and commit whole; their promises stand in `host/tests/store`,
 //! which a second engine has to pass too.
 
+pub mod alarms;
 mod conversations;
 pub mod erase;
 mod events;
@@ -23,10 +29,15 @@ mod handover;
 pub mod intake;
 pub mod kv;
 pub mod lanes;
+mod marketing;
 mod numbers;
+mod openings;
 pub mod outbox;
+mod pace;
 pub mod receipts;
 pub mod retention;
+mod standing;
+mod templates;
 pub mod tokens;
 mod traces;
 pub mod views;
@@ -44,10 +55,11 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

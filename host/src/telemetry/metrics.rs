@@ -31,6 +31,11 @@ struct Call {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Name {
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: String,
 }
@@ -57,6 +62,7 @@ pub struct Metrics {
     plugin_cpu_seconds: Family<Plugin, Seconds>,
     outbox: Family<State, Gauge>,
     sends: Family<Outcome, Counter>,
+    alarms: Family<Name, Counter>,
     /// Dead letters that wait for the admin.
     pub dead_letters: Gauge,
     queues: Family<Queue, Gauge>,
@@ -77,6 +83,7 @@ impl Default for Metrics {
             plugin_cpu_seconds: Family::default(),
             outbox: Family::default(),
             sends: Family::default(),
+            alarms: Family::default(),
             dead_letters: Gauge::default(),
             queues: Family::default(),
         };
@@ -128,6 +135,7 @@ impl Metrics {
         );
         registry.register("outbox", "Open sends by state", self.outbox.clone());
         registry.register("sends", "Sends by outcome", self.sends.clone());
+        registry.register("alarms", "Alarms that were opened", self.alarms.clone());
         registry.register(
             "dead_letters",
             "Dead letters that wait for the admin",
@@ -176,6 +184,11 @@ impl Metrics {
                 outcome: outcome.into(),
             })
             .inc();
+    }
+
+    /// An alarm of this name was opened.
+    pub fn alarm(&self, name: &str) {
+        self.alarms.get_or_create(&Name { name: name.into() }).inc();
     }
 
     /// So many open sends are in this state now.

@@ -81,7 +81,9 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
         element: 0,
     };
     let slices = vec![super::house::slice(&receipt, Part::Live)];
-    let recorded = store.record(Part::Live, slices, place, 0).await;
+    let recorded = store
+        .record(Part::Live, slices, place, super::house::terms())
+        .await;
     assert!(
         matches!(recorded, Err(StoreError::Unavailable(_))),
         "{recorded:?}"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use duet::event::Event;
 use duet::store::Store;
-use duet::store::intake::{Part, Place, Recorded, Slice};
+use duet::store::intake::{Part, Place, Recorded, Slice, Terms};
 use duet::store::receipts::{Receipt, ReceiptLog};
 use duet_rules::webhook;
 use serde_json::Value;
@@ -143,13 +143,21 @@ pub(crate) fn slice(receipt: &Receipt, part: Part) -> Slice {
     }
 }
 
+/// The settings under which tests take in.
+pub(crate) fn terms() -> Terms {
+    Terms {
+        person_ms: PERSON_MS,
+        ..Terms::default()
+    }
+}
+
 pub(crate) async fn record(store: &Store, receipt: &Receipt, part: Part) -> Recorded {
     let place = Place {
         receipt: receipt.id,
         element: 0,
     };
     store
-        .record(part, vec![slice(receipt, part)], place, PERSON_MS)
+        .record(part, vec![slice(receipt, part)], place, terms())
         .await
         .unwrap()
 }

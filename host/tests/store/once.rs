@@ -4,7 +4,7 @@ use duet::store::intake::{Part, Place};
 use serde_json::{Value, json};
 
 use super::bodies::{ANA, BEN, change, payload, write};
-use super::house::{House, NOW_MS, PERSON_MS, record, slice};
+use super::house::{House, NOW_MS, record, slice, terms};
 
 #[tokio::test]
 async fn repeated_and_reordered_elements_are_stored_once() {
@@ -138,7 +138,7 @@ async fn elements_and_the_place_of_intake_commit_together() {
                 Part::Live,
                 vec![slice(&receipt, Part::Live)],
                 place,
-                PERSON_MS,
+                terms(),
             )
             .await
     });
@@ -173,7 +173,7 @@ async fn a_place_within_a_receipt_is_remembered() {
     };
     house
         .store
-        .record(Part::Live, vec![half], place, PERSON_MS)
+        .record(Part::Live, vec![half], place, terms())
         .await
         .unwrap();
     let house = house.reopen();

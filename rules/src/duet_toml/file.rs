@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::kind::{Kind, SettingValue};
 use super::table::{SETTINGS, Setting, setting};
@@ -32,6 +32,12 @@ pub struct FileSettings {
     pub receipts_days: Option<u64>,
     /// 0 keeps them.
     pub events_days: Option<u64>,
+    pub pair_burst: Option<u64>,
+    pub pair_seconds: Option<u64>,
+    pub number_per_second: Option<u64>,
+    pub reply_reserve_percent: Option<u64>,
+    pub opt_out_words: Option<Vec<String>>,
+    pub opt_in_words: Option<Vec<String>>,
     /// Where each of them stands, as `duet.toml:3`.
     #[serde(skip)]
     pub places: BTreeMap<&'static str, String>,
@@ -77,6 +83,11 @@ impl FileSettings {
                 "log_level" => self.log_level = Some(text),
                 _ => {}
             },
+            SettingValue::Words(words) => match key {
+                "sending.opt_out_words" => self.opt_out_words = Some(words),
+                "sending.opt_in_words" => self.opt_in_words = Some(words),
+                _ => {}
+            },
             SettingValue::Number(number) => match key {
                 "person_hours" => self.person_hours = Some(number),
                 "unknown_hold_seconds" => self.unknown_hold_seconds = Some(number),
@@ -84,6 +95,10 @@ impl FileSettings {
                 "receipt_queue_max" => self.receipt_queue_max = Some(number),
                 "retention.receipts_days" => self.receipts_days = Some(number),
                 "retention.events_days" => self.events_days = Some(number),
+                "sending.pair_burst" => self.pair_burst = Some(number),
+                "sending.pair_seconds" => self.pair_seconds = Some(number),
+                "sending.number_per_second" => self.number_per_second = Some(number),
+                "sending.reply_reserve_percent" => self.reply_reserve_percent = Some(number),
                 _ => {}
             },
         }
@@ -95,10 +110,34 @@ pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
     document(file, text.as_ref(), read)
 }
 
-/// Keys of the table `[retention]`, and their settings.
-const RETENTION: [(&str, &str); 2] = [
-    ("receipts_days", "retention.receipts_days"),
-    ("events_days", "retention.events_days"),
+/// A table of the file: its keys with their settings, and what a value of it counts.
+struct Table {
+    name: &'static str,
+    unit: &'static str,
+    keys: &'static [(&'static str, &'static str)],
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        name: "retention",
+        unit: "days",
+        keys: &[
+            ("receipts_days", "retention.receipts_days"),
+            ("events_days", "retention.events_days"),
+        ],
+    },
+    Table {
+        name: "sending",
+        unit: "number",
+        keys: &[
+            ("pair_burst", "sending.pair_burst"),
+            ("pair_seconds", "sending.pair_seconds"),
+            ("number_per_second", "sending.number_per_second"),
+            ("reply_reserve_percent", "sending.reply_reserve_percent"),
+            ("opt_out_words", "sending.opt_out_words"),
+            ("opt_in_words", "sending.opt_in_words"),
+        ],
+    },
 ];
 
 fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
@@ -112,29 +151,38 @@ fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
             read_field(setting, &field, &mut settings, findings);
         }
     }
-    let retention = root.table("retention", findings);
-    if let Some(mut retention) = retention {
-        for (key, path) in RETENTION {
-            if let Some((setting, field)) = setting(path).zip(retention.field(key)) {
-                read_field(setting, &field, &mut settings, findings);
-            }
-        }
-        retention.finish(findings);
-    }
-    for (key, path) in RETENTION {
-        root.suggest(path);
-        if let Some(field) = root.forbidden(key) {
-            let message = format!("{key} stands outside of [retention]");
-            findings.add(
-                field.offset,
-                message,
-                format!("write retention.{key} = <days>"),
-            );
-        }
+    for table in &TABLES {
+        read_table(table, &mut root, &mut settings, findings);
     }
     refuse_secrets(&mut root, findings);
     root.finish(findings);
     settings
+}
+
+fn read_table(
+    table: &Table,
+    root: &mut Section<'_>,
+    settings: &mut FileSettings,
+    findings: &mut Findings<'_>,
+) {
+    if let Some(mut section) = root.table(table.name, findings) {
+        for (key, path) in table.keys {
+            if let Some((setting, field)) = setting(path).zip(section.field(key)) {
+                read_field(setting, &field, settings, findings);
+            }
+        }
+        section.finish(findings);
+    }
+    for (key, path) in table.keys {
+        root.suggest(path);
+        if let Some(field) = root.forbidden(key) {
+            findings.add(
+                field.offset,
+                format!("{key} stands outside of [{}]", table.name),
+                format!("write {path} = <{}>", table.unit),
+            );
+        }
+    }
 }
 
 fn read_field(
@@ -153,6 +201,9 @@ fn read_field(
                 Err(_) => integer.to_string(),
             }
         }
+        DeValue::Array(array) if list(setting, array).is_some() => {
+            list(setting, array).unwrap_or_default()
+        }
         other => {
             let message = format!("{} is {}", field.name(), type_words(other));
             return findings.add(
@@ -170,6 +221,18 @@ fn read_field(
         }
         Err(refusal) => findings.add(field.offset, refusal.message, refusal.remedy),
     }
+}
+
+/// A list of phrases as it would be written in the environment; none if the setting takes no list, or not this one.
+fn list(setting: &Setting, array: &DeArray<'_>) -> Option<String> {
+    if !matches!(setting.kind, Kind::Words { .. }) {
+        return None;
+    }
+    let words = array.iter().map(|item| item.get_ref().as_str());
+    let words: Option<Vec<&str>> = words
+        .map(|word| word.filter(|word| !word.contains(',')))
+        .collect();
+    Some(words?.join(","))
 }
 
 /// A secret in this file would end up in backups and version control. Its value is not repeated.

@@ -6,6 +6,9 @@ use serde::Serialize;
 use super::table::Setting;
 use crate::toml_file::{bytes_from_text, bytes_text, quoted};
 
+/// Longest phrase of [`Kind::Words`].
+const WORD_CHARS_MAX: usize = 100;
+
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,6 +27,10 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
+    /// Words or phrases without commas: a list in the file, with commas elsewhere.
+    Words {
+        items_max: usize,
+    },
     /// Only from the environment; read by the gateway and never shown.
     Secret,
 }
@@ -38,6 +45,7 @@ pub enum SettingValue {
     Text(String),
     /// A count, or bytes.
     Number(u64),
+    Words(Vec<String>),
 }
 
 /// Why a value is not taken. Both parts are for the admin, and hold nothing secret.
@@ -61,6 +69,11 @@ impl Kind {
                 let (min, max) = (bytes_text(*min), bytes_text(*max));
                 format!("bytes from {min} to {max}, as an integer or with KiB, MiB or GiB")
             }
+            Kind::Words { items_max } => {
+                format!(
+                    "at most {items_max} phrases without commas, each of at most {WORD_CHARS_MAX} characters"
+                )
+            }
             Kind::Secret => "text".to_owned(),
         }
     }
@@ -83,6 +96,9 @@ impl Kind {
             Kind::Bytes { min, max } => bytes_from_text(text)
                 .filter(|value| within(min, max, value))
                 .map(SettingValue::Number),
+            Kind::Words { items_max } => words(text)
+                .filter(|words| words.len() <= items_max)
+                .map(SettingValue::Words),
             Kind::Secret => (!text.is_empty()).then(|| SettingValue::Text(text.to_owned())),
         }
     }
@@ -108,6 +124,17 @@ impl Setting {
     pub fn default_value(&self) -> Option<SettingValue> {
         self.kind.read(self.default?)
     }
+}
+
+/// The phrases between commas; none when one is too long.
+fn words(text: &str) -> Option<Vec<String>> {
+    let words = text.split(',').map(str::trim);
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    let fits = |word: &&str| word.chars().count() <= WORD_CHARS_MAX;
+    words
+        .iter()
+        .all(fits)
+        .then(|| words.into_iter().map(str::to_owned).collect())
 }
 
 fn path_is_valid(text: &str) -> bool {

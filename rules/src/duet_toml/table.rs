@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 27] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -190,5 +190,53 @@ pub const SETTINGS: [Setting; 21] = [
         },
         default: Some("0"),
         doc: "How long events are kept; 0 keeps them",
+    },
+    Setting {
+        key: "sending.pair_burst",
+        env: "DUET_SENDING_PAIR_BURST",
+        kind: Kind::Integer {
+            min: 1,
+            max: 100_000,
+        },
+        default: Some("45"),
+        doc: "Messages to one customer at once; then one in sending.pair_seconds",
+    },
+    Setting {
+        key: "sending.pair_seconds",
+        env: "DUET_SENDING_PAIR_SECONDS",
+        kind: Kind::Integer { min: 1, max: 3600 },
+        default: Some("6"),
+        doc: "Seconds between two messages to one customer once the burst is used up",
+    },
+    Setting {
+        key: "sending.number_per_second",
+        env: "DUET_SENDING_NUMBER_PER_SECOND",
+        kind: Kind::Integer {
+            min: 1,
+            max: 100_000,
+        },
+        default: Some("20"),
+        doc: "Messages a second through one number, in and out and from the app together",
+    },
+    Setting {
+        key: "sending.reply_reserve_percent",
+        env: "DUET_SENDING_REPLY_RESERVE_PERCENT",
+        kind: Kind::Integer { min: 0, max: 90 },
+        default: Some("25"),
+        doc: "Share of a number's rate that automations' templates leave to replies",
+    },
+    Setting {
+        key: "sending.opt_out_words",
+        env: "DUET_SENDING_OPT_OUT_WORDS",
+        kind: Kind::Words { items_max: 50 },
+        default: None,
+        doc: "What a customer writes to get no more marketing messages",
+    },
+    Setting {
+        key: "sending.opt_in_words",
+        env: "DUET_SENDING_OPT_IN_WORDS",
+        kind: Kind::Words { items_max: 50 },
+        default: None,
+        doc: "What a customer writes to get marketing messages again",
     },
 ];

@@ -1,13 +1,15 @@
 //! The last word before a send: a pure function of the row, the conversation and the time.
 //!
 //! Promises: an automation never speaks after a person took the conversation over, and nothing leaves
-//! that Meta would refuse for the window or the number's state. What is judged is the state at the moment
-//! of sending, not the one that the plugin saw. Deliberately absent: a customer's opt-out from marketing,
-//! which Meta refuses itself; a send does not say of which category its template is.
+//! that Meta would refuse for the window, the customer's opt-out or the number's state. What is judged is
+//! the state at the moment of sending, not the one that the plugin saw.
 
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::marketing::Marketing;
+use super::standing::Standing;
+use super::template::Template;
 use crate::coexistence::State;
 
 /// Meta: the window is closed.
@@ -42,6 +44,8 @@ pub struct Row<'a> {
     pub instance: &'a str,
     pub speaker: Speaker,
     pub kind: Kind,
+    /// What is known of the template that it sends.
+    pub template: Option<Template>,
 }
 
 /// The conversation now.
@@ -56,6 +60,8 @@ pub struct ConversationState<'a> {
     pub handling_by: Option<&'a str>,
     /// Until when Meta lets free-form messages through, ms since 1970.
     pub window_until_ms: Option<i64>,
+    pub marketing: Marketing,
+    pub standing: Standing,
     pub number: State,
 }
 
@@ -67,6 +73,16 @@ pub enum Cause {
     NumberDisconnected,
     NumberOffboarded,
     NumberReconnecting,
+    PairRate,
+    NumberRate,
+    OptedOut,
+    MarketingCapped,
+    TemplateUnknown,
+    TemplatePaused,
+    TemplateDisabled,
+    AccountRestricted,
+    QualityLow,
+    PortfolioLimit,
 }
 
 /// What happens to the row.
@@ -107,11 +123,24 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
         };
     }
     // Before the number's state: what the window forbids is told at once, not after the number is back.
-    if row.kind.is_free_form() && state.window_until_ms.is_none_or(|until| until <= now_ms) {
+    let window_open = state.window_until_ms.is_some_and(|until| until > now_ms);
+    if row.kind.is_free_form() && !window_open {
         return Verdict::Refuse {
             code: CODE_WINDOW,
             cause: Cause::WindowClosed,
         };
+    }
+    if let Some(template) = row.template {
+        let marketing = state.marketing.refusal(now_ms);
+        let refusal = template
+            .refusal
+            .or(marketing.filter(|_| template.marketing));
+        if let Some((code, cause)) = refusal {
+            return Verdict::Refuse { code, cause };
+        }
+        if let Some(verdict) = state.standing.judge(template, window_open, now_ms) {
+            return verdict;
+        }
     }
     match state.number {
         State::Live => Verdict::Go,
@@ -167,6 +196,16 @@ impl Cause {
             Cause::NumberDisconnected => "number-disconnected",
             Cause::NumberOffboarded => "number-offboarded",
             Cause::NumberReconnecting => "number-reconnecting",
+            Cause::PairRate => "pair-rate",
+            Cause::NumberRate => "number-rate",
+            Cause::OptedOut => "opted-out",
+            Cause::MarketingCapped => "marketing-capped",
+            Cause::TemplateUnknown => "template-unknown",
+            Cause::TemplatePaused => "template-paused",
+            Cause::TemplateDisabled => "template-disabled",
+            Cause::AccountRestricted => "account-restricted",
+            Cause::QualityLow => "quality-low",
+            Cause::PortfolioLimit => "portfolio-limit",
         }
     }
 
@@ -184,6 +223,24 @@ impl Cause {
             }
             Cause::NumberReconnecting => {
                 "the number is said to be back from another phone; Meta has not confirmed it yet"
+            }
+            Cause::PairRate => "this customer gets messages faster than Meta allows",
+            Cause::NumberRate => "the number has used up its messages for this second",
+            Cause::OptedOut => "the customer has stopped marketing messages",
+            Cause::MarketingCapped => {
+                "Meta delivers no more marketing messages from this number to the customer for now"
+            }
+            Cause::TemplateUnknown => {
+                "there is no approved template of this name in this language; see GET /api/v1/templates"
+            }
+            Cause::TemplatePaused => "Meta has paused the template for its low quality",
+            Cause::TemplateDisabled => "Meta has disabled the template",
+            Cause::AccountRestricted => {
+                "Meta has restricted or disabled the account; it may not begin conversations"
+            }
+            Cause::QualityLow => "Meta has flagged the number for its low quality",
+            Cause::PortfolioLimit => {
+                "the business has written to as many customers first as Meta allows in 24 hours"
             }
         }
     }
@@ -231,6 +288,7 @@ impl Speaker {
 #[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
+    use crate::sending::Learnt;
     use proptest::prelude::*;
 
     const NOW: i64 = 1_000_000;
@@ -244,6 +302,7 @@ mod tests {
             instance: "faq",
             speaker: Speaker::Automation,
             kind,
+            template: (kind == Kind::Template).then(|| Template::of(Learnt::default())),
         }
     }
 
@@ -254,6 +313,8 @@ mod tests {
             handling_seq: 0,
             handling_by: None,
             window_until_ms: Some(NOW + 1),
+            marketing: Marketing::default(),
+            standing: Standing::default(),
             number: State::Live,
         }
     }
@@ -340,6 +401,39 @@ mod tests {
             assert_eq!(gate(&row(Kind::Template), &closed, NOW), Verdict::Go);
             assert_eq!(gate(&row(Kind::MarkRead), &closed, NOW), Verdict::Go);
         }
+    }
+
+    #[test]
+    fn a_customer_who_said_stop_gets_no_marketing_and_all_else() {
+        let stopped = ConversationState {
+            marketing: Marketing {
+                stopped: true,
+                ..Marketing::default()
+            },
+            ..open()
+        };
+        let refused = Verdict::Refuse {
+            code: 131_050,
+            cause: Cause::OptedOut,
+        };
+        let marketing = Row {
+            speaker: Speaker::Person,
+            ..row(Kind::Template)
+        };
+        assert_eq!(
+            gate(&marketing, &stopped, NOW),
+            refused,
+            "not even a person's"
+        );
+        let utility = Row {
+            template: Some(Template::of(Learnt {
+                category: Some("UTILITY"),
+                ..Learnt::default()
+            })),
+            ..row(Kind::Template)
+        };
+        assert_eq!(gate(&utility, &stopped, NOW), Verdict::Go);
+        assert_eq!(gate(&row(Kind::FreeForm), &stopped, NOW), Verdict::Go);
     }
 
     #[test]

@@ -1,23 +1,38 @@
 //! Whether a message may leave, and how it must look.
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
+//! - `marketing`: who gets no marketing messages
+//! - `standing`: how Meta looks at the number and its account
+//! - `template`: what is known of a template
+//! - `openings`: to how many customers a business may write first
+//! - `pace`: how fast messages may follow each other
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
 //! - `callback`: our mark on a send, by which a status webhook is recognised
 //!
-//! Deliberately absent: rates and attempts; those are the sender's.
+//! Deliberately absent: attempts; those are the sender's.
 
 mod callback;
 mod gate;
+mod marketing;
 mod message;
+mod openings;
+mod pace;
 mod readable;
 mod request;
+mod standing;
+mod template;
 
 pub use callback::{callback, read_callback};
 pub use gate::{
     Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
 };
+pub use marketing::{Learned, Marketing, OptWords, learned};
 pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
+pub use openings::{OPENED_MS, Openings};
+pub use pace::{Bucket, Due, Pace, Taken};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};
+pub use standing::{AccountWord, Standing};
+pub use template::{Learnt, Template, template_named};

@@ -46,6 +46,10 @@ pub enum Meaning {
     HistoryDeclined,
     Account(Account),
     Preference(Preference),
+    Template(TemplateChange),
+    Quality(NumberQuality),
+    /// To how many customers the business may write first in 24 hours; `None` for any number.
+    DailyLimit(Option<i64>),
     /// The user's business-scoped id changed.
     UserId {
         previous: Option<String>,
@@ -180,6 +184,32 @@ pub struct Account {
     pub reason: Option<String>,
     /// `disconnection_info.initiated_by`: `USER` or `SYSTEM`.
     pub initiated_by: Option<String>,
+    /// `ban_info.waba_ban_state` in lower case: `disable`, `schedule_for_disable` or `reinstate`.
+    pub ban: Option<String>,
+    /// Until when the account may not begin conversations; the far future when Meta names no end.
+    pub restricted_until_ms: Option<i64>,
+}
+
+/// Meta's word about a number's quality.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberQuality {
+    /// Digits of `display_phone_number`.
+    pub phone: String,
+    /// Such as `flagged` or `unflagged`.
+    pub event: String,
+}
+
+/// Meta's word about a template; `None` where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateChange {
+    pub name: String,
+    pub language: String,
+    /// Such as `APPROVED` or `PAUSED`.
+    pub status: Option<String>,
+    /// `MARKETING`, `UTILITY` or `AUTHENTICATION`.
+    pub category: Option<String>,
+    /// Such as `GREEN`.
+    pub quality: Option<String>,
 }
 
 /// The user asked for, or against, messages of a category.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::change::Change;
-use super::element::{Account, Meaning};
-use super::json::Object;
+use super::element::{Account, Meaning, NumberQuality, TemplateChange};
+use super::json::{Object, time_ms};
 use super::kinds::worded;
 use super::rows::Draft;
 use crate::identity::digits;
@@ -60,13 +60,20 @@ pub(super) fn rule(field: &str) -> Option<Rule> {
 
 /// The whole value of a field with [`Rule::Whole`].
 pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) -> Draft<'c> {
+    let kind = kind(&change.field, value);
     let meaning = if change.field == "account_update" {
         Meaning::Account(account(value))
+    } else if change.field == "phone_number_quality_update" {
+        quality(value).map_or(Meaning::Nothing, Meaning::Quality)
+    } else if let Some(limit) = value.integer("max_daily_conversations_per_business") {
+        Meaning::DailyLimit((limit > 0).then_some(limit))
+    } else if kind.starts_with("template.") {
+        template(value).map_or(Meaning::Nothing, Meaning::Template)
     } else {
         Meaning::Nothing
     };
     Draft {
-        kind: kind(&change.field, value),
+        kind,
         meaning,
         ..Draft::new(
             change.key_of_moment("field", json),
@@ -117,6 +124,41 @@ fn account_kind(value: &Object<'_>) -> Cow<'static, str> {
     worded("account", event, "update")
 }
 
+/// Of the restrictions, the one on conversations that the business begins.
+fn restricted_until_ms(value: &Object<'_>) -> Option<i64> {
+    let restrictions = value.list("restriction_info").unwrap_or_default();
+    let ends = restrictions.into_iter().filter_map(|json| {
+        let restriction = Object::read(json)?;
+        (&*restriction.text("restriction_type")? == "RESTRICTED_BIZ_INITIATED_MESSAGING")
+            .then(|| restriction.text("expiration").and_then(|end| time_ms(&end)))
+    });
+    ends.map(|end| end.unwrap_or(i64::MAX)).max()
+}
+
+fn quality(value: &Object<'_>) -> Option<NumberQuality> {
+    Some(NumberQuality {
+        phone: digits(&value.text("display_phone_number")?),
+        event: value.lower("event")?,
+    })
+}
+
+/// What a change of a template says, whichever of its fields it came with.
+fn template(value: &Object<'_>) -> Option<TemplateChange> {
+    let upper = |name| value.string(name).map(|word| word.to_uppercase());
+    let status = upper("event").map(|event| match event.as_str() {
+        // It may be sent again.
+        "REINSTATED" | "UNPAUSED" => "APPROVED".to_owned(),
+        _ => event,
+    });
+    Some(TemplateChange {
+        name: value.string("message_template_name")?,
+        language: value.string("message_template_language")?,
+        status: status.filter(|_| !value.has("new_quality_score")),
+        category: upper("new_category").or_else(|| upper("message_template_category")),
+        quality: upper("new_quality_score"),
+    })
+}
+
 /// Two shapes of `PARTNER_REMOVED` are documented; both are read.
 fn account(value: &Object<'_>) -> Account {
     let waba = value.object("waba_info");
@@ -129,6 +171,8 @@ fn account(value: &Object<'_>) -> Account {
         waba: of(&waba, "waba_id"),
         reason: of(&disconnection, "reason"),
         initiated_by: of(&disconnection, "initiated_by"),
+        ban: of(&value.object("ban_info"), "waba_ban_state").map(|state| state.to_lowercase()),
+        restricted_until_ms: restricted_until_ms(value),
     }
 }
 

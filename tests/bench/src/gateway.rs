@@ -133,7 +133,9 @@ impl Gateway {
         command
             .env("DUET_DATA", folder)
             .env("DUET_PLUGINS", &file)
-            .env("DUET_GRAPH_URL", graph);
+            .env("DUET_GRAPH_URL", graph)
+            .env("DUET_SENDING_NUMBER_PER_SECOND", "100000")
+            .env("DUET_SENDING_PAIR_BURST", "100000");
         command
             .env("DUET_APP_SECRET", APP_SECRET)
             .env("DUET_VERIFY_TOKEN", TOKEN)

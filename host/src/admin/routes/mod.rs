@@ -1,5 +1,6 @@
 //! The routes, one file for each noun, gathered by the scope that each needs.
 
+mod alarms;
 mod contacts;
 mod conversations;
 mod dead_letters;
@@ -10,6 +11,7 @@ mod numbers;
 mod outbox;
 mod plugins;
 mod receipts;
+mod templates;
 mod tokens;
 
 use axum::Extension;
@@ -42,6 +44,8 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(receipts::list))
+        .routes(routes!(templates::list))
+        .routes(routes!(alarms::list))
 }
 
 pub(super) fn operate() -> OpenApiRouter<App> {
@@ -52,6 +56,7 @@ pub(super) fn operate() -> OpenApiRouter<App> {
         .routes(routes!(conversations::set_handling))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
+        .routes(routes!(alarms::acknowledge))
 }
 
 pub(super) fn personal() -> OpenApiRouter<App> {

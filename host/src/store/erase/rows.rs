@@ -96,6 +96,12 @@ fn remove_contact(
     for seq in statement.query_map([contact], |row| row.get(0))? {
         events.insert(seq?);
     }
+    for sql in [
+        "DELETE FROM alarms WHERE contact = ?1",
+        "DELETE FROM openings WHERE contact = ?1",
+    ] {
+        run(connection, sql, [contact])?;
+    }
     erased.kv += run(connection, "DELETE FROM kv WHERE contact = ?1", [contact])?;
     erased.contacts += run(connection, "DELETE FROM contacts WHERE id = ?1", [contact])?;
     Ok(())

@@ -6,8 +6,9 @@ use duet_rules::webhook::{Edit, Key, Media, Message, Origin, Revoke, Status, is_
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
+use super::super::{outbox, pace};
 use super::early::{self, Early, File, Progress, take_early};
-use super::project::{Change, widen};
+use super::project::{Change, opt, widen};
 use super::versions::{Edited, rewrite};
 use super::{Recorded, StoreError};
 
@@ -56,6 +57,10 @@ pub(super) fn message(
         .execute(params![conversation, at_ms])?;
     if said.opens_window {
         widen(connection, conversation, at_ms)?;
+    }
+    if said.origin == Origin::Live {
+        pace::came_in(connection, &change.terms.pace, change.passed(conversation))?;
+        opt(connection, change.terms, change.event.contact, said, at_ms)?;
     }
     Ok(Some(id))
 }
@@ -139,15 +144,17 @@ pub(super) fn advance(
     told: &Status,
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
+    let code = told.error.as_ref().map(|(code, _)| *code);
     if let Some(opaque) = &told.opaque {
-        let settled =
-            super::super::outbox::settle_in(connection, opaque, told, change.event.received_ms)?;
+        let settled = outbox::settle_in(connection, opaque, told, change.event.received_ms)?;
         recorded.movable.extend(settled);
+        if let Some((row, code)) = settled.zip(code) {
+            outbox::learn(connection, row, code, change.past_ms())?;
+        }
     }
     let Some(wamid) = &told.wamid else {
         return Ok(());
     };
-    let code = told.error.as_ref().map(|(code, _)| *code);
     let status = Progress {
         status: told.status.clone(),
         code,

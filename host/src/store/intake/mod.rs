@@ -1,6 +1,7 @@
 //! Elements become events: each once, by a unique key in the transaction that stores it, together with
 //! what it changes in the picture of numbers, contacts, conversations and messages.
 
+mod account;
 mod early;
 mod messages;
 mod person;
@@ -9,11 +10,13 @@ mod versions;
 
 use std::sync::Arc;
 
+use duet_rules::sending::{OptWords, Pace};
 use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use messages::catch_up;
 use rusqlite::{Connection, OptionalExtension, params};
 pub use versions::Version;
 
+use super::alarms::Alarm;
 use super::{Store, StoreError};
 use crate::event::Event;
 
@@ -64,6 +67,17 @@ impl Slice {
     }
 }
 
+/// What the admin's settings say about what comes in.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// How long a person keeps a conversation after an echo.
+    pub person_ms: i64,
+    /// The rates that what comes in takes from.
+    pub pace: Pace,
+    /// By which customers opt out of marketing, and in again.
+    pub opt_words: Arc<OptWords>,
+}
+
 /// What a commit of intake has made.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -71,6 +85,22 @@ pub struct Recorded {
     pub events: Vec<Arc<Event>>,
     /// Outbox rows whose conversation may go on: a status has settled them, or their number is back.
     pub movable: Vec<i64>,
+    /// Alarms that were not open before.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Recorded {
+    fn alarm(
+        &mut self,
+        connection: &Connection,
+        alarm: Alarm,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if super::alarms::raise(connection, &alarm, now_ms)? {
+            self.alarms.push(alarm);
+        }
+        Ok(())
+    }
 }
 
 impl Store {
@@ -88,19 +118,18 @@ impl Store {
         .await
     }
 
-    /// Stores what the slices hold and goes on to `place`, in one transaction. `person_ms` is how long a
-    /// person keeps a conversation after an echo.
+    /// Stores what the slices hold and goes on to `place`, in one transaction.
     pub async fn record(
         &self,
         part: Part,
         slices: Vec<Slice>,
         place: Place,
-        person_ms: i64,
+        terms: Terms,
     ) -> Result<Recorded, StoreError> {
         self.write(move |connection| {
             let mut recorded = Recorded::default();
             for slice in slices {
-                take_in(connection, slice, person_ms, &mut recorded)?;
+                take_in(connection, slice, &terms, &mut recorded)?;
             }
             connection
                 .prepare_cached("UPDATE intake SET receipt = ?2, element = ?3 WHERE part = ?1")?
@@ -126,7 +155,7 @@ pub(super) fn place(connection: &Connection, part: Part) -> Result<Place, StoreE
 fn take_in(
     connection: &Connection,
     slice: Slice,
-    person_ms: i64,
+    terms: &Terms,
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     if let Some(reason) = slice.unreadable {
@@ -138,7 +167,7 @@ fn take_in(
         let arrival = Arrival {
             receipt: slice.receipt,
             received_ms: slice.received_ms,
-            person_ms,
+            terms,
         };
         match known(connection, &element.keys, slice.received_ms)? {
             Some(message) => project::other_copy(connection, &element, message, &arrival)?,
@@ -152,10 +181,10 @@ fn take_in(
 }
 
 /// When and with which receipt an element came.
-struct Arrival {
+struct Arrival<'a> {
     receipt: i64,
     received_ms: i64,
-    person_ms: i64,
+    terms: &'a Terms,
 }
 
 /// Whether any of the keys stands already, and with which message. The others then come to stand beside it, so that the copy in the
@@ -201,7 +230,7 @@ pub(super) fn register(
 fn store(
     connection: &Connection,
     element: Element,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
     recorded: &mut Recorded,
 ) -> Result<Event, StoreError> {
     if let Some(number) = &element.number {
@@ -247,7 +276,7 @@ fn store(
     };
     let change = project::Change {
         event: &event,
-        person_ms: arrival.person_ms,
+        terms: arrival.terms,
     };
     let message = project::apply(connection, &change, &element.meaning, recorded)?;
     register(connection, &element.keys, message, arrival.received_ms)?;
@@ -265,7 +294,7 @@ fn insert(
     id: Key,
     contact: Option<i64>,
     conversation: Option<i64>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
 ) -> Result<i64, StoreError> {
     let seq = connection
         .prepare_cached(

@@ -145,15 +145,18 @@ fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError>
     connection
         .prepare_cached(
             "WITH person AS (
-                 SELECT c.id, c.number, c.handling, c.handling_until_ms, c.handling_seq, c.handling_by, c.window_until_ms
+                 SELECT c.id, c.number, c.handling, c.handling_until_ms, c.handling_seq, c.handling_by, c.window_until_ms, c.pair_full_us,
+                 c.marketing_capped_ms
                  FROM conversations c JOIN contacts k ON k.id = c.contact WHERE k.id = ?1 OR k.same_as = ?1),
              latest AS (
-                 SELECT number, max(handling_seq) AS seq, max(window_until_ms) AS window FROM person GROUP BY number)
+                 SELECT number, max(handling_seq) AS seq, max(window_until_ms) AS window,
+                 max(pair_full_us) AS pair, max(marketing_capped_ms) AS capped FROM person GROUP BY number)
              UPDATE conversations SET handling = p.handling, handling_until_ms = p.handling_until_ms,
-             handling_seq = p.handling_seq, handling_by = p.handling_by, window_until_ms = l.window
+             handling_seq = p.handling_seq, handling_by = p.handling_by, window_until_ms = l.window,
+             pair_full_us = l.pair, marketing_capped_ms = l.capped
              FROM latest l JOIN person p ON p.number = l.number AND p.handling_seq = l.seq
              WHERE conversations.number = l.number AND conversations.id IN (SELECT id FROM person)",
         )?
         .execute([one])?;
-    Ok(())
+    super::super::marketing::join(connection, one)
 }

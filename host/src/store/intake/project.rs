@@ -3,12 +3,14 @@
 use duet_rules::coexistence::Sign;
 use duet_rules::history::PHASE_UNKNOWN;
 use duet_rules::webhook::{
-    Account, ContactChange, Element, HistoryProgress, Meaning, Message, Origin, Preference,
+    ContactChange, Element, HistoryProgress, Meaning, Message, Origin, Preference,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::numbers;
-use super::{Arrival, Recorded, StoreError, messages};
+use super::super::alarms::{self, Alarm};
+use super::super::pace::{self, Passed};
+use super::super::{marketing, numbers, openings, templates};
+use super::{Arrival, Recorded, StoreError, Terms, account, messages};
 use crate::effect::Handling;
 use crate::event::Event;
 
@@ -18,13 +20,26 @@ const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// The event that makes the change.
 pub(super) struct Change<'a> {
     pub(super) event: &'a Event,
-    /// How long a person keeps a conversation after an echo.
-    pub(super) person_ms: i64,
+    pub(super) terms: &'a Terms,
 }
 
 impl Change<'_> {
     pub(super) fn at_ms(&self) -> i64 {
         self.event.at_ms.unwrap_or(self.event.received_ms)
+    }
+
+    /// A clock that runs ahead makes nothing happen tomorrow.
+    pub(super) fn past_ms(&self) -> i64 {
+        self.at_ms().min(self.event.received_ms)
+    }
+
+    /// The message of the event, as the rates look at it.
+    pub(super) fn passed(&self, conversation: i64) -> Passed {
+        Passed {
+            conversation,
+            at_ms: self.at_ms(),
+            received_ms: self.event.received_ms,
+        }
     }
 }
 
@@ -57,7 +72,21 @@ pub(super) fn apply(
                 "UPDATE numbers SET history_declined = 1 WHERE id = ?1",
             )?;
         }
-        Meaning::Account(account) => account_state(connection, change, account, recorded)?,
+        Meaning::Account(account) => account::state(connection, change, account, recorded)?,
+        Meaning::Quality(quality) => account::quality(connection, change, quality, recorded)?,
+        Meaning::DailyLimit(max) => {
+            if let Some(waba) = &change.event.waba {
+                let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
+                let freed = openings::limit(connection, waba, *max, at_ms, received_ms)?;
+                recorded.movable.extend(freed);
+            }
+        }
+        Meaning::Template(template) => {
+            if let Some(waba) = &change.event.waba {
+                let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
+                templates::heard(connection, waba, template, at_ms, received_ms)?;
+            }
+        }
         Meaning::Preference(preference) => preferences(connection, change, preference)?,
         // A new user id is known before its contact is looked up.
         Meaning::UserId { .. } | Meaning::Nothing => {}
@@ -92,7 +121,7 @@ fn take_over(
     if let Some(conversation) = change.event.conversation {
         // A phone with a wrong clock does not keep the conversation longer.
         let spoken_ms = change.at_ms().min(change.event.received_ms);
-        let until_ms = spoken_ms.saturating_add(change.person_ms);
+        let until_ms = spoken_ms.saturating_add(change.terms.person_ms);
         let seq = change.event.seq;
         super::super::lanes::hand(
             connection,
@@ -102,8 +131,40 @@ fn take_over(
             seq,
             None,
         )?;
+        app_alarms(connection, change, conversation, recorded)?;
     }
     app_seen(connection, change, recorded)
+}
+
+/// What the app sends costs the rates, and nobody asks there whether the customer wants it.
+fn app_alarms(
+    connection: &Connection,
+    change: &Change<'_>,
+    conversation: i64,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let used_up = pace::app_sent(connection, &change.terms.pace, change.passed(conversation))?;
+    let stopped = marketing::has_stopped(connection, conversation)?;
+    let event = change.event;
+    let alarm = |name, contact, detail: &str| Alarm {
+        name,
+        number: event.number.clone(),
+        contact,
+        seq: event.seq,
+        detail: detail.to_owned(),
+    };
+    if used_up {
+        let detail =
+            "the app has used up what the number may send in a second; sends from here wait";
+        let alarm = alarm(alarms::APP_USED_UP_RATE, None, detail);
+        recorded.alarm(connection, alarm, event.received_ms)?;
+    }
+    if stopped {
+        let detail = "a person wrote from the app to somebody who has stopped marketing messages";
+        let alarm = alarm(alarms::APP_WROTE_TO_OPTED_OUT, event.contact, detail);
+        recorded.alarm(connection, alarm, event.received_ms)?;
+    }
+    Ok(())
 }
 
 /// Another copy of a message that stands already: the history has what came live, or the other way round.
@@ -111,7 +172,7 @@ pub(super) fn other_copy(
     connection: &Connection,
     element: &Element,
     message: Option<i64>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
 ) -> Result<(), StoreError> {
     let (Some(message), Meaning::Message(said)) = (message, &element.meaning) else {
         return Ok(());
@@ -135,7 +196,7 @@ fn live_copy(
     element: &Element,
     said: &Message,
     message: i64,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
 ) -> Result<(), StoreError> {
     let origin = if said.outgoing { "echo" } else { "live" };
     let conversation: Option<i64> = connection
@@ -156,7 +217,7 @@ fn live_copy(
             connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
                 row.get(0)
             })?;
-        let until_ms = at_ms.saturating_add(arrival.person_ms);
+        let until_ms = at_ms.saturating_add(arrival.terms.person_ms);
         super::super::lanes::hand(
             connection,
             conversation,
@@ -165,10 +226,16 @@ fn live_copy(
             newest,
             None,
         )?;
-    } else if said.opens_window {
+        return Ok(());
+    }
+    if said.opens_window {
         widen(connection, conversation, at_ms)?;
     }
-    Ok(())
+    let contact: Option<i64> = connection
+        .prepare_cached("SELECT contact FROM conversations WHERE id = ?1")?
+        .query_row([conversation], |row| row.get(0))
+        .optional()?;
+    opt(connection, arrival.terms, contact, said, at_ms)
 }
 
 /// Opens the window for free-form answers from the customer's message on.
@@ -275,32 +342,6 @@ fn set_number(connection: &Connection, change: &Change<'_>, sql: &str) -> Result
     Ok(())
 }
 
-/// Disconnected, suspended, back: by WABA, or by phone in the shape that names no account.
-fn account_state(
-    connection: &Connection,
-    change: &Change<'_>,
-    account: &Account,
-    recorded: &mut Recorded,
-) -> Result<(), StoreError> {
-    let reason = account.reason.as_deref();
-    let Some(sign) = Sign::of_account(&account.event, reason, account.initiated_by.as_deref())
-    else {
-        return Ok(());
-    };
-    let waba = account.waba.as_ref().or(change.event.waba.as_ref());
-    for number in numbers::meant(
-        connection,
-        waba.map(String::as_str),
-        account.phone.as_deref(),
-    )? {
-        let (at_ms, now_ms) = (change.at_ms(), change.event.received_ms);
-        recorded
-            .movable
-            .extend(numbers::live_on(connection, &number, sign, at_ms, now_ms)?);
-    }
-    Ok(())
-}
-
 fn preferences(
     connection: &Connection,
     change: &Change<'_>,
@@ -311,8 +352,27 @@ fn preferences(
         Some("resume" | "signup") => false,
         _ => return Ok(()),
     };
-    connection
-        .prepare_cached("UPDATE contacts SET marketing_stopped = ?2 WHERE id = ?1")?
-        .execute(params![change.event.contact, stopped])?;
-    Ok(())
+    match change.event.contact {
+        Some(contact) => marketing::stopped(connection, contact, stopped, change.past_ms()),
+        None => Ok(()),
+    }
+}
+
+/// The admin's words for opting out and in, as the whole of what the customer writes or taps.
+pub(super) fn opt(
+    connection: &Connection,
+    terms: &Terms,
+    contact: Option<i64>,
+    said: &Message,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    let text = said
+        .text
+        .as_deref()
+        .filter(|_| matches!(said.type_.as_str(), "text" | "button" | "interactive"));
+    let stopped = text.and_then(|text| terms.opt_words.said(text));
+    match (contact, stopped) {
+        (Some(contact), Some(stopped)) => marketing::stopped(connection, contact, stopped, at_ms),
+        _ => Ok(()),
+    }
 }

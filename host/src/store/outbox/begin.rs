@@ -1,10 +1,12 @@
 //! The last gate before a send: the rule of `rules::sending` on what the tables say now.
 
-use duet_rules::sending::{Row, Speaker, Verdict, gate, kind};
+use duet_rules::sending::{Cause, Due, Pace, Row, Speaker, Verdict, gate, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::super::conversations::conversation;
+use super::super::conversations::{Conversation, conversation};
+use super::super::templates::{template, want};
+use super::super::{openings, pace};
 use super::{Gate, Outgoing, StoreError, head_of};
 
 /// A row that waits.
@@ -16,9 +18,16 @@ struct Candidate {
     message: String,
     next_ms: i64,
     attempt: u32,
+    /// Why it has waited so far, if it has.
+    cause: Option<String>,
 }
 
-pub(super) fn begin(connection: &Connection, id: i64, now_ms: i64) -> Result<Gate, StoreError> {
+pub(super) fn begin(
+    connection: &Connection,
+    id: i64,
+    rates: &Pace,
+    now_ms: i64,
+) -> Result<Gate, StoreError> {
     let Some(row) = candidate(connection, id)? else {
         return Ok(Gate::Gone);
     };
@@ -46,10 +55,18 @@ pub(super) fn begin(connection: &Connection, id: i64, now_ms: i64) -> Result<Gat
         instance: &row.instance,
         speaker: row.speaker,
         kind,
+        template: template(connection, &conversation.number, &message)?,
     };
-    match gate(&asked, &conversation.state(), now_ms) {
+    let mut verdict = gate(&asked, &conversation.state(), now_ms);
+    if verdict == Verdict::Go {
+        verdict = take(connection, rates, &asked, (id, &row), &conversation, now_ms)?;
+    }
+    match verdict {
         Verdict::Cancel { cause } => close(connection, id, "cancelled", None, cause.as_str()),
         Verdict::Refuse { code, cause } => {
+            if cause == Cause::TemplateUnknown {
+                want(connection, &conversation.number, now_ms)?;
+            }
             close(connection, id, "refused", Some(code), cause.as_str())
         }
         Verdict::Hold { until_ms, cause } => hold(connection, id, until_ms, cause.as_str()),
@@ -74,10 +91,41 @@ pub(super) fn begin(connection: &Connection, id: i64, now_ms: i64) -> Result<Gat
     }
 }
 
+/// What is counted comes last: a send that does not leave takes nothing from it.
+fn take(
+    connection: &Connection,
+    rates: &Pace,
+    asked: &Row<'_>,
+    (id, row): (i64, &Candidate),
+    conversation: &Conversation,
+    now_ms: i64,
+) -> Result<Verdict, StoreError> {
+    let open = |until_ms: i64| until_ms > now_ms;
+    let begins = asked.template.is_some() && !conversation.window_until_ms.is_some_and(open);
+    let waba = conversation.waba.as_deref().filter(|_| begins);
+    if let Some(waba) = waba
+        && let Some(held) = openings::judge(connection, waba, conversation.contact, id, now_ms)?
+    {
+        return Ok(held);
+    }
+    let due = Due {
+        kind: asked.kind,
+        speaker: asked.speaker,
+        waited: row.cause.as_deref() == Some(Cause::NumberRate.as_str()),
+    };
+    let before = pace::taken(connection, row.conversation)?;
+    let (verdict, after) = rates.judge(due, before, now_ms);
+    pace::keep(connection, row.conversation, &before, &after)?;
+    if let Some(waba) = waba.filter(|_| verdict == Verdict::Go) {
+        openings::opened(connection, waba, conversation.contact, now_ms)?;
+    }
+    Ok(verdict)
+}
+
 fn candidate(connection: &Connection, id: i64) -> Result<Option<Candidate>, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT instance, seq, conversation, speaker, message, next_ms, attempt FROM outbox
+            "SELECT instance, seq, conversation, speaker, message, next_ms, attempt, cause FROM outbox
              WHERE id = ?1 AND state = 'pending'",
         )?
         .query_row([id], |row| {
@@ -94,6 +142,7 @@ fn candidate(connection: &Connection, id: i64) -> Result<Option<Candidate>, Stor
                 message: row.get(4)?,
                 next_ms: row.get(5)?,
                 attempt: row.get(6)?,
+                cause: row.get(7)?,
             })
         })
         .optional()?)

@@ -11,13 +11,14 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use duet_rules::sending::{Addressee, Kind, kind};
+use duet_rules::sending::{Addressee, Kind, Pace, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 pub(super) use settle::settle_in;
 
 use super::intake::{Part, place};
+use super::marketing;
 use super::{Store, StoreError};
 
 /// Why a row died that nobody ever heard of again.
@@ -143,6 +144,7 @@ impl Store {
     pub async fn begin_send(
         &self,
         id: i64,
+        pace: Pace,
         now_ms: i64,
         newest_echo: impl FnOnce() -> i64 + Send + 'static,
     ) -> Result<Gate, StoreError> {
@@ -152,7 +154,7 @@ impl Store {
             if place(connection, Part::Live)?.receipt < echo {
                 return Ok(Gate::Unheard);
             }
-            begin::begin(connection, id, now_ms)
+            begin::begin(connection, id, &pace, now_ms)
         })
         .await
     }
@@ -299,7 +301,23 @@ fn fail(
     if changed > 0 && after == After::Dead {
         bury(connection, id, cause, now_ms)?;
     }
+    if let Some(code) = code {
+        learn(connection, id, code, now_ms)?;
+    }
     Ok(changed > 0)
+}
+
+/// What Meta's refusal of a row tells about its customer.
+pub(super) fn learn(
+    connection: &Connection,
+    id: i64,
+    code: i64,
+    at_ms: i64,
+) -> Result<(), StoreError> {
+    match conversation_of(connection, id)? {
+        Some(conversation) => marketing::learn(connection, conversation, code, at_ms),
+        None => Ok(()),
+    }
 }
 
 /// Writes the dead letter of a row.

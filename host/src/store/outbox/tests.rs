@@ -38,7 +38,10 @@ impl House {
     }
 
     async fn begin(&self, id: i64) -> Gate {
-        self.store.begin_send(id, NOW, || 0).await.unwrap()
+        self.store
+            .begin_send(id, Pace::default(), NOW, || 0)
+            .await
+            .unwrap()
     }
 
     async fn state(&self, id: i64) -> String {

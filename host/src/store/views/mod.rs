@@ -1,6 +1,7 @@
 //! What the admin API reads. Every list is a page: rows after a cursor, at most `limit` of them, in the
 //! order of the cursor, so that a reader who comes back with the last one sees each row once.
 
+mod alarms;
 mod contacts;
 mod conversations;
 mod dead_letters;
@@ -11,7 +12,9 @@ mod messages;
 mod numbers;
 mod outbox;
 mod receipts;
+mod templates;
 
+pub use alarms::AlarmRow;
 pub use contacts::ContactRow;
 pub use conversations::{ConversationFilter, ConversationRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow};
@@ -21,6 +24,7 @@ pub use messages::{MessagePlace, MessageRow};
 pub use numbers::NumberRow;
 pub use outbox::{OutboxFilter, OutboxRow};
 pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};
+pub use templates::TemplateRow;
 
 /// Which rows of a list: those after `after`, at most `limit`.
 #[derive(Debug, Clone, Copy)]

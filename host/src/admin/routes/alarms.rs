@@ -1,0 +1,98 @@
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::admin::App;
+use crate::admin::error::ApiError;
+use crate::admin::input::{Id, Params};
+use crate::admin::page::page;
+use crate::admin::shape::Time;
+use crate::store::views::AlarmRow;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AlarmQuery {
+    /// Alarms with a higher id.
+    after: Option<i64>,
+    /// At most 1000, 100 if absent.
+    limit: Option<i64>,
+    /// Only those that nobody has acknowledged, or only the others.
+    open: Option<bool>,
+}
+
+/// Something that an admin should look at.
+#[derive(Serialize, ToSchema)]
+struct Alarm {
+    id: i64,
+    /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low` or `account-restricted`.
+    name: String,
+    number: Option<String>,
+    contact: Option<i64>,
+    /// The event that raised it last.
+    event: i64,
+    at: Time,
+    last_at: Time,
+    /// How often it was raised while open.
+    times: i64,
+    detail: String,
+    acknowledged_at: Option<Time>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct AlarmList {
+    alarms: Vec<Alarm>,
+    next: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Acknowledged {
+    acknowledged: bool,
+}
+
+/// Alarms, in the order in which they were first raised.
+#[utoipa::path(get, path = "/alarms", params(AlarmQuery), responses((status = 200, body = AlarmList)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(query): Params<AlarmQuery>,
+) -> Result<Json<AlarmList>, ApiError> {
+    let page = page(query.after, query.limit)?;
+    let rows = app.store.alarms(page, query.open).await?;
+    let next = rows.last().map_or(page.after, |row| row.id);
+    Ok(Json(AlarmList {
+        alarms: rows.into_iter().map(shape).collect(),
+        next,
+    }))
+}
+
+/// An admin has seen it; what happens from now on raises a new one.
+#[utoipa::path(post, path = "/alarms/{id}/acknowledge", params(("id" = i64, Path)), responses(
+    (status = 200, body = Acknowledged),
+    (status = 404, description = "There is no such open alarm"),
+))]
+pub(super) async fn acknowledge(
+    State(app): State<App>,
+    Id(id): Id,
+) -> Result<Json<Acknowledged>, ApiError> {
+    if app.store.acknowledge(id, crate::now_ms()).await? {
+        Ok(Json(Acknowledged { acknowledged: true }))
+    } else {
+        Err(ApiError::not_found("there is no such open alarm"))
+    }
+}
+
+fn shape(row: AlarmRow) -> Alarm {
+    Alarm {
+        id: row.id,
+        name: row.name,
+        number: row.number,
+        contact: row.contact,
+        event: row.seq,
+        at: Time::new(row.at_ms),
+        last_at: Time::new(row.last_ms),
+        times: row.times,
+        detail: row.detail,
+        acknowledged_at: Time::maybe(row.acknowledged_ms),
+    }
+}

@@ -1,0 +1,73 @@
+//! What an admin should look at. An alarm that is open is raised again by counting, so that trouble that goes on
+//! fills no table; one that was acknowledged goes after some months.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Store, StoreError};
+
+/// Acknowledged alarms are kept so long.
+const KEPT_MS: i64 = 90 * 24 * 3_600_000;
+
+/// Its names, as the API and the metrics have them.
+pub const APP_WROTE_TO_OPTED_OUT: &str = "app-wrote-to-opted-out";
+pub const APP_USED_UP_RATE: &str = "app-used-up-rate";
+pub const QUALITY_LOW: &str = "quality-low";
+pub const ACCOUNT_RESTRICTED: &str = "account-restricted";
+
+/// An alarm as it is raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub name: &'static str,
+    pub number: Option<String>,
+    pub contact: Option<i64>,
+    /// The event that raises it.
+    pub seq: i64,
+    /// In words without anything personal.
+    pub detail: String,
+}
+
+impl Store {
+    /// An admin has seen it. False when there is no such alarm that is open.
+    pub async fn acknowledge(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached("DELETE FROM alarms WHERE acknowledged_ms < ?1")?
+                .execute([now_ms.saturating_sub(KEPT_MS)])?;
+            let changed = connection
+                .prepare_cached(
+                    "UPDATE alarms SET acknowledged_ms = ?2 WHERE id = ?1 AND acknowledged_ms IS NULL",
+                )?
+                .execute(params![id, now_ms])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+}
+
+/// Raises an alarm; true when it was not open already.
+pub(super) fn raise(
+    connection: &Connection,
+    alarm: &Alarm,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let open: Option<i64> = connection
+        .prepare_cached(
+            "UPDATE alarms SET times = times + 1, seq = ?4, last_ms = ?5, detail = ?6
+             WHERE name = ?1 AND coalesce(number, '') = coalesce(?2, '') AND coalesce(contact, 0) = coalesce(?3, 0)
+             AND acknowledged_ms IS NULL RETURNING id",
+        )?
+        .query_row(
+            params![alarm.name, alarm.number, alarm.contact, alarm.seq, now_ms, alarm.detail],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if open.is_some() {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+        )?
+        .execute(params![alarm.name, alarm.number, alarm.contact, alarm.seq, now_ms, alarm.detail])?;
+    Ok(true)
+}

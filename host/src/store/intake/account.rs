@@ -1,0 +1,102 @@
+//! What Meta says of an account and its numbers: the life of each, and what keeps campaigns from leaving.
+
+use duet_rules::coexistence::Sign;
+use duet_rules::sending::AccountWord;
+use duet_rules::webhook::{Account, NumberQuality};
+use rusqlite::Connection;
+
+use super::super::alarms::{self, Alarm};
+use super::super::{numbers, standing};
+use super::project::Change;
+use super::{Recorded, StoreError};
+
+/// Disconnected, suspended, back: by WABA, or by phone in the shape that names no account.
+pub(super) fn state(
+    connection: &Connection,
+    change: &Change<'_>,
+    account: &Account,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    standing_of(connection, change, account, recorded)?;
+    let reason = account.reason.as_deref();
+    let Some(sign) = Sign::of_account(&account.event, reason, account.initiated_by.as_deref())
+    else {
+        return Ok(());
+    };
+    let waba = account.waba.as_ref().or(change.event.waba.as_ref());
+    for number in numbers::meant(
+        connection,
+        waba.map(String::as_str),
+        account.phone.as_deref(),
+    )? {
+        let (at_ms, now_ms) = (change.at_ms(), change.event.received_ms);
+        recorded
+            .movable
+            .extend(numbers::live_on(connection, &number, sign, at_ms, now_ms)?);
+    }
+    Ok(())
+}
+
+/// Restricted, disabled, reinstated: what keeps campaigns from leaving, and an alarm about it.
+fn standing_of(
+    connection: &Connection,
+    change: &Change<'_>,
+    account: &Account,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let waba = account.waba.as_ref().or(change.event.waba.as_ref());
+    let (Some(word), Some(waba)) = (AccountWord::of(account), waba) else {
+        return Ok(());
+    };
+    standing::account(connection, waba, word, change.past_ms())?;
+    let over = AccountWord::Restricted { until_ms: 0 };
+    if word == AccountWord::Reinstated || word == over {
+        return Ok(());
+    }
+    for number in numbers::meant(connection, Some(waba), account.phone.as_deref())? {
+        let alarm = Alarm {
+            name: alarms::ACCOUNT_RESTRICTED,
+            number: Some(number),
+            contact: None,
+            seq: change.event.seq,
+            detail: format!(
+                "Meta has said {} of the account; see the event",
+                account.event
+            ),
+        };
+        recorded.alarm(connection, alarm, change.event.received_ms)?;
+    }
+    Ok(())
+}
+
+/// A number whose quality is low sends no campaigns until Meta says that it is well.
+pub(super) fn quality(
+    connection: &Connection,
+    change: &Change<'_>,
+    told: &NumberQuality,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let flagged = match told.event.as_str() {
+        "flagged" => true,
+        "unflagged" => false,
+        _ => return Ok(()),
+    };
+    let event = change.event;
+    for number in numbers::meant(connection, event.waba.as_deref(), Some(&told.phone))? {
+        let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
+        let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
+        recorded.movable.extend(freed);
+        if flagged {
+            let alarm = Alarm {
+                name: alarms::QUALITY_LOW,
+                number: Some(number),
+                contact: None,
+                seq: event.seq,
+                detail: "Meta has flagged the number for its low quality; campaigns wait"
+                    .to_owned(),
+            };
+            recorded.alarm(connection, alarm, now_ms)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The customers to whom an account has begun conversations, counted as Meta counts them.
+
+use duet_rules::sending::{OPENED_MS, Openings, Verdict};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+
+/// Whether one more customer may be written to first: the send `row` into a conversation of this account.
+pub(super) fn judge(
+    connection: &Connection,
+    waba: &str,
+    contact: i64,
+    row: i64,
+    now_ms: i64,
+) -> Result<Option<Verdict>, StoreError> {
+    forget(connection, waba, now_ms)?;
+    let openings = connection
+        .prepare_cached(
+            "SELECT openings_max, openings,
+             coalesce((SELECT min(o.at_ms) FROM openings o WHERE o.waba = a.waba), ?3)
+             FROM accounts a WHERE waba = ?1 AND openings_max IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM openings o WHERE o.waba = ?1 AND o.contact =
+                 (SELECT coalesce(same_as, id) FROM contacts WHERE id = ?2))",
+        )?
+        .query_row(params![waba, contact, now_ms], |row| {
+            Ok(Openings {
+                max: row.get(0)?,
+                count: row.get(1)?,
+                oldest_ms: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(openings.and_then(|openings| openings.judge(row)))
+}
+
+/// A template that begins a conversation leaves.
+pub(super) fn opened(
+    connection: &Connection,
+    waba: &str,
+    contact: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    forget(connection, waba, now_ms)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO openings (waba, contact, at_ms) SELECT ?1, coalesce(same_as, id), ?3 FROM contacts WHERE id = ?2
+             ON CONFLICT (waba, contact) DO UPDATE SET at_ms = excluded.at_ms",
+        )?
+        .execute(params![waba, contact, now_ms])?;
+    Ok(())
+}
+
+/// Meta's limit, `None` for none. The answer is the outbox rows that were held for it: they are judged anew.
+pub(super) fn limit(
+    connection: &Connection,
+    waba: &str,
+    max: Option<i64>,
+    at_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<i64>, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO accounts (waba, openings_max, openings_max_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT (waba) DO UPDATE SET openings_max = excluded.openings_max,
+             openings_max_ms = excluded.openings_max_ms WHERE openings_max_ms <= excluded.openings_max_ms",
+        )?
+        .execute(params![waba, max, at_ms])?;
+    let mut held = connection.prepare_cached(
+        "UPDATE outbox SET next_ms = ?2 WHERE state = 'pending' AND next_ms > ?2 AND cause = 'portfolio-limit'
+         AND conversation IN (SELECT c.id FROM conversations c JOIN numbers n ON n.id = c.number WHERE n.waba = ?1)
+         RETURNING id",
+    )?;
+    let rows = held.query_map(params![waba, now_ms], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn forget(connection: &Connection, waba: &str, now_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM openings WHERE waba = ?1 AND at_ms <= ?2")?
+        .execute(params![waba, now_ms.saturating_sub(OPENED_MS)])?;
+    Ok(())
+}
