@@ -9,6 +9,7 @@ pub mod coexistence;
 pub mod duet_toml;
 pub mod identity;
 pub mod manifest;
+pub mod media;
 pub mod meta_error;
 pub mod plugins_toml;
 pub mod sending;

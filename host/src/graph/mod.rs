@@ -1,14 +1,17 @@
 //! Meta's Graph API, as far as Duet calls it.
 //!
 //! - `client`: the connection, its limits and the access token
+//! - `media`: files of messages
 //! - `number`: what Meta says of a business number
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
 //!
 //! Deliberately absent: retries. Whoever calls knows what may be repeated.
 
 mod client;
+mod media;
 mod number;
 mod send;
 
 pub use client::{Client, OpenError, Settings, Token};
+pub use media::{Description, Download, NoFile};
 pub use send::{Accepted, Outcome};

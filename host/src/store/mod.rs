@@ -7,6 +7,7 @@
 //! - `numbers`: the life of each business number
 //! - `outbox`: sends and the gate before each
 //! - `kv`: an instance's own store
+//! - `media`: the files of messages
 //! - `views`: what the admin API reads
 //! - `tokens`: who may use the admin API
 //! - `erase`: a contact leaves; `export`: it takes its data along; `traces`: what gives it away in bytes
@@ -23,6 +24,7 @@ mod handover;
 pub mod intake;
 pub mod kv;
 pub mod lanes;
+pub mod media;
 mod numbers;
 pub mod outbox;
 pub mod receipts;
@@ -42,11 +44,12 @@ pub use conversations::Conversation;
 use writer::Writer;
 
 /// Highest schema that this binary knows.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 /// The steps to it; a file remembers the last one that it has taken.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
+    (3, include_str!("schema/4.sql")),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

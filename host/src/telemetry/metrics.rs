@@ -60,6 +60,11 @@ pub struct Metrics {
     /// Dead letters that wait for the admin.
     pub dead_letters: Gauge,
     queues: Family<Queue, Gauge>,
+    media: Family<Outcome, Counter>,
+    /// What the files of messages take on disk.
+    pub media_bytes: Gauge,
+    /// 1 while files are not fetched because there is no room.
+    pub media_paused: Gauge,
 }
 
 impl Default for Metrics {
@@ -79,6 +84,9 @@ impl Default for Metrics {
             sends: Family::default(),
             dead_letters: Gauge::default(),
             queues: Family::default(),
+            media: Family::default(),
+            media_bytes: Gauge::default(),
+            media_paused: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -134,6 +142,22 @@ impl Metrics {
             self.dead_letters.clone(),
         );
         registry.register("queue_depth", "What waits in a queue", self.queues.clone());
+        registry.register(
+            "media_fetches",
+            "Tries to fetch files of messages by outcome",
+            self.media.clone(),
+        );
+        registry.register_with_unit(
+            "media_stored",
+            "Files of messages on disk",
+            Unit::Bytes,
+            self.media_bytes.clone(),
+        );
+        registry.register(
+            "media_paused",
+            "1 while files of messages are not fetched because there is no room",
+            self.media_paused.clone(),
+        );
     }
 
     /// A webhook was answered: `stored`, `unsigned`, `incomplete`, `too_large`, `full` or `disk`.
@@ -192,6 +216,15 @@ impl Metrics {
         self.queues
             .get_or_create(&Queue { queue: name.into() })
             .set(depth);
+    }
+
+    /// A try to fetch a file has ended: `stored`, `retried`, `failed`, `expired`, `too_large` or `stuck`.
+    pub fn media(&self, outcome: &str) {
+        self.media
+            .get_or_create(&Outcome {
+                outcome: outcome.into(),
+            })
+            .inc();
     }
 
     /// The OpenMetrics text.

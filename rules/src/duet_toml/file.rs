@@ -6,7 +6,7 @@ use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 use super::kind::{Kind, SettingValue};
-use super::table::{SETTINGS, Setting, setting};
+use super::table::{SETTINGS, Setting};
 use crate::toml_file::{Field, Findings, Outcome, Section, document, type_words};
 
 /// What a `duet.toml` says; `None` where it is silent. The names are those of [`SETTINGS`].
@@ -32,6 +32,11 @@ pub struct FileSettings {
     pub receipts_days: Option<u64>,
     /// 0 keeps them.
     pub events_days: Option<u64>,
+    /// 0 keeps them.
+    pub media_days: Option<u64>,
+    pub media_file_bytes_max: Option<u64>,
+    pub media_total_bytes_max: Option<u64>,
+    pub media_fetches_max: Option<u64>,
     /// Where each of them stands, as `duet.toml:3`.
     #[serde(skip)]
     pub places: BTreeMap<&'static str, String>,
@@ -84,6 +89,10 @@ impl FileSettings {
                 "receipt_queue_max" => self.receipt_queue_max = Some(number),
                 "retention.receipts_days" => self.receipts_days = Some(number),
                 "retention.events_days" => self.events_days = Some(number),
+                "retention.media_days" => self.media_days = Some(number),
+                "media.file_bytes_max" => self.media_file_bytes_max = Some(number),
+                "media.total_bytes_max" => self.media_total_bytes_max = Some(number),
+                "media.fetches_max" => self.media_fetches_max = Some(number),
                 _ => {}
             },
         }
@@ -95,11 +104,8 @@ pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
     document(file, text.as_ref(), read)
 }
 
-/// Keys of the table `[retention]`, and their settings.
-const RETENTION: [(&str, &str); 2] = [
-    ("receipts_days", "retention.receipts_days"),
-    ("events_days", "retention.events_days"),
-];
+/// The tables, and what is given in each, for a remedy.
+const TABLES: [(&str, &str); 2] = [("retention", "days"), ("media", "number")];
 
 fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
     let mut settings = FileSettings::default();
@@ -112,29 +118,43 @@ fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
             read_field(setting, &field, &mut settings, findings);
         }
     }
-    let retention = root.table("retention", findings);
-    if let Some(mut retention) = retention {
-        for (key, path) in RETENTION {
-            if let Some((setting, field)) = setting(path).zip(retention.field(key)) {
-                read_field(setting, &field, &mut settings, findings);
-            }
-        }
-        retention.finish(findings);
-    }
-    for (key, path) in RETENTION {
-        root.suggest(path);
-        if let Some(field) = root.forbidden(key) {
-            let message = format!("{key} stands outside of [retention]");
-            findings.add(
-                field.offset,
-                message,
-                format!("write retention.{key} = <days>"),
-            );
-        }
+    for (table, unit) in TABLES {
+        read_table(table, unit, &mut root, &mut settings, findings);
     }
     refuse_secrets(&mut root, findings);
     root.finish(findings);
     settings
+}
+
+fn read_table(
+    table: &'static str,
+    unit: &str,
+    root: &mut Section<'_>,
+    settings: &mut FileSettings,
+    findings: &mut Findings<'_>,
+) {
+    let keys = || {
+        let inside = |setting: &'static Setting| setting.key.strip_prefix(table)?.strip_prefix('.');
+        SETTINGS
+            .iter()
+            .filter_map(move |setting| Some((setting, inside(setting)?)))
+    };
+    if let Some(mut section) = root.table(table, findings) {
+        for (setting, key) in keys() {
+            if let Some(field) = section.field(key) {
+                read_field(setting, &field, settings, findings);
+            }
+        }
+        section.finish(findings);
+    }
+    for (setting, key) in keys() {
+        root.suggest(setting.key);
+        if let Some(field) = root.forbidden(key) {
+            let message = format!("{key} stands outside of [{table}]");
+            let remedy = format!("write {} = <{unit}>", setting.key);
+            findings.add(field.offset, message, remedy);
+        }
+    }
 }
 
 fn read_field(

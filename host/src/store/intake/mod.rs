@@ -67,6 +67,8 @@ pub struct Recorded {
     pub events: Vec<Arc<Event>>,
     /// Outbox rows whose conversation may go on: a status has settled them, or their number is back.
     pub movable: Vec<i64>,
+    /// There are files to fetch.
+    pub media: bool,
 }
 
 impl Store {
@@ -136,7 +138,7 @@ fn take_in(
             received_ms: slice.received_ms,
             person_ms,
         };
-        match known(connection, &element.keys, slice.received_ms)? {
+        match known(connection, &element.keys, slice.received_ms, recorded)? {
             Some(message) => project::live_copy(connection, &element, message, &arrival)?,
             None => {
                 let event = store(connection, element, &arrival, recorded)?;
@@ -160,6 +162,7 @@ fn known(
     connection: &Connection,
     keys: &[Key],
     received_ms: i64,
+    recorded: &mut Recorded,
 ) -> Result<Option<Option<i64>>, StoreError> {
     for key in keys {
         let message: Option<Option<i64>> = connection
@@ -170,7 +173,7 @@ fn known(
             if keys.len() > 1 {
                 register(connection, keys, message, received_ms)?;
                 if let Some(message) = message {
-                    project::catch_up(connection, message, keys)?;
+                    project::catch_up(connection, message, keys, received_ms, recorded)?;
                 }
             }
             return Ok(Some(message));

@@ -8,7 +8,7 @@ use duet_rules::webhook::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::numbers;
+use super::super::{media, numbers};
 use super::{Arrival, Recorded, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -42,10 +42,12 @@ pub(super) fn apply(
         take_over(connection, change, recorded)?;
     }
     match meaning {
-        Meaning::Message(message) if message.follow_up => follow_up(connection, change, message)?,
-        Meaning::Message(said) => return message(connection, change, said),
+        Meaning::Message(message) if message.follow_up => {
+            follow_up(connection, change, message, recorded)?;
+        }
+        Meaning::Message(said) => return message(connection, change, said, recorded),
         Meaning::Status(progress) => advance(connection, change, progress, recorded)?,
-        Meaning::Edit(edited) => edit(connection, change, edited)?,
+        Meaning::Edit(edited) => edit(connection, change, edited, recorded)?,
         Meaning::Revoke(revoked) => revoke(connection, change, revoked)?,
         Meaning::Contact(entry) => address_book(connection, change, entry, recorded)?,
         Meaning::HistoryProgress(progress) => history(connection, change, progress)?,
@@ -69,6 +71,8 @@ pub(super) fn catch_up(
     connection: &Connection,
     message: i64,
     keys: &[Key],
+    received_ms: i64,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     for key in keys {
         let Some(early) = take_early(connection, *key)? else {
@@ -83,6 +87,8 @@ pub(super) fn catch_up(
                     "UPDATE messages SET media = ?2, type = coalesce(?3, type), text = coalesce(text, ?4) WHERE id = ?1",
                 )?
                 .execute(params![message, early.media, early.kind, early.text])?;
+            // Only history has media that come apart from their message.
+            recorded.media |= media::expect(connection, message, true, received_ms)?;
         }
     }
     Ok(())
@@ -211,6 +217,7 @@ fn message(
     connection: &Connection,
     change: &Change<'_>,
     said: &Message,
+    recorded: &mut Recorded,
 ) -> Result<Option<i64>, StoreError> {
     let Some(conversation) = change.event.conversation else {
         return Ok(None);
@@ -248,6 +255,9 @@ fn message(
             said.reaction_to.as_ref().or(said.reply_to.as_ref()),
             media
         ])?;
+    if media.is_some() {
+        expect_media(connection, change, id, recorded)?;
+    }
     // A clock that runs ahead neither keeps the window open nor the conversation on top.
     let at_ms = change.at_ms().min(change.event.received_ms);
     connection
@@ -264,9 +274,24 @@ fn message(
 fn media_json(media: &Media) -> String {
     serde_json::json!({
         "id": media.id, "mime_type": media.mime_type, "sha256": media.sha256, "filename": media.filename,
-        "url": media.url, "state": "remote",
+        "url": media.url,
     })
     .to_string()
+}
+
+fn expect_media(
+    connection: &Connection,
+    change: &Change<'_>,
+    message: i64,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let Event {
+        history,
+        received_ms,
+        ..
+    } = *change.event;
+    recorded.media |= media::expect(connection, message, history, received_ms)?;
+    Ok(())
 }
 
 /// What came before its message.
@@ -406,6 +431,7 @@ fn follow_up(
     connection: &Connection,
     change: &Change<'_>,
     message: &Message,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let (Some(wamid), Some(media)) = (&message.wamid, &message.media) else {
         return Ok(());
@@ -420,10 +446,15 @@ fn follow_up(
             "UPDATE messages SET media = ?2, type = ?3, text = coalesce(text, ?4) WHERE id = ?1",
         )?
         .execute(params![id, json, message.type_, message.text])?;
-    Ok(())
+    expect_media(connection, change, id, recorded)
 }
 
-fn edit(connection: &Connection, change: &Change<'_>, edited: &Edit) -> Result<(), StoreError> {
+fn edit(
+    connection: &Connection,
+    change: &Change<'_>,
+    edited: &Edit,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
     if let Some(id) = find(connection, message_key(change, &edited.original))? {
         let media = edited.media.as_ref().map(media_json);
         connection
@@ -431,6 +462,9 @@ fn edit(connection: &Connection, change: &Change<'_>, edited: &Edit) -> Result<(
                 "UPDATE messages SET edited = 1, text = coalesce(?2, text), media = coalesce(?3, media) WHERE id = ?1",
             )?
             .execute(params![id, edited.text, media])?;
+        if media.is_some() {
+            expect_media(connection, change, id, recorded)?;
+        }
     }
     Ok(())
 }
