@@ -446,3 +446,52 @@ async fn erasing_one_contact_keeps_what_another_shares() -> anyhow::Result<()> {
     assert_eq!(names()?, Vec::<String>::new());
     gateway.end().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_folder_pauses_and_says_so_until_there_is_room() -> anyhow::Result<()> {
+    let sim = sim().await?;
+    let setup = Setup::default()
+        .graph(sim.url())
+        .env("DUET_MEDIA_FILE_BYTES_MAX", 1100)
+        .env("DUET_MEDIA_TOTAL_BYTES_MAX", 1500);
+    let gateway = Gateway::start(setup).await?;
+    let (meta, admin) = (gateway.meta()?, gateway.admin()?);
+    let send = async |from: &str, wamid: &str, byte: u8| {
+        let id = sim.add_media("image/jpeg", vec![byte; 1000]);
+        meta.deliver(&image(from, wamid, json!({"id": id}))).await
+    };
+    send(ASHA, "wamid.first", 1).await?;
+    in_state(&admin, "wamid.first", "stored").await?;
+    send(BALA, "wamid.second", 2).await?;
+    let paused = async |wanted: &str| {
+        until("/metrics says whether it pauses", PATIENCE, || async {
+            let (_, text) = admin.open("/metrics").await?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("duet_media_paused"));
+            let line = line.unwrap_or_default().to_owned();
+            Ok(Seen::when(line.ends_with(wanted), (), || line))
+        })
+        .await
+    };
+    paused(" 1").await?;
+    let (_, waiting) = in_state(&admin, "wamid.second", "remote").await?;
+    assert!(
+        waiting["media"]["cause"].is_null(),
+        "no attempt was spent: {waiting}"
+    );
+    assert!(
+        gateway.log().contains("media.total_bytes_max"),
+        "the log names the remedy"
+    );
+
+    let asha = admin
+        .row("contacts", "she is known", PATIENCE, |row| {
+            row["wa_id"] == ASHA
+        })
+        .await?;
+    admin.delete(&format!("/contacts/{}", asha["id"])).await?;
+    in_state(&admin, "wamid.second", "stored").await?;
+    paused(" 0").await?;
+    gateway.end().await
+}

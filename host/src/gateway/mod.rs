@@ -100,7 +100,7 @@ pub async fn run(
         store: store.clone(),
         meta: meta.clone(),
         settings: settings.try_into()?,
-        bell,
+        bell: bell.clone(),
         metrics: metrics.clone(),
     };
     let enquiry = Enquiry::new(store.clone(), meta, wake(&sends));
@@ -119,6 +119,7 @@ pub async fn run(
         receipts: receipts.clone(),
         feed,
         sends,
+        media: bell,
         dispatch: dispatch.clone(),
         reloader: reloader.clone(),
         person_ms,

@@ -32,17 +32,34 @@ pub(super) enum Ended {
 
 /// Why there is no file.
 enum Fault {
+    File(FileFault),
+    Unwanted,
+    Disk(String),
+}
+
+enum FileFault {
     NoFile(NoFile),
     Tampered,
     /// Bytes, or more than that.
     TooLarge(u64),
     Unreachable,
-    Disk(io::Error),
+}
+
+impl From<FileFault> for Fault {
+    fn from(fault: FileFault) -> Fault {
+        Fault::File(fault)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Disk(error.to_string())
+    }
 }
 
 impl From<NoFile> for Fault {
     fn from(error: NoFile) -> Fault {
-        Fault::NoFile(error)
+        Fault::File(FileFault::NoFile(error))
     }
 }
 
@@ -50,8 +67,15 @@ impl Fetcher {
     pub(super) async fn go(&self, fetch: Fetch) -> Ended {
         let (fetched, ended) = match self.get(&fetch).await {
             Ok(stored) => (stored, Ended::Stored),
-            Err(Fault::Disk(error)) => return Ended::Stuck(error.to_string()),
-            Err(fault) => {
+            Err(Fault::Unwanted) => return Ended::Unwanted,
+            Err(Fault::Disk(cause)) => {
+                // An erasure takes away what is just arriving: then the disk is not to blame.
+                return match self.store.awaits(&fetch).await {
+                    Ok(false) => Ended::Unwanted,
+                    _ => Ended::Stuck(cause),
+                };
+            }
+            Err(Fault::File(fault)) => {
                 let (trouble, cause) = fault.told(self.file_bytes_max);
                 let now_ms = crate::now_ms();
                 let random = rand::random();
@@ -81,10 +105,12 @@ impl Fetcher {
             && (fetch.tries.attempt == 0 || fetch.media_id.is_none())
         {
             let (digest, bytes) = match self.take(fetch, url, &[claimed], None).await {
-                Err(Fault::NoFile(NoFile::Foreign)) if fetch.media_id.is_none() => {
-                    return Err(Fault::Unreachable);
+                Err(Fault::File(FileFault::NoFile(NoFile::Foreign)))
+                    if fetch.media_id.is_none() =>
+                {
+                    return Err(FileFault::Unreachable.into());
                 }
-                Err(Fault::NoFile(_)) if fetch.media_id.is_some() => {
+                Err(Fault::File(FileFault::NoFile(_))) if fetch.media_id.is_some() => {
                     return self.ask(fetch, claimed).await;
                 }
                 taken => taken?,
@@ -99,7 +125,7 @@ impl Fetcher {
     }
 
     async fn ask(&self, fetch: &Fetch, claimed: Option<Digest>) -> Result<Fetched, Fault> {
-        let id = fetch.media_id.as_deref().ok_or(Fault::Unreachable)?;
+        let id = fetch.media_id.as_deref().ok_or(FileFault::Unreachable)?;
         let Description {
             url,
             mime_type,
@@ -107,7 +133,7 @@ impl Fetcher {
             bytes,
         } = self.meta.describe_media(id).await?;
         if let Some(bytes) = bytes.filter(|bytes| *bytes > self.file_bytes_max) {
-            return Err(Fault::TooLarge(bytes));
+            return Err(FileFault::TooLarge(bytes).into());
         }
         let claims = [claimed, sha256.as_deref().and_then(Digest::read)];
         let (digest, bytes) = self.take(fetch, &url, &claims, bytes).await?;
@@ -128,7 +154,13 @@ impl Fetcher {
     ) -> Result<(Digest, u64), Fault> {
         let mut download = self.meta.download(url).await?;
         if let Some(bytes) = download.bytes.filter(|bytes| *bytes > self.file_bytes_max) {
-            return Err(Fault::TooLarge(bytes));
+            return Err(FileFault::TooLarge(bytes).into());
+        }
+        // Nothing of an erased message comes back to the disk.
+        match self.store.awaits(fetch).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Fault::Unwanted),
+            Err(error) => return Err(Fault::Disk(error.to_string())),
         }
         let (folder, message) = (self.folder.clone(), fetch.message);
         let mut arrival = blocking(move || folder.arrival(message)).await?;
@@ -136,45 +168,48 @@ impl Fetcher {
             let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             let bytes = arrival.bytes().saturating_add(more);
             if bytes > self.file_bytes_max {
-                return Err(Fault::TooLarge(bytes));
+                return Err(FileFault::TooLarge(bytes).into());
             }
             let write = move || arrival.write(&chunk).map(|()| arrival);
             arrival = blocking::<Arrival>(write).await?;
         }
-        let digest = arrival.digest().map_err(Fault::Disk)?;
-        let other = claims.iter().flatten().any(|claim| *claim != digest);
-        if other || announced.is_some_and(|bytes| bytes != arrival.bytes()) {
-            return Err(Fault::Tampered);
+        let digest = arrival.digest()?;
+        let mut claims = claims.iter().flatten().peekable();
+        let as_announced = match claims.peek() {
+            Some(_) => claims.all(|claim| *claim == digest),
+            None => announced.is_none_or(|bytes| bytes == arrival.bytes()),
+        };
+        if !as_announced {
+            return Err(FileFault::Tampered.into());
         }
         let folder = self.folder.clone();
         blocking(move || folder.place(arrival)).await
     }
 }
 
-impl Fault {
+impl FileFault {
     fn told(self, file_bytes_max: u64) -> (Trouble, String) {
         match self {
-            Fault::NoFile(NoFile::Passing(cause)) => (Trouble::Passing, cause),
-            Fault::NoFile(NoFile::Refused(cause)) => (Trouble::Strike, cause),
-            Fault::NoFile(NoFile::Foreign) => (
+            FileFault::NoFile(NoFile::Passing(cause)) => (Trouble::Passing, cause),
+            FileFault::NoFile(NoFile::Refused(cause)) => (Trouble::Strike, cause),
+            FileFault::NoFile(NoFile::Foreign) => (
                 Trouble::Strike,
                 "Meta named an address that is not its own".into(),
             ),
-            Fault::Tampered => (
+            FileFault::Tampered => (
                 Trouble::Strike,
                 "the bytes are not those that Meta announced".into(),
             ),
-            Fault::TooLarge(bytes) => (
+            FileFault::TooLarge(bytes) => (
                 Trouble::TooLarge,
                 format!(
                     "it has {bytes} bytes or more; media.file_bytes_max allows {file_bytes_max}"
                 ),
             ),
-            Fault::Unreachable => (
+            FileFault::Unreachable => (
                 Trouble::Unreachable,
                 "the webhook gave neither an id nor an address of Meta's".into(),
             ),
-            Fault::Disk(error) => (Trouble::Passing, error.to_string()),
         }
     }
 }
@@ -193,7 +228,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Fault> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(Fault::Disk),
-        Err(error) => Err(Fault::Disk(io::Error::other(error))),
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Fault::Disk(error.to_string())),
     }
 }

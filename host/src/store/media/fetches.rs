@@ -117,6 +117,21 @@ impl Store {
         .await
     }
 
+    /// Whether a fetch is still open: its message was not erased meanwhile, and has no other file by now.
+    pub async fn awaits(&self, fetch: &Fetch) -> Result<bool, StoreError> {
+        let (message, id) = (fetch.message, fetch.media_id.clone());
+        self.read(move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT 1 FROM media WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
+                )?
+                .query_row(params![message, id], |_| Ok(()))
+                .optional()?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
     /// Bytes of all files on disk.
     pub async fn media_bytes(&self) -> Result<u64, StoreError> {
         self.read(|connection| {

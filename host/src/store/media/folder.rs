@@ -63,7 +63,7 @@ impl MediaFolder {
         hit("media.before_place");
         fs::rename(&arrival.path, &path)?;
         arrival.placed = true;
-        for folder in [folder, &self.path] {
+        for folder in path.ancestors().skip(1).take(3) {
             File::open(folder)?.sync_all()?;
         }
         hit("media.placed");
@@ -101,14 +101,14 @@ impl MediaFolder {
 
     /// Wipes what is arriving for a message; whoever is still writing to it writes into nothing.
     pub(super) fn drop_arrival(&self, message: i64) -> io::Result<()> {
-        gone(wipe(&self.arriving(message)))
+        wipe(&self.arriving(message))
     }
 
     /// Wipes what an earlier process left on its way in or out.
     pub(super) fn clear_new(&self) -> io::Result<usize> {
         let mut count = 0;
         for entry in entries(&self.path.join(NEW))? {
-            gone(wipe(&entry))?;
+            wipe(&entry)?;
             count += 1;
         }
         Ok(count)
@@ -169,8 +169,16 @@ impl Drop for Arrival {
     }
 }
 
-/// Overwrites a file and unlinks it. A disk that writes elsewhere than it is told keeps old bytes all the same.
+/// Overwrites a file and unlinks it; what is not there need not go. A disk that writes elsewhere than it is told
+/// keeps old bytes all the same.
 pub(super) fn wipe(path: &Path) -> io::Result<()> {
+    match overwrite(path).and_then(|()| fs::remove_file(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn overwrite(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     let mut left = file.metadata()?.len();
     let zeros = [0; READ_BYTES];
@@ -179,16 +187,7 @@ pub(super) fn wipe(path: &Path) -> io::Result<()> {
         file.write_all(zeros.get(..count).unwrap_or(&zeros))?;
         left = left.saturating_sub(u64::try_from(count).unwrap_or(left));
     }
-    file.sync_all()?;
-    fs::remove_file(path)
-}
-
-/// What is not there need not go.
-fn gone(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
+    file.sync_all()
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
