@@ -287,6 +287,14 @@ async fn a_tampered_file_is_never_served() -> anyhow::Result<()> {
         .await?;
     assert_eq!(answer.status, 404);
 
+    let (_, metrics) = admin.open("/metrics").await?;
+    for line in [
+        "duet_media_fetches_total{outcome=\"tampered\"} 5",
+        "duet_media_given_up_total{state=\"failed\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    }
+
     // What is changed on the disk is not given out either.
     in_state(&admin, "wamid.honest", "stored").await?;
     let (kept, arriving) = on_disk(&gateway)?;

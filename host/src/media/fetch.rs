@@ -2,7 +2,7 @@
 
 use std::io;
 
-use duet_rules::media::{Digest, Next, Trouble, after};
+use duet_rules::media::{Digest, Trouble, after};
 
 use crate::graph::{Client, Description, NoFile};
 use crate::store::media::{Arrival, Fetch, Fetched, MediaFolder};
@@ -19,9 +19,10 @@ pub(super) struct Fetcher {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Stored,
-    /// It is tried again, or was given up; the outcome is a label, the cause is for the log.
+    /// It is tried again unless this state ends it. The outcome is a label, the cause is for the log.
     Not {
         outcome: &'static str,
+        end: Option<&'static str>,
         cause: String,
     },
     /// Its message has gone meanwhile, and what it brought has to go as well.
@@ -76,17 +77,17 @@ impl Fetcher {
                 };
             }
             Err(Fault::File(fault)) => {
+                let outcome = fault.outcome();
                 let (trouble, cause) = fault.told(self.file_bytes_max);
                 let now_ms = crate::now_ms();
                 let random = rand::random();
                 let next = after(trouble, fetch.tries, fetch.received_ms, now_ms, random);
-                let cause_of_row = cause.clone();
-                let outcome = outcome(next);
-                let not = Fetched::Not {
-                    next,
-                    cause: cause_of_row,
+                let ended = Ended::Not {
+                    outcome,
+                    end: next.end(),
+                    cause: cause.clone(),
                 };
-                (not, Ended::Not { outcome, cause })
+                (Fetched::Not { next, cause }, ended)
             }
         };
         match self.store.settle_fetch(fetch, fetched).await {
@@ -188,6 +189,17 @@ impl Fetcher {
 }
 
 impl FileFault {
+    /// The outcome in the metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            FileFault::NoFile(NoFile::Passing(_)) => "unanswered",
+            FileFault::NoFile(NoFile::Refused(_)) => "refused",
+            FileFault::NoFile(NoFile::Foreign) | FileFault::Unreachable => "foreign",
+            FileFault::Tampered => "tampered",
+            FileFault::TooLarge(_) => "too_large",
+        }
+    }
+
     fn told(self, file_bytes_max: u64) -> (Trouble, String) {
         match self {
             FileFault::NoFile(NoFile::Passing(cause)) => (Trouble::Passing, cause),
@@ -211,16 +223,6 @@ impl FileFault {
                 "the webhook gave neither an id nor an address of Meta's".into(),
             ),
         }
-    }
-}
-
-/// The outcome in the metrics.
-fn outcome(next: Next) -> &'static str {
-    match next {
-        Next::Again { .. } => "retried",
-        Next::TooLarge => "too_large",
-        Next::Failed => "failed",
-        Next::Expired => "expired",
     }
 }
 

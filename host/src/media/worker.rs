@@ -149,10 +149,17 @@ impl Worker {
         self.busy.remove(&task);
         match ended {
             Ended::Stored => self.media.metrics.media("stored"),
-            Ended::Not { outcome, cause } => {
+            Ended::Not {
+                outcome,
+                end,
+                cause,
+            } => {
                 self.media.metrics.media(outcome);
+                if let Some(state) = end {
+                    self.media.metrics.media_given_up(state);
+                }
                 if let Some(count) = self.troubles.pass(Instant::now()) {
-                    tracing::warn!(count, outcome, cause, "files of messages were not fetched");
+                    tracing::warn!(count, cause, end, "files of messages were not fetched");
                 }
             }
             Ended::Unwanted => {

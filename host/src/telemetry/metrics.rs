@@ -61,6 +61,7 @@ pub struct Metrics {
     pub dead_letters: Gauge,
     queues: Family<Queue, Gauge>,
     media: Family<Outcome, Counter>,
+    media_given_up: Family<State, Counter>,
     /// What the files of messages take on disk.
     pub media_bytes: Gauge,
     /// 1 while files are not fetched because there is no room.
@@ -85,6 +86,7 @@ impl Default for Metrics {
             dead_letters: Gauge::default(),
             queues: Family::default(),
             media: Family::default(),
+            media_given_up: Family::default(),
             media_bytes: Gauge::default(),
             media_paused: Gauge::default(),
         };
@@ -146,6 +148,11 @@ impl Metrics {
             "media_fetches",
             "Tries to fetch files of messages by outcome",
             self.media.clone(),
+        );
+        registry.register(
+            "media_given_up",
+            "Files of messages that are not tried again, by their state",
+            self.media_given_up.clone(),
         );
         registry.register_with_unit(
             "media_stored",
@@ -218,11 +225,21 @@ impl Metrics {
             .set(depth);
     }
 
-    /// A try to fetch a file has ended: `stored`, `retried`, `failed`, `expired`, `too_large` or `stuck`.
+    /// A try to fetch a file has ended: `stored`, `unanswered`, `refused`, `tampered`, `foreign`, `too_large`, or
+    /// `stuck` when the disk refuses.
     pub fn media(&self, outcome: &str) {
         self.media
             .get_or_create(&Outcome {
                 outcome: outcome.into(),
+            })
+            .inc();
+    }
+
+    /// A file is not tried again: `failed`, `expired` or `too-large`.
+    pub fn media_given_up(&self, state: &str) {
+        self.media_given_up
+            .get_or_create(&State {
+                state: state.into(),
             })
             .inc();
     }

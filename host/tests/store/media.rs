@@ -32,7 +32,7 @@ async fn sends(house: &House, person: &Person, stanza: &str) -> Fetch {
 }
 
 /// What the worker does with bytes that it has got.
-async fn store(house: &House, fetch: Fetch, bytes: &[u8]) -> Digest {
+pub(crate) async fn store(house: &House, fetch: Fetch, bytes: &[u8]) -> Digest {
     let folder = house.store.media_folder();
     let mut arrival = folder.arrival(fetch.message).unwrap();
     arrival.write(bytes).unwrap();

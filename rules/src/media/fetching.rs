@@ -44,6 +44,19 @@ pub enum Next {
     Expired,
 }
 
+impl Next {
+    /// The state of a file that is not tried again.
+    #[must_use]
+    pub fn end(self) -> Option<&'static str> {
+        match self {
+            Next::Again { .. } => None,
+            Next::TooLarge => Some("too-large"),
+            Next::Failed => Some("failed"),
+            Next::Expired => Some("expired"),
+        }
+    }
+}
+
 /// After a trouble at `now_ms` with a file whose webhook came at `received_ms`. `random` spreads the tries.
 #[must_use]
 pub fn after(trouble: Trouble, tries: Tries, received_ms: i64, now_ms: i64, random: u64) -> Next {

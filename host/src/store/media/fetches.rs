@@ -99,12 +99,13 @@ impl Store {
                     }
                     return Ok(stored > 0);
                 }
-                Fetched::Not { next, cause } => match next {
-                    Next::Again { at_ms, tries } => ("remote", cause, at_ms, tries),
-                    Next::TooLarge => ("too-large", cause, 0, fetch.tries),
-                    Next::Failed => ("failed", cause, 0, fetch.tries),
-                    Next::Expired => ("expired", cause, 0, fetch.tries),
-                },
+                Fetched::Not { next, cause } => {
+                    let (at_ms, tries) = match next {
+                        Next::Again { at_ms, tries } => (at_ms, tries),
+                        Next::TooLarge | Next::Failed | Next::Expired => (0, fetch.tries),
+                    };
+                    (next.end().unwrap_or("remote"), cause, at_ms, tries)
+                }
             };
             let told = connection
                 .prepare_cached(

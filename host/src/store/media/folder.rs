@@ -19,7 +19,7 @@ pub struct MediaFolder {
     path: PathBuf,
 }
 
-/// A file that is arriving. Dropped before [`Arrival::finish`], it leaves nothing.
+/// A file that is arriving. Dropped before it is placed, it leaves nothing.
 pub struct Arrival {
     file: File,
     path: PathBuf,
