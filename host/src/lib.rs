@@ -12,6 +12,7 @@ pub mod file;
 pub mod gateway;
 pub mod graph;
 pub mod intake;
+pub mod media;
 pub mod outbox;
 pub mod plugin;
 pub mod receive;

@@ -10,6 +10,7 @@ pub mod duet_toml;
 pub mod history;
 pub mod identity;
 pub mod manifest;
+pub mod media;
 pub mod meta_error;
 pub mod plugins_toml;
 pub mod sending;

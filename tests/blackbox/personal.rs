@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(30);
 const GONE: &str = "919812345678";
 const STAYS: &str = "919887654321";
+/// The bytes of the image that she sent.
+const PICTURE: &str = "picture-of-hers-with-enough-bytes";
 /// What must not be found afterwards; each was in a webhook.
 const TRACES: [&str; 8] = [
     "919812345678",
@@ -28,7 +30,7 @@ const TRACES: [&str; 8] = [
     "IN.90000000000000000001",
 ];
 
-fn bodies() -> Vec<Value> {
+fn bodies(image: &str) -> Vec<Value> {
     let hers = |id: &str, type_: &str, body: Value| {
         json!({"from": GONE, "from_user_id": "IN.90000000000000000001", "id": id,
                "timestamp": webhook::now_s().to_string(), "type": type_, type_: body})
@@ -37,7 +39,7 @@ fn bodies() -> Vec<Value> {
     let other = json!({"profile": {"name": "Bystander"}, "wa_id": STAYS});
     let text_of_other = json!({"from": STAYS, "id": "wamid.stays", "timestamp": webhook::now_s().to_string(),
                                "type": "text", "text": {"body": "stays-here"}});
-    let image = json!({"id": "771", "mime_type": "image/jpeg", "sha256": "x", "caption": "caption-of-hers"});
+    let image = json!({"id": image, "mime_type": "image/jpeg", "sha256": "x", "caption": "caption-of-hers"});
     let history = json!({"history": [{
         "metadata": {"phase": 0, "chunk_order": 1, "progress": 100},
         "threads": [{"id": GONE, "messages": [{
@@ -89,7 +91,8 @@ async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::
     sim.set_webhook(gateway.webhook()?);
     let (meta, admin) = (gateway.meta()?, gateway.admin()?);
     admin.plugins_run(PATIENCE).await?;
-    let mut bodies = bodies();
+    let image = sim.add_media("image/jpeg", PICTURE.as_bytes());
+    let mut bodies = bodies(&image);
     let echo = bodies.pop();
     for body in &bodies {
         meta.deliver(body).await?;
@@ -106,6 +109,11 @@ async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::
             .count("outbox", &format!("state={state}"), 0, PATIENCE)
             .await?;
     }
+    admin.media_done(PATIENCE).await?;
+    assert!(
+        found(&gateway.data(), PICTURE.as_bytes())?.is_some(),
+        "her picture was never stored"
+    );
     let reply = sent
         .iter()
         .find(|sent| sent.to == GONE)
@@ -151,7 +159,7 @@ async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::
     );
     let traces: Vec<&str> = TRACES
         .into_iter()
-        .chain([reply.as_str()])
+        .chain([reply.as_str(), PICTURE])
         .chain(wamids.iter().map(String::as_str))
         .collect();
     nothing_of(&gateway.data(), &traces)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::wait::{Seen, until};
@@ -17,6 +18,25 @@ pub struct Admin {
     http: reqwest::Client,
     url: String,
     token: String,
+}
+
+/// An answer as it is.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's text; empty when it is not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
 }
 
 impl Admin {
@@ -86,6 +106,24 @@ impl Admin {
             "{path} answered {status}: {json}"
         );
         Ok(json)
+    }
+
+    /// Any path below `/api/v1`, with these headers; the bytes as they come.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn fetch(&self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let url = format!("{}/api/v1{path}", self.url);
+        let mut request = self.http.get(url).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await?.into(),
+        })
     }
 
     /// `/metrics`, `/readyz` and `/healthz`: status and text, without a token.
@@ -169,6 +207,23 @@ impl Admin {
                 .and_then(Value::as_array)
                 .map_or(0, Vec::len);
             Ok(Seen::when(waiting == 0, (), || page.to_string()))
+        })
+        .await
+    }
+
+    /// Waits until no file of a message is to be fetched any more.
+    ///
+    /// # Errors
+    /// When that takes longer.
+    pub async fn media_done(&self, at_most: Duration) -> anyhow::Result<()> {
+        until("the files of messages are fetched", at_most, || async {
+            let (_, text) = self.open("/metrics").await?;
+            let depth = text
+                .lines()
+                .find(|line| line.starts_with("duet_queue_depth{queue=\"media\"}"))
+                .map(str::to_owned);
+            let none = depth.as_deref().is_some_and(|line| line.ends_with(" 0"));
+            Ok(Seen::when(none, (), || depth.unwrap_or_default()))
         })
         .await
     }

@@ -7,6 +7,7 @@
 //! - `admin`: asks the admin API
 //! - `element_table`: what each public payload must become
 //! - `chain`: what the plugin `probe` must have made of a conversation
+//! - `fake_graph`: answers what a well-behaved Meta never does
 //! - `flood` and `checker`: many webhooks fast, and whether all of them came through
 //! - `process`: what the system says of the gateway's memory and time
 //! - `tries`: what was tried at Meta
@@ -16,6 +17,7 @@ pub mod admin;
 pub mod chain;
 pub mod checker;
 pub mod element_table;
+pub mod fake_graph;
 pub mod flood;
 pub mod gateway;
 pub mod meta;

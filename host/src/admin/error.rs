@@ -96,7 +96,7 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
-    fn internal() -> ApiError {
+    pub(super) fn internal() -> ApiError {
         let message = "the gateway failed; its log says why";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }

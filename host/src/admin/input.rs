@@ -54,6 +54,20 @@ impl<S: Send + Sync> FromRequestParts<S> for MetaId {
     }
 }
 
+/// The `{id}` of a path, and the name of something within it.
+pub(super) struct Within(pub(super) i64, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Within {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<(i64, String)>::from_request_parts(parts, state).await {
+            Ok(Path((id, name))) => Ok(Within(id, name)),
+            Err(_) => Err(ApiError::parameter("id: must be a whole number")),
+        }
+    }
+}
+
 /// A JSON body, whatever its content type says. An empty one counts as `{}`.
 pub(super) struct Body<T>(pub(super) T);
 

@@ -24,6 +24,11 @@ pub struct Settings {
     pub receipts_days: u64,
     /// 0 keeps them.
     pub events_days: u64,
+    /// 0 keeps them.
+    pub media_days: u64,
+    pub media_file_bytes_max: u64,
+    pub media_total_bytes_max: u64,
+    pub media_fetches_max: u64,
     pub pair_burst: u64,
     pub pair_seconds: u64,
     pub number_per_second: u64,
@@ -57,6 +62,10 @@ impl Settings {
             receipt_queue_max: read.number("receipt_queue_max", file.receipt_queue_max),
             receipts_days: read.number("retention.receipts_days", file.receipts_days),
             events_days: read.number("retention.events_days", file.events_days),
+            media_days: read.number("retention.media_days", file.media_days),
+            media_file_bytes_max: read.number("media.file_bytes_max", file.media_file_bytes_max),
+            media_total_bytes_max: read.number("media.total_bytes_max", file.media_total_bytes_max),
+            media_fetches_max: read.number("media.fetches_max", file.media_fetches_max),
             pair_burst: read.number("sending.pair_burst", file.pair_burst),
             pair_seconds: read.number("sending.pair_seconds", file.pair_seconds),
             number_per_second: read.number("sending.number_per_second", file.number_per_second),

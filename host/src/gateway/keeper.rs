@@ -21,6 +21,7 @@ impl From<&Settings> for Retention {
         Retention {
             receipts_older_than_ms: days_ms(settings.receipts_days),
             events_older_than_ms: (settings.events_days > 0).then(|| days_ms(settings.events_days)),
+            media_older_than_ms: (settings.media_days > 0).then(|| days_ms(settings.media_days)),
         }
     }
 }

@@ -15,7 +15,7 @@ use anyhow::Context;
 use duet_rules::sending::{OptWords, Pace};
 use duet_rules::signature;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::admin::{self, Admin, RootToken};
 use crate::coexistence::Enquiry;
@@ -25,6 +25,7 @@ use crate::effect::Wake;
 use crate::graph;
 use crate::intake::feed::Feed;
 use crate::intake::{CaughtUp, Intake};
+use crate::media::{self, Media};
 use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
 use crate::receive::{self, Receive};
@@ -92,6 +93,7 @@ pub async fn run(
         metrics.clone(),
     );
     let sends = outbox.feed();
+    let bell = Arc::new(Notify::new());
     let intake = Arc::new(Intake {
         store: store.clone(),
         log: receipts.clone(),
@@ -107,8 +109,16 @@ pub async fn run(
         },
         movable: wake(&sends),
         live,
+        media: bell.clone(),
         metrics: metrics.clone(),
     });
+    let media = Media {
+        store: store.clone(),
+        meta: meta.clone(),
+        settings: settings.try_into()?,
+        bell: bell.clone(),
+        metrics: metrics.clone(),
+    };
     let enquiry = Enquiry::new(store.clone(), meta.clone(), wake(&sends));
     let catalogue = Catalogue::new(store.clone(), meta);
     let shared = Shared {
@@ -126,6 +136,7 @@ pub async fn run(
         receipts: receipts.clone(),
         feed,
         sends,
+        media: bell,
         dispatch: dispatch.clone(),
         reloader: reloader.clone(),
         person_ms,
@@ -164,6 +175,7 @@ pub async fn run(
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
     let enquirer = tokio::spawn(enquiry.run());
     let cataloguer = tokio::spawn(catalogue.run());
+    let fetcher = tokio::spawn(media.run(stopping.clone()));
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
         receipts.clone(),
@@ -196,7 +208,7 @@ pub async fn run(
     if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         tracing::warn!("some runs could not commit in time; they are repeated after the start");
     }
-    let _ = tokio::join!(administered, sender);
+    let _ = tokio::join!(administered, sender, fetcher);
     keeper::put_away(&store, &receipts).await;
     tracing::info!("stopped");
     Ok(())
@@ -275,6 +287,18 @@ fn wake(sends: &outbox::Feed) -> Wake {
             sends.wake(rows.iter().copied());
         }
     })
+}
+
+impl TryFrom<&Settings> for media::Settings {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(settings: &Settings) -> Result<media::Settings, Self::Error> {
+        Ok(media::Settings {
+            file_bytes_max: settings.media_file_bytes_max,
+            total_bytes_max: settings.media_total_bytes_max,
+            fetches_max: usize::try_from(settings.media_fetches_max)?,
+        })
+    }
 }
 
 fn hours_ms(hours: u64) -> i64 {

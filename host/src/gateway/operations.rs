@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use duet_rules::{plugins_toml, sending};
 use futures_util::FutureExt;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::reloader::Reloader;
 use crate::admin::{Operation, OperationError, Operations, PluginReport};
@@ -23,6 +24,8 @@ pub(super) struct GatewayOperations {
     pub(super) receipts: ReceiptLog,
     pub(super) feed: Arc<Feed>,
     pub(super) sends: outbox::Feed,
+    /// Rung when there may be room for files again.
+    pub(super) media: Arc<Notify>,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) reloader: Arc<Reloader>,
     /// How long a person keeps a conversation when nothing else is said, ms.
@@ -131,6 +134,7 @@ impl GatewayOperations {
     async fn forget(&self, contact: i64) -> Result<Value, OperationError> {
         let erased = self.store.erase_contact(&self.receipts, contact).await;
         self.feed.forget();
+        self.media.notify_one();
         match erased {
             Ok(erased) => serde_json::to_value(erased)
                 .map_err(|error| OperationError::Failed(error.to_string())),

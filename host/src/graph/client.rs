@@ -119,6 +119,20 @@ impl Client {
         self.http.get(url)
     }
 
+    /// A GET of `{base}/{id}`.
+    pub(super) fn object(&self, id: &str) -> reqwest::RequestBuilder {
+        self.http.get(self.address(&[id]))
+    }
+
+    /// A GET of any address, with the token: the caller has judged it.
+    pub(super) fn at(&self, url: reqwest::Url) -> reqwest::RequestBuilder {
+        self.http.get(url)
+    }
+
+    pub(super) fn base(&self) -> &reqwest::Url {
+        &self.base
+    }
+
     /// An id that is more than one path segment is refused by escaping it.
     fn address(&self, segments: &[&str]) -> reqwest::Url {
         let mut url = self.base.clone();

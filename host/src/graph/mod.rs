@@ -1,6 +1,7 @@
 //! Meta's Graph API, as far as Duet calls it.
 //!
 //! - `client`: the connection, its limits and the access token
+//! - `media`: files of messages
 //! - `number`: what Meta says of a business number
 //! - `templates`: the templates of an account
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
@@ -8,9 +9,11 @@
 //! Deliberately absent: retries. Whoever calls knows what may be repeated.
 
 mod client;
+mod media;
 mod number;
 mod send;
 mod templates;
 
 pub use client::{Client, OpenError, Settings, Token};
+pub use media::{Description, Download, NoFile};
 pub use send::{Accepted, Outcome};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duet_rules::webhook;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::effect::Wake;
 use crate::store::intake::{Part, Place, Recorded, Slice, Terms};
@@ -37,6 +37,8 @@ pub struct Intake {
     pub caught_up: Arc<CaughtUp>,
     /// The last receipt whose live part is taken in.
     pub live: watch::Sender<i64>,
+    /// Rung when there are files to fetch.
+    pub media: Arc<Notify>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -204,6 +206,9 @@ impl Intake {
                 "{}",
                 alarm.detail
             );
+        }
+        if recorded.media {
+            self.media.notify_one();
         }
         for event in &recorded.events {
             self.metrics.events(&event.kind, 1);

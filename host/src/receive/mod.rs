@@ -2,11 +2,9 @@
 //! receipt log and answers 200 after the fsync. It parses nothing, and it never waits for a plugin.
 //!
 //! - `listener`: connections, time limits, graceful end
-//! - `throttle`: a line that a stranger can cause is logged once a minute
 //! - this file: the routes and what each answer means
 
 mod listener;
-mod throttle;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,10 +20,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::store::receipts::{AppendError, ReceiptLog};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Throttle};
 
 pub use listener::serve;
-use throttle::Throttle;
 
 /// A body has to arrive within this time.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -1,5 +1,6 @@
 //! A contact takes its data along: everything that is kept of it, as JSON.
 //!
+//! The files of messages are named: where they stand in the data folder, and where the admin API gives them.
 //! What other people wrote is not handed out: a receipt that holds somebody else's elements too, or a plugin's
 //! entry that only mentions the contact, is listed without its content. The contact's own part of such a
 //! receipt stands among the events, byte for byte.
@@ -72,6 +73,15 @@ fn rows(
         (
             "messages",
             format!("SELECT * FROM messages WHERE conversation {CONVERSATIONS} ORDER BY at_ms, id"),
+        ),
+        (
+            "media",
+            format!(
+                "SELECT f.message, f.state, f.mime_type, f.digest AS sha256, f.bytes, f.cause, f.received_ms,
+                 'media/' || substr(f.digest, 1, 2) || '/' || f.digest AS file,
+                 '/api/v1/conversations/' || m.conversation || '/messages/m' || m.id || '/media' AS path
+                 FROM messages m JOIN media f ON f.message = m.id WHERE m.conversation {CONVERSATIONS} ORDER BY m.id"
+            ),
         ),
         (
             "events",

@@ -12,6 +12,7 @@
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `alarms`: what an admin should look at
 //! - `kv`: an instance's own store
+//! - `media`: the files of messages
 //! - `views`: what the admin API reads
 //! - `tokens`: who may use the admin API
 //! - `erase`: a contact leaves; `export`: it takes its data along; `traces`: what gives it away in bytes
@@ -30,6 +31,7 @@ pub mod intake;
 pub mod kv;
 pub mod lanes;
 mod marketing;
+pub mod media;
 mod numbers;
 mod openings;
 pub mod outbox;
@@ -55,11 +57,12 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

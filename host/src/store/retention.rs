@@ -1,4 +1,4 @@
-//! What goes with time: receipts, events if wished, and whatever waits for something that will not come.
+//! What goes with time: receipts, events and files of messages if wished, and whatever waits for something that will not come.
 //!
 //! In slices that are found beside the writer and deleted in short transactions, so that nobody waits for
 //! long. Nothing goes that is still needed: no receipt before intake has passed it, no event before every
@@ -26,6 +26,8 @@ pub struct Retention {
     pub receipts_older_than_ms: i64,
     /// For ever, when absent.
     pub events_older_than_ms: Option<i64>,
+    /// Files of messages; for ever, when absent.
+    pub media_older_than_ms: Option<i64>,
 }
 
 /// What went, as numbers of rows.
@@ -38,6 +40,8 @@ pub struct Pruned {
     pub keys: usize,
     /// Entries of plugins' stores that had expired.
     pub kv: usize,
+    /// Messages whose file went.
+    pub media: usize,
 }
 
 impl Store {
@@ -59,6 +63,7 @@ impl Store {
             keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?,
             kv: self.prune_entries(now_ms).await?,
             events: 0,
+            media: 0,
         };
         if let Some(age_ms) = retention.events_older_than_ms {
             pruned.events = self
@@ -68,7 +73,31 @@ impl Store {
                 )
                 .await?;
         }
+        if let Some(age_ms) = retention.media_older_than_ms {
+            pruned.media = self.prune_media(now_ms.saturating_sub(age_ms)).await?;
+        }
+        self.sweep_media().await?;
         Ok(pruned)
+    }
+
+    async fn prune_media(&self, before_ms: i64) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let old: Vec<i64> = self
+                .read(move |connection| {
+                    let mut statement = connection.prepare_cached(
+                        "SELECT message FROM media WHERE state = 'stored' AND received_ms < ?1 LIMIT ?2",
+                    )?;
+                    let old = statement.query_map([before_ms, SLICE], |row| row.get(0))?;
+                    Ok(old.collect::<Result<_, _>>()?)
+                })
+                .await?;
+            let removed = self.delete_each(REMOVE_FILE, old).await?;
+            count += removed;
+            if removed == 0 {
+                return Ok(count);
+            }
+        }
     }
 
     async fn prune_receipts(&self, log: &ReceiptLog, before_ms: i64) -> Result<usize, StoreError> {
@@ -279,6 +308,11 @@ const OLD_EVENTS: &str = "SELECT seq, EXISTS (SELECT 1 FROM deliveries d WHERE d
 const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1)
     AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = ?1)";
+
+/// The message stays, and says what became of its file.
+const REMOVE_FILE: &str =
+    "UPDATE media SET state = 'removed', cause = 'older than retention.media_days', digest = NULL
+    WHERE message = ?1 AND state = 'stored'";
 
 /// Receipts after `last` that may go, and the last one looked at unless the search is over.
 fn old_receipts(

@@ -66,6 +66,12 @@ pub struct Metrics {
     /// Dead letters that wait for the admin.
     pub dead_letters: Gauge,
     queues: Family<Queue, Gauge>,
+    media: Family<Outcome, Counter>,
+    media_given_up: Family<State, Counter>,
+    /// What the files of messages take on disk.
+    pub media_bytes: Gauge,
+    /// 1 while files are not fetched because there is no room.
+    pub media_paused: Gauge,
 }
 
 impl Default for Metrics {
@@ -86,6 +92,10 @@ impl Default for Metrics {
             alarms: Family::default(),
             dead_letters: Gauge::default(),
             queues: Family::default(),
+            media: Family::default(),
+            media_given_up: Family::default(),
+            media_bytes: Gauge::default(),
+            media_paused: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -142,6 +152,27 @@ impl Metrics {
             self.dead_letters.clone(),
         );
         registry.register("queue_depth", "What waits in a queue", self.queues.clone());
+        registry.register(
+            "media_fetches",
+            "Tries to fetch files of messages by outcome",
+            self.media.clone(),
+        );
+        registry.register(
+            "media_given_up",
+            "Files of messages that are not tried again, by their state",
+            self.media_given_up.clone(),
+        );
+        registry.register_with_unit(
+            "media_stored",
+            "Files of messages on disk",
+            Unit::Bytes,
+            self.media_bytes.clone(),
+        );
+        registry.register(
+            "media_paused",
+            "1 while files of messages are not fetched because there is no room",
+            self.media_paused.clone(),
+        );
     }
 
     /// A webhook was answered: `stored`, `unsigned`, `incomplete`, `too_large`, `full` or `disk`.
@@ -205,6 +236,25 @@ impl Metrics {
         self.queues
             .get_or_create(&Queue { queue: name.into() })
             .set(depth);
+    }
+
+    /// A try to fetch a file has ended: `stored`, `unanswered`, `refused`, `tampered`, `foreign`, `too_large`, or
+    /// `stuck` when the disk refuses.
+    pub fn media(&self, outcome: &str) {
+        self.media
+            .get_or_create(&Outcome {
+                outcome: outcome.into(),
+            })
+            .inc();
+    }
+
+    /// A file is not tried again: `failed`, `expired` or `too-large`.
+    pub fn media_given_up(&self, state: &str) {
+        self.media_given_up
+            .get_or_create(&State {
+                state: state.into(),
+            })
+            .inc();
     }
 
     /// The OpenMetrics text.

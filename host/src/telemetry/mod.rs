@@ -3,6 +3,8 @@
 
 mod logs;
 mod metrics;
+mod throttle;
 
 pub use logs::{LogFormat, start_logs};
 pub use metrics::Metrics;
+pub use throttle::Throttle;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::bodies::{ANA, BEN, NUMBER, Person, change, write};
 use super::house::{House, NOW_MS, PERSON_MS};
+use super::media::store;
 
 /// A run over an event that leaves effects.
 pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effect>) -> Finish {
@@ -47,6 +48,9 @@ async fn fill(house: &House, person: &Person, secret: &str) {
     house
         .deliver(&person.follow_up("3A04", &format!("{secret}.pdf")))
         .await;
+    for fetch in house.store.fetches(vec![], 10, NOW_MS).await.unwrap() {
+        store(house, fetch, format!("scan of {secret}").as_bytes()).await;
+    }
     house
         .deliver(&person.follow_up("3A05", &format!("early {secret}.pdf")))
         .await;
@@ -187,11 +191,15 @@ async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
             String::from_utf8_lossy(bytes)
         );
     }
+    for scan in ["scan of Sauerkirsche", "scan of Quittenmus"] {
+        assert!(house.holds(scan.as_bytes()).is_some(), "{scan} is kept");
+    }
 
     let ana = house.contact(ANA.phone).await.unwrap();
     let erased = house.store.erase_contact(&house.log, ana).await.unwrap();
 
     assert_eq!(erased.lingering, None);
+    assert!(house.holds(b"scan of Sauerkirsche").is_some(), "his stays");
     for bytes in giveaways(&ANA, "Quittenmus") {
         assert_eq!(
             house.holds(&bytes),

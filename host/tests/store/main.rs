@@ -13,6 +13,7 @@ mod bodies;
 mod erasure;
 mod full_disk;
 mod house;
+mod media;
 mod once;
 mod opening;
 mod people;

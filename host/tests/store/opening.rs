@@ -89,12 +89,20 @@ async fn an_older_schema_is_brought_up_with_what_it_holds() {
     old.execute_batch(include_str!("../../src/store/schema/1.sql"))
         .unwrap();
     old.execute_batch(
-        "PRAGMA user_version = 1; INSERT INTO numbers (id, state) VALUES ('1001', 'offboarded')",
+        "PRAGMA user_version = 1; INSERT INTO numbers (id, state) VALUES ('1001', 'offboarded');
+         INSERT INTO messages (conversation, direction, origin, type, at_ms, media)
+         VALUES (1, 'in', 'live', 'image', 1790000000000, '{\"id\": \"771\", \"url\": null, \"state\": \"remote\"}')",
     )
     .unwrap();
     drop(old);
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(store.open_numbers(10).await.unwrap(), ["1001"]);
+    let open = store.fetches(vec![], 10, NOW_MS).await.unwrap();
+    let open: Vec<_> = open
+        .iter()
+        .map(|fetch| (fetch.media_id.as_deref(), fetch.received_ms))
+        .collect();
+    assert_eq!(open, [(Some("771"), NOW_MS)]);
 }
 
 #[tokio::test]

@@ -67,6 +67,12 @@ async fn media_that_follow_their_placeholder_join_it_in_both_orders() {
         }
         let message = house.message(ANA.phone).await;
         assert_eq!(message["media"]["filename"], "offer.pdf");
+        let open = house.store.fetches(vec![], 10, NOW_MS).await.unwrap();
+        assert_eq!(
+            open.iter().map(|fetch| &fetch.message).collect::<Vec<_>>(),
+            [&message["id"]],
+            "its file is to be fetched"
+        );
         assert_eq!(
             (&message["type"], &message["text"]),
             (&json!("document"), &json!("as promised"))

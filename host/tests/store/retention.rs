@@ -14,6 +14,7 @@ const LATER_MS: i64 = NOW_MS + 31 * DAY_MS;
 const KEEP: Retention = Retention {
     receipts_older_than_ms: 7 * DAY_MS,
     events_older_than_ms: None,
+    media_older_than_ms: None,
 };
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::kind::{Kind, SettingValue};
-use super::table::{SETTINGS, Setting, setting};
+use super::table::{SETTINGS, Setting};
 use crate::toml_file::{Field, Findings, Outcome, Section, document, type_words};
 
 /// What a `duet.toml` says; `None` where it is silent. The names are those of [`SETTINGS`].
@@ -32,6 +32,11 @@ pub struct FileSettings {
     pub receipts_days: Option<u64>,
     /// 0 keeps them.
     pub events_days: Option<u64>,
+    /// 0 keeps them.
+    pub media_days: Option<u64>,
+    pub media_file_bytes_max: Option<u64>,
+    pub media_total_bytes_max: Option<u64>,
+    pub media_fetches_max: Option<u64>,
     pub pair_burst: Option<u64>,
     pub pair_seconds: Option<u64>,
     pub number_per_second: Option<u64>,
@@ -95,6 +100,10 @@ impl FileSettings {
                 "receipt_queue_max" => self.receipt_queue_max = Some(number),
                 "retention.receipts_days" => self.receipts_days = Some(number),
                 "retention.events_days" => self.events_days = Some(number),
+                "retention.media_days" => self.media_days = Some(number),
+                "media.file_bytes_max" => self.media_file_bytes_max = Some(number),
+                "media.total_bytes_max" => self.media_total_bytes_max = Some(number),
+                "media.fetches_max" => self.media_fetches_max = Some(number),
                 "sending.pair_burst" => self.pair_burst = Some(number),
                 "sending.pair_seconds" => self.pair_seconds = Some(number),
                 "sending.number_per_second" => self.number_per_second = Some(number),
@@ -110,34 +119,11 @@ pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
     document(file, text.as_ref(), read)
 }
 
-/// A table of the file: its keys with their settings, and what a value of it counts.
-struct Table {
-    name: &'static str,
-    unit: &'static str,
-    keys: &'static [(&'static str, &'static str)],
-}
-
-const TABLES: [Table; 2] = [
-    Table {
-        name: "retention",
-        unit: "days",
-        keys: &[
-            ("receipts_days", "retention.receipts_days"),
-            ("events_days", "retention.events_days"),
-        ],
-    },
-    Table {
-        name: "sending",
-        unit: "number",
-        keys: &[
-            ("pair_burst", "sending.pair_burst"),
-            ("pair_seconds", "sending.pair_seconds"),
-            ("number_per_second", "sending.number_per_second"),
-            ("reply_reserve_percent", "sending.reply_reserve_percent"),
-            ("opt_out_words", "sending.opt_out_words"),
-            ("opt_in_words", "sending.opt_in_words"),
-        ],
-    },
+/// The tables, and what is given in each, for a remedy.
+const TABLES: [(&str, &str); 3] = [
+    ("retention", "days"),
+    ("media", "number"),
+    ("sending", "number"),
 ];
 
 fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
@@ -151,8 +137,8 @@ fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
             read_field(setting, &field, &mut settings, findings);
         }
     }
-    for table in &TABLES {
-        read_table(table, &mut root, &mut settings, findings);
+    for (table, unit) in TABLES {
+        read_table(table, unit, &mut root, &mut settings, findings);
     }
     refuse_secrets(&mut root, findings);
     root.finish(findings);
@@ -160,27 +146,32 @@ fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
 }
 
 fn read_table(
-    table: &Table,
+    table: &'static str,
+    unit: &str,
     root: &mut Section<'_>,
     settings: &mut FileSettings,
     findings: &mut Findings<'_>,
 ) {
-    if let Some(mut section) = root.table(table.name, findings) {
-        for (key, path) in table.keys {
-            if let Some((setting, field)) = setting(path).zip(section.field(key)) {
+    let keys = || {
+        let inside = |setting: &'static Setting| setting.key.strip_prefix(table)?.strip_prefix('.');
+        SETTINGS
+            .iter()
+            .filter_map(move |setting| Some((setting, inside(setting)?)))
+    };
+    if let Some(mut section) = root.table(table, findings) {
+        for (setting, key) in keys() {
+            if let Some(field) = section.field(key) {
                 read_field(setting, &field, settings, findings);
             }
         }
         section.finish(findings);
     }
-    for (key, path) in table.keys {
-        root.suggest(path);
+    for (setting, key) in keys() {
+        root.suggest(setting.key);
         if let Some(field) = root.forbidden(key) {
-            findings.add(
-                field.offset,
-                format!("{key} stands outside of [{}]", table.name),
-                format!("write {path} = <{}>", table.unit),
-            );
+            let message = format!("{key} stands outside of [{table}]");
+            let remedy = format!("write {} = <{unit}>", setting.key);
+            findings.add(field.offset, message, remedy);
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 27] = [
+pub const SETTINGS: [Setting; 31] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -51,7 +51,7 @@ pub const SETTINGS: [Setting; 27] = [
         env: "DUET_DATA",
         kind: Kind::Path,
         default: Some("duet-data"),
-        doc: "Folder of the database and the receipt log",
+        doc: "Folder of the database, the receipt log and the files of messages",
     },
     Setting {
         key: "plugins",
@@ -172,6 +172,33 @@ pub const SETTINGS: [Setting; 27] = [
         doc: "Webhooks that may wait for the disk; further ones are answered 503",
     },
     Setting {
+        key: "media.file_bytes_max",
+        env: "DUET_MEDIA_FILE_BYTES_MAX",
+        kind: Kind::Bytes {
+            min: 1 << 10,
+            max: 1 << 30,
+        },
+        default: Some("100MiB"),
+        doc: "Largest file of a message that is fetched; Meta takes documents up to 100 MB",
+    },
+    Setting {
+        key: "media.total_bytes_max",
+        env: "DUET_MEDIA_TOTAL_BYTES_MAX",
+        kind: Kind::Bytes {
+            min: 1 << 10,
+            max: 1 << 50,
+        },
+        default: Some("10GiB"),
+        doc: "What all files of messages may take on disk; when that is full, fetching pauses",
+    },
+    Setting {
+        key: "media.fetches_max",
+        env: "DUET_MEDIA_FETCHES_MAX",
+        kind: Kind::Integer { min: 1, max: 64 },
+        default: Some("4"),
+        doc: "Files of messages that are fetched at once",
+    },
+    Setting {
         key: "retention.receipts_days",
         env: "DUET_RETENTION_RECEIPTS_DAYS",
         kind: Kind::Integer {
@@ -190,6 +217,16 @@ pub const SETTINGS: [Setting; 27] = [
         },
         default: Some("0"),
         doc: "How long events are kept; 0 keeps them",
+    },
+    Setting {
+        key: "retention.media_days",
+        env: "DUET_RETENTION_MEDIA_DAYS",
+        kind: Kind::Integer {
+            min: 0,
+            max: 36_500,
+        },
+        default: Some("0"),
+        doc: "How long files of messages are kept; 0 keeps them",
     },
     Setting {
         key: "sending.pair_burst",

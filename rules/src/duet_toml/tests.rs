@@ -134,6 +134,10 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
             r#"duet.toml:1: events_days stands outside of [retention]; write retention.events_days = <days>"#,
         ),
         (
+            "fetches_max = 8",
+            r#"duet.toml:1: fetches_max stands outside of [media]; write media.fetches_max = <number>"#,
+        ),
+        (
             "retention_events_days = 3\nretention_receipt_days = 3",
             r#"duet.toml:1: unknown key "retention_events_days"; did you mean retention.events_days?
             duet.toml:2: unknown key "retention_receipt_days"; did you mean retention.receipts_days?"#,

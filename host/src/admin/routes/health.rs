@@ -36,6 +36,8 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
             }
             app.metrics.dead_letters.set(depths.dead_letters);
             app.metrics.queue("deliveries", depths.deliveries);
+            app.metrics.queue("media", depths.media);
+            app.metrics.media_bytes.set(depths.media_bytes);
             let lag = app
                 .receipts
                 .acknowledged()

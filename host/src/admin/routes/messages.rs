@@ -68,14 +68,19 @@ struct Earlier {
     until: Time,
 }
 
-/// What is known of a message's media.
-#[derive(Serialize, Deserialize, Default, ToSchema)]
-#[serde(default)]
+/// The file of a message; `GET /conversations/{id}/messages/{message}/media` gives it.
+#[derive(Serialize, ToSchema)]
 struct Media {
-    state: Option<String>,
+    /// `remote` (not fetched yet), `stored`, `failed`, `expired`, `too-large` or `removed`.
+    state: String,
     mime_type: Option<String>,
+    /// Hex once it is stored, before that in Meta's spelling.
     sha256: Option<String>,
     bytes: Option<i64>,
+    /// Needs the scope `personal`.
+    filename: Option<String>,
+    /// Why it is not stored.
+    cause: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -170,9 +175,14 @@ fn shape(row: MessageRow, personal: bool) -> Message {
         status: row.status,
         status_error: row.status_error,
         reply_to: row.reply_to,
-        media: row
-            .media
-            .map(|media| serde_json::from_str(&media).unwrap_or_default()),
+        media: row.media.map(|media| Media {
+            state: media.state,
+            mime_type: media.mime_type,
+            sha256: media.sha256,
+            bytes: media.bytes,
+            filename: media.filename.filter(|_| personal),
+            cause: media.cause,
+        }),
         edited: row.edited,
         earlier: earlier
             .map(|version| Earlier {

@@ -6,6 +6,7 @@ mod conversations;
 mod dead_letters;
 mod events;
 mod health;
+mod media;
 mod messages;
 mod numbers;
 mod outbox;
@@ -62,6 +63,7 @@ pub(super) fn operate() -> OpenApiRouter<App> {
 pub(super) fn personal() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(receipts::body))
+        .routes(routes!(media::file))
         .routes(routes!(contacts::export))
         .routes(routes!(contacts::erase))
 }

@@ -21,6 +21,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/conversations",
         "GET /api/v1/conversations/1",
         "GET /api/v1/conversations/1/messages",
+        "GET /api/v1/conversations/1/messages/m1/media",
         "POST /api/v1/conversations/1/messages",
         "POST /api/v1/conversations/1/handling",
         "GET /api/v1/alarms",
@@ -45,7 +46,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 30, "{listed:?}");
+    assert_eq!(listed.len(), 31, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

@@ -168,7 +168,11 @@ impl Fixture {
                 let scope = operation["security"][0]["token"][0]
                     .as_str()
                     .map(str::to_owned);
-                routes.push((method, path.replace("{id}", "1"), scope));
+                routes.push((
+                    method,
+                    path.replace("{id}", "1").replace("{message}", "m1"),
+                    scope,
+                ));
             }
         }
         routes

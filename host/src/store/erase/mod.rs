@@ -4,7 +4,7 @@
 //! - `subject`: who is meant, and what gives it away
 //! - `mentions`: other rows that name it
 //! - `rows`: the transaction in which all of it goes
-//! - `scrub`: rewriting the files, so that no byte stays
+//! - `scrub`: rewriting the files, so that no byte stays; files of messages that nobody else's message has go
 //!
 //! The order makes a broken erasure repeatable: receipts are emptied first, the contact's own row goes with
 //! everything else, and a mark in the data folder remembers until the end that the files have to be rewritten.
@@ -111,6 +111,8 @@ impl Store {
                 .await?
             };
             if let Removed::All(mut erased) = removed {
+                self.drop_arrivals(subject.messages.iter().copied().collect())
+                    .await?;
                 erased.receipts = emptied;
                 erased.lingering = self.finish_erasures(log).await?;
                 return Ok(*erased);

@@ -37,7 +37,10 @@ impl Store {
         let main = self
             .maintain(move |connection| rewrite(connection, &folder))
             .await?;
-        let lingering = receipts.or(main);
+        let media = self.sweep_media().await.err();
+        let lingering = receipts
+            .or(main)
+            .or(media.map(|error| format!("a file of a message could not be removed: {error}")));
         if lingering.is_none() {
             std::fs::remove_file(self.mark()).map_err(unavailable)?;
         }

@@ -6,7 +6,7 @@ use duet_rules::webhook::{Edit, Key, Media, Message, Origin, Revoke, Status, is_
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::super::{outbox, pace};
+use super::super::{media, outbox, pace};
 use super::early::{self, Early, File, Progress, take_early};
 use super::project::{Change, opt, widen};
 use super::versions::{Edited, rewrite};
@@ -17,6 +17,7 @@ pub(super) fn message(
     connection: &Connection,
     change: &Change<'_>,
     said: &Message,
+    recorded: &mut Recorded,
 ) -> Result<Option<i64>, StoreError> {
     let Some(conversation) = change.event.conversation else {
         return Ok(None);
@@ -45,8 +46,12 @@ pub(super) fn message(
             is_unshown(&said.type_).then(|| errors(&change.event.body)).flatten(),
             said.phase
         ])?;
+    let event = change.event;
+    if said.media.is_some() {
+        recorded.media |= media::expect(connection, id, event.history, event.received_ms)?;
+    }
     if let Some(wamid) = &said.wamid {
-        catch_up(connection, id, &[key(change, wamid)])?;
+        recorded.media |= catch_up(connection, id, &[key(change, wamid)], event.received_ms)?;
     }
     // A clock that runs ahead neither keeps the window open nor the conversation on top.
     let at_ms = change.at_ms().min(change.event.received_ms);
@@ -65,21 +70,29 @@ pub(super) fn message(
     Ok(Some(id))
 }
 
-/// Applies what waits for a message under its ids.
+/// Applies what waits for a message under its ids; true when that leaves a file to fetch.
 pub(in super::super) fn catch_up(
     connection: &Connection,
     message: i64,
     keys: &[Key],
-) -> Result<(), StoreError> {
+    received_ms: i64,
+) -> Result<bool, StoreError> {
+    let mut file = false;
     for key in keys {
         if let Some(early) = take_early(connection, *key)? {
-            apply_early(connection, message, &early)?;
+            file |= apply_early(connection, message, &early, received_ms)?;
         }
     }
-    Ok(())
+    Ok(file)
 }
 
-fn apply_early(connection: &Connection, message: i64, early: &Early) -> Result<(), StoreError> {
+/// True when it leaves a file to fetch.
+fn apply_early(
+    connection: &Connection,
+    message: i64,
+    early: &Early,
+    received_ms: i64,
+) -> Result<bool, StoreError> {
     if let Some(progress) = &early.status {
         raise(connection, message, progress)?;
     }
@@ -92,13 +105,18 @@ fn apply_early(connection: &Connection, message: i64, early: &Early) -> Result<(
     if early.revoked {
         take_back(connection, message)?;
     }
-    Ok(())
+    let is_edited = early.edit.as_ref().is_some_and(|edit| edit.media.is_some());
+    if early.file.is_none() && !is_edited {
+        return Ok(false);
+    }
+    // Only the history has files that come apart from their message.
+    media::expect(connection, message, early.file.is_some(), received_ms)
 }
 
 fn media_json(media: &Media) -> String {
     serde_json::json!({
         "id": media.id, "mime_type": media.mime_type, "sha256": media.sha256, "filename": media.filename,
-        "url": media.url, "state": "remote",
+        "url": media.url,
     })
     .to_string()
 }
@@ -129,11 +147,16 @@ fn apply(
     change: &Change<'_>,
     wamid: &str,
     early: Early,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let key = key(change, wamid);
+    let received_ms = change.event.received_ms;
     match find(connection, key)? {
-        Some(message) => apply_early(connection, message, &early),
-        None => early::keep(connection, key, early, change.event.received_ms),
+        Some(message) => {
+            recorded.media |= apply_early(connection, message, &early, received_ms)?;
+            Ok(())
+        }
+        None => early::keep(connection, key, early, received_ms),
     }
 }
 
@@ -164,7 +187,7 @@ pub(super) fn advance(
         status: Some(status),
         ..Early::default()
     };
-    apply(connection, change, wamid, early)
+    apply(connection, change, wamid, early, recorded)
 }
 
 /// Brings a message's status forward, never back.
@@ -194,6 +217,7 @@ pub(super) fn follow_up(
     connection: &Connection,
     change: &Change<'_>,
     said: &Message,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let (Some(wamid), Some(media)) = (&said.wamid, &said.media) else {
         return Ok(());
@@ -202,7 +226,7 @@ pub(super) fn follow_up(
         file: Some(File::new(media_json(media), said)),
         ..Early::default()
     };
-    apply(connection, change, wamid, early)
+    apply(connection, change, wamid, early, recorded)
 }
 
 fn fill(connection: &Connection, message: i64, file: &File) -> Result<(), StoreError> {
@@ -218,6 +242,7 @@ pub(super) fn edit(
     connection: &Connection,
     change: &Change<'_>,
     edit: &Edit,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let edited = Edited {
         text: edit.text.clone(),
@@ -228,19 +253,20 @@ pub(super) fn edit(
         edit: Some(edited),
         ..Early::default()
     };
-    apply(connection, change, &edit.original, early)
+    apply(connection, change, &edit.original, early, recorded)
 }
 
 pub(super) fn revoke(
     connection: &Connection,
     change: &Change<'_>,
     revoke: &Revoke,
+    recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     let early = Early {
         revoked: true,
         ..Early::default()
     };
-    apply(connection, change, &revoke.original, early)
+    apply(connection, change, &revoke.original, early, recorded)
 }
 
 /// Deleted for everyone on the phones; here it is marked, and what it said is kept.

@@ -87,6 +87,8 @@ pub struct Recorded {
     pub movable: Vec<i64>,
     /// Alarms that were not open before.
     pub alarms: Vec<Alarm>,
+    /// There are files to fetch.
+    pub media: bool,
 }
 
 impl Recorded {
@@ -169,7 +171,7 @@ fn take_in(
             received_ms: slice.received_ms,
             terms,
         };
-        match known(connection, &element.keys, slice.received_ms)? {
+        match known(connection, &element.keys, slice.received_ms, recorded)? {
             Some(message) => project::other_copy(connection, &element, message, &arrival)?,
             None => {
                 let event = store(connection, element, &arrival, recorded)?;
@@ -193,6 +195,7 @@ fn known(
     connection: &Connection,
     keys: &[Key],
     received_ms: i64,
+    recorded: &mut Recorded,
 ) -> Result<Option<Option<i64>>, StoreError> {
     for key in keys {
         let message: Option<Option<i64>> = connection
@@ -203,7 +206,7 @@ fn known(
             if keys.len() > 1 {
                 register(connection, keys, message, received_ms)?;
                 if let Some(message) = message {
-                    messages::catch_up(connection, message, keys)?;
+                    recorded.media |= messages::catch_up(connection, message, keys, received_ms)?;
                 }
             }
             return Ok(Some(message));

@@ -57,12 +57,14 @@ pub(super) fn apply(
     }
     match meaning {
         Meaning::Message(message) if message.follow_up => {
-            messages::follow_up(connection, change, message)?
+            messages::follow_up(connection, change, message, recorded)?;
         }
-        Meaning::Message(said) => return messages::message(connection, change, said),
+        Meaning::Message(said) => {
+            return messages::message(connection, change, said, recorded);
+        }
         Meaning::Status(progress) => messages::advance(connection, change, progress, recorded)?,
-        Meaning::Edit(edited) => messages::edit(connection, change, edited)?,
-        Meaning::Revoke(revoked) => messages::revoke(connection, change, revoked)?,
+        Meaning::Edit(edited) => messages::edit(connection, change, edited, recorded)?,
+        Meaning::Revoke(revoked) => messages::revoke(connection, change, revoked, recorded)?,
         Meaning::Contact(entry) => address_book(connection, change, entry, recorded)?,
         Meaning::HistoryProgress(progress) => history(connection, change, progress)?,
         Meaning::HistoryDeclined => {

@@ -168,7 +168,8 @@ fn insert_message(
             reply_to(&row.message)
         ])?;
     register(connection, &keys(number, wamid), Some(message), now_ms)?;
-    catch_up(connection, message, &[Key::message(number, wamid)])?;
+    // What Duet sends has no file to fetch.
+    catch_up(connection, message, &[Key::message(number, wamid)], now_ms)?;
     connection
         .prepare_cached(
             "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",

@@ -11,6 +11,10 @@ pub struct Depths {
     pub outbox: HashMap<String, i64>,
     pub deliveries: i64,
     pub dead_letters: i64,
+    /// Files of messages that are not fetched yet.
+    pub media: i64,
+    /// Bytes of those that are.
+    pub media_bytes: i64,
     /// The last receipt that intake has taken in whole.
     pub live_receipt: i64,
 }
@@ -61,6 +65,8 @@ fn depths(connection: &Connection) -> Result<Depths, StoreError> {
         outbox: counts(connection, open)?,
         deliveries: one("SELECT count(*) FROM deliveries")?,
         dead_letters: one("SELECT count(*) FROM dead_letters")?,
+        media: one("SELECT count(*) FROM media WHERE state = 'remote'")?,
+        media_bytes: one("SELECT bytes FROM media_usage")?,
         live_receipt: one("SELECT receipt FROM intake WHERE part = 'live'")?,
     })
 }

@@ -31,14 +31,27 @@ pub struct MessageRow {
     pub status_error: Option<i64>,
     /// The message that it answers: the wamid by which it is known here, else Meta's word for it.
     pub reply_to: Option<String>,
-    /// JSON: state, mime_type, sha256, bytes.
-    pub media: Option<String>,
+    pub media: Option<MediaRow>,
     pub edited: bool,
     pub revoked: bool,
     /// What it said before it was edited, oldest first.
     pub earlier: Vec<Version>,
     /// Meta's `errors[]`, JSON, of one that failed or that the API does not show.
     pub errors: Option<String>,
+}
+
+/// The file of a message, and what came of fetching it.
+#[derive(Debug, Clone)]
+pub struct MediaRow {
+    /// `remote`, `stored`, `failed`, `expired`, `too-large` or `removed`.
+    pub state: String,
+    pub mime_type: Option<String>,
+    /// Hex of the file on disk, else what Meta says, in its spelling.
+    pub sha256: Option<String>,
+    pub bytes: Option<i64>,
+    pub filename: Option<String>,
+    /// Why it is not stored.
+    pub cause: Option<String>,
 }
 
 impl Store {
@@ -52,9 +65,10 @@ impl Store {
         self.read(move |connection| {
             let after = after.unwrap_or(MessagePlace { at_ms: i64::MIN, id: 0 });
             let mut statement = connection.prepare_cached(
-                "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, media, edited, revoked,
-                 earlier, errors
-                 FROM messages WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
+                "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, edited, revoked, earlier, errors,
+                 f.state, coalesce(f.mime_type, m.media ->> 'mime_type'), coalesce(f.digest, f.claimed), f.bytes,
+                 m.media ->> 'filename', f.cause
+                 FROM messages m LEFT JOIN media f ON f.message = m.id WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
             )?;
             let mut found = statement.query(params![conversation, after.at_ms, after.id, limit])?;
             let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -142,10 +156,24 @@ fn message(row: &Row<'_>) -> Result<MessageRow, rusqlite::Error> {
         status: row.get(7)?,
         status_error: row.get(8)?,
         reply_to: row.get(9)?,
-        media: row.get(10)?,
-        edited: row.get(11)?,
-        revoked: row.get(12)?,
-        earlier: Version::list(row.get::<_, Option<String>>(13)?.as_deref()),
-        errors: row.get(14)?,
+        edited: row.get(10)?,
+        revoked: row.get(11)?,
+        earlier: Version::list(row.get::<_, Option<String>>(12)?.as_deref()),
+        errors: row.get(13)?,
+        media: media(row)?,
     })
+}
+
+fn media(row: &Row<'_>) -> Result<Option<MediaRow>, rusqlite::Error> {
+    let Some(state) = row.get(14)? else {
+        return Ok(None);
+    };
+    Ok(Some(MediaRow {
+        state,
+        mime_type: row.get(15)?,
+        sha256: row.get(16)?,
+        bytes: row.get(17)?,
+        filename: row.get(18)?,
+        cause: row.get(19)?,
+    }))
 }

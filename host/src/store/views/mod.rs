@@ -20,7 +20,7 @@ pub use conversations::{ConversationFilter, ConversationRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow};
 pub use depths::{Depths, Troubles};
 pub use events::{EventFilter, EventPage, Kinds};
-pub use messages::{MessagePlace, MessageRow};
+pub use messages::{MediaRow, MessagePlace, MessageRow};
 pub use numbers::NumberRow;
 pub use outbox::{OutboxFilter, OutboxRow};
 pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};

@@ -6,7 +6,7 @@ const APART: Duration = Duration::from_secs(60);
 
 /// Lets the first occasion of a line through, then at most one a minute.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub struct Throttle {
     state: Mutex<State>,
 }
 
@@ -18,7 +18,7 @@ struct State {
 
 impl Throttle {
     /// How many occasions there were since the last line, this one included; `None` when it is too soon for a line.
-    pub(super) fn pass(&self, now: Instant) -> Option<u64> {
+    pub fn pass(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.count += 1;
         let soon = |last| now.saturating_duration_since(last) < APART;

@@ -1,0 +1,236 @@
+//! One file: asked for, streamed to disk while it is hashed, compared with what Meta said, and put in its place.
+
+use std::io;
+
+use duet_rules::media::{Digest, Trouble, after};
+
+use crate::graph::{Client, Description, NoFile};
+use crate::store::media::{Arrival, Fetch, Fetched, MediaFolder};
+use crate::store::{Store, StoreError};
+
+pub(super) struct Fetcher {
+    pub(super) store: Store,
+    pub(super) folder: MediaFolder,
+    pub(super) meta: Client,
+    pub(super) file_bytes_max: u64,
+}
+
+/// What came of a fetch, for the worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Stored,
+    /// It is tried again unless this state ends it. The outcome is a label, the cause is for the log.
+    Not {
+        outcome: &'static str,
+        end: Option<&'static str>,
+        cause: String,
+    },
+    /// Its message has gone meanwhile, and what it brought has to go as well.
+    Unwanted,
+    /// The disk or the store refuses; nothing was written down.
+    Stuck(String),
+}
+
+/// Why there is no file.
+enum Fault {
+    File(FileFault),
+    Unwanted,
+    Disk(String),
+}
+
+enum FileFault {
+    NoFile(NoFile),
+    Tampered,
+    /// Bytes, or more than that.
+    TooLarge(u64),
+    Unreachable,
+}
+
+impl From<FileFault> for Fault {
+    fn from(fault: FileFault) -> Fault {
+        Fault::File(fault)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Disk(error.to_string())
+    }
+}
+
+impl From<NoFile> for Fault {
+    fn from(error: NoFile) -> Fault {
+        Fault::File(FileFault::NoFile(error))
+    }
+}
+
+impl Fetcher {
+    pub(super) async fn go(&self, fetch: Fetch) -> Ended {
+        let (fetched, ended) = match self.get(&fetch).await {
+            Ok(stored) => (stored, Ended::Stored),
+            Err(Fault::Unwanted) => return Ended::Unwanted,
+            Err(Fault::Disk(cause)) => {
+                // An erasure takes away what is just arriving: then the disk is not to blame.
+                return match self.store.awaits(&fetch).await {
+                    Ok(false) => Ended::Unwanted,
+                    _ => Ended::Stuck(cause),
+                };
+            }
+            Err(Fault::File(fault)) => {
+                let outcome = fault.outcome();
+                let (trouble, cause) = fault.told(self.file_bytes_max);
+                let now_ms = crate::now_ms();
+                let random = rand::random();
+                let next = after(trouble, fetch.tries, fetch.received_ms, now_ms, random);
+                let ended = Ended::Not {
+                    outcome,
+                    end: next.end(),
+                    cause: cause.clone(),
+                };
+                (Fetched::Not { next, cause }, ended)
+            }
+        };
+        match self.store.settle_fetch(fetch, fetched).await {
+            Ok(true) => ended,
+            Ok(false) => Ended::Unwanted,
+            // It was swept just now, and is fetched once more.
+            Err(StoreError::Conflict) => Ended::Unwanted,
+            Err(error) => Ended::Stuck(error.to_string()),
+        }
+    }
+
+    /// Tries the webhook's own address while it may be alive, then asks Meta for one.
+    async fn get(&self, fetch: &Fetch) -> Result<Fetched, Fault> {
+        let claimed = fetch.claimed.as_deref().and_then(Digest::read);
+        if let Some(url) = &fetch.url
+            && (fetch.tries.attempt == 0 || fetch.media_id.is_none())
+        {
+            let (digest, bytes) = match self.take(fetch, url, &[claimed], None).await {
+                Err(Fault::File(FileFault::NoFile(NoFile::Foreign)))
+                    if fetch.media_id.is_none() =>
+                {
+                    return Err(FileFault::Unreachable.into());
+                }
+                Err(Fault::File(FileFault::NoFile(_))) if fetch.media_id.is_some() => {
+                    return self.ask(fetch, claimed).await;
+                }
+                taken => taken?,
+            };
+            return Ok(Fetched::Stored {
+                digest,
+                bytes,
+                mime_type: None,
+            });
+        }
+        self.ask(fetch, claimed).await
+    }
+
+    async fn ask(&self, fetch: &Fetch, claimed: Option<Digest>) -> Result<Fetched, Fault> {
+        let id = fetch.media_id.as_deref().ok_or(FileFault::Unreachable)?;
+        let Description {
+            url,
+            mime_type,
+            sha256,
+            bytes,
+        } = self.meta.describe_media(id).await?;
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > self.file_bytes_max) {
+            return Err(FileFault::TooLarge(bytes).into());
+        }
+        let claims = [claimed, sha256.as_deref().and_then(Digest::read)];
+        let (digest, bytes) = self.take(fetch, &url, &claims, bytes).await?;
+        Ok(Fetched::Stored {
+            digest,
+            bytes,
+            mime_type,
+        })
+    }
+
+    /// Streams what is behind an address to its place, if it is what Meta has announced.
+    async fn take(
+        &self,
+        fetch: &Fetch,
+        url: &str,
+        claims: &[Option<Digest>],
+        announced: Option<u64>,
+    ) -> Result<(Digest, u64), Fault> {
+        let mut download = self.meta.download(url).await?;
+        if let Some(bytes) = download.bytes.filter(|bytes| *bytes > self.file_bytes_max) {
+            return Err(FileFault::TooLarge(bytes).into());
+        }
+        // Nothing of an erased message comes back to the disk.
+        match self.store.awaits(fetch).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Fault::Unwanted),
+            Err(error) => return Err(Fault::Disk(error.to_string())),
+        }
+        let (folder, message) = (self.folder.clone(), fetch.message);
+        let mut arrival = blocking(move || folder.arrival(message)).await?;
+        while let Some(chunk) = download.chunk().await? {
+            let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            let bytes = arrival.bytes().saturating_add(more);
+            if bytes > self.file_bytes_max {
+                return Err(FileFault::TooLarge(bytes).into());
+            }
+            let write = move || arrival.write(&chunk).map(|()| arrival);
+            arrival = blocking::<Arrival>(write).await?;
+        }
+        let digest = arrival.digest()?;
+        let mut claims = claims.iter().flatten().peekable();
+        let as_announced = match claims.peek() {
+            Some(_) => claims.all(|claim| *claim == digest),
+            None => announced.is_none_or(|bytes| bytes == arrival.bytes()),
+        };
+        if !as_announced {
+            return Err(FileFault::Tampered.into());
+        }
+        let folder = self.folder.clone();
+        blocking(move || folder.place(arrival)).await
+    }
+}
+
+impl FileFault {
+    /// The outcome in the metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            FileFault::NoFile(NoFile::Passing(_)) => "unanswered",
+            FileFault::NoFile(NoFile::Refused(_)) => "refused",
+            FileFault::NoFile(NoFile::Foreign) | FileFault::Unreachable => "foreign",
+            FileFault::Tampered => "tampered",
+            FileFault::TooLarge(_) => "too_large",
+        }
+    }
+
+    fn told(self, file_bytes_max: u64) -> (Trouble, String) {
+        match self {
+            FileFault::NoFile(NoFile::Passing(cause)) => (Trouble::Passing, cause),
+            FileFault::NoFile(NoFile::Refused(cause)) => (Trouble::Strike, cause),
+            FileFault::NoFile(NoFile::Foreign) => (
+                Trouble::Strike,
+                "Meta named an address that is not its own".into(),
+            ),
+            FileFault::Tampered => (
+                Trouble::Strike,
+                "the bytes are not those that Meta announced".into(),
+            ),
+            FileFault::TooLarge(bytes) => (
+                Trouble::TooLarge,
+                format!(
+                    "it has {bytes} bytes or more; media.file_bytes_max allows {file_bytes_max}"
+                ),
+            ),
+            FileFault::Unreachable => (
+                Trouble::Unreachable,
+                "the webhook gave neither an id nor an address of Meta's".into(),
+            ),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Fault::Disk(error.to_string())),
+    }
+}

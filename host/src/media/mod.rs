@@ -1,0 +1,40 @@
+//! Fetches the files of messages from Meta while Meta still has them: an address lives 5 minutes, an id 7 days.
+//!
+//! - `worker`: which fetch runs next, within what bounds
+//! - `fetch`: one file, from Meta's description to its place on disk
+//!
+//! Promises: a fetch is open in the store from the transaction that takes the message in until it has ended, so that
+//! a crash repeats it; live files go before those of the history; a full disk pauses everything and spends no
+//! attempt. Deliberately absent: deleting anything to make room.
+
+mod fetch;
+mod worker;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::graph::Client;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// Bounds on what is fetched and kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The largest file.
+    pub file_bytes_max: u64,
+    /// All files on disk together.
+    pub total_bytes_max: u64,
+    /// Files at once.
+    pub fetches_max: usize,
+}
+
+/// What the worker needs.
+pub struct Media {
+    pub store: Store,
+    pub meta: Client,
+    pub settings: Settings,
+    /// Rung after a commit that has made something to fetch.
+    pub bell: Arc<Notify>,
+    pub metrics: Arc<Metrics>,
+}

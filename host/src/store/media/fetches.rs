@@ -1,0 +1,183 @@
+//! The files that are to be fetched, each with its tries, and what came of it.
+
+use duet_rules::media::{Digest, Next, Tries};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::super::{Store, StoreError};
+use super::sweep::forget;
+
+/// A file that Meta still has.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    pub message: i64,
+    pub media_id: Option<String>,
+    /// What the webhook gave; it lives 5 minutes.
+    pub url: Option<String>,
+    /// What the webhook says of its SHA-256.
+    pub claimed: Option<String>,
+    pub received_ms: i64,
+    pub next_ms: i64,
+    pub tries: Tries,
+}
+
+/// What came of a fetch.
+#[derive(Debug, Clone)]
+pub enum Fetched {
+    /// The bytes stand in the folder.
+    Stored {
+        digest: Digest,
+        bytes: u64,
+        /// What Meta said when it was asked.
+        mime_type: Option<String>,
+    },
+    Not {
+        next: Next,
+        cause: String,
+    },
+}
+
+impl Store {
+    /// At most `limit` open fetches without the `busy` ones: those that are due at `now_ms`, live before history,
+    /// then the others in the order of their times.
+    pub async fn fetches(
+        &self,
+        busy: Vec<i64>,
+        limit: usize,
+        now_ms: i64,
+    ) -> Result<Vec<Fetch>, StoreError> {
+        let rows = i64::try_from(busy.len().saturating_add(limit)).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let of = |due: &str| -> Result<Vec<Fetch>, StoreError> {
+                let mut found = Vec::new();
+                for history in [false, true] {
+                    let sql = format!(
+                        "SELECT message, media_id, url, claimed, received_ms, next_ms, attempt, strikes FROM media
+                         WHERE state = 'remote' AND history = ?1 AND next_ms {due} ?2 ORDER BY next_ms LIMIT ?3"
+                    );
+                    let mut statement = connection.prepare_cached(&sql)?;
+                    let rows = statement.query_map(params![history, now_ms, rows], fetch)?;
+                    found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+                }
+                Ok(found)
+            };
+            let (mut found, mut later) = (of("<=")?, of(">")?);
+            later.sort_by_key(|fetch| fetch.next_ms);
+            found.append(&mut later);
+            found.retain(|fetch| !busy.contains(&fetch.message));
+            found.truncate(limit);
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Writes down what came of a fetch. False when nobody waits for it any more: its message was erased, or has
+    /// another file by now. What it brought is then removed.
+    pub async fn settle_fetch(&self, fetch: Fetch, fetched: Fetched) -> Result<bool, StoreError> {
+        let folder = self.media_folder();
+        self.write(move |connection| {
+            let (message, id) = (fetch.message, &fetch.media_id);
+            let (state, cause, at_ms, tries) = match fetched {
+                Fetched::Stored {
+                    digest,
+                    bytes,
+                    mime_type,
+                } => {
+                    // It may have been swept with its last message just before it came again.
+                    if !folder.holds(digest) {
+                        return Err(StoreError::Conflict);
+                    }
+                    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+                    let stored = connection
+                        .prepare_cached(
+                            "UPDATE media SET state = 'stored', digest = ?3, bytes = ?4, cause = NULL,
+                             mime_type = coalesce(?5, mime_type)
+                             WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
+                        )?
+                        .execute(params![message, id, digest.to_string(), bytes, mime_type])?;
+                    if stored == 0 {
+                        forget(connection, digest, bytes)?;
+                    }
+                    return Ok(stored > 0);
+                }
+                Fetched::Not { next, cause } => {
+                    let (at_ms, tries) = match next {
+                        Next::Again { at_ms, tries } => (at_ms, tries),
+                        Next::TooLarge | Next::Failed | Next::Expired => (0, fetch.tries),
+                    };
+                    (next.end().unwrap_or("remote"), cause, at_ms, tries)
+                }
+            };
+            let told = connection
+                .prepare_cached(
+                    "UPDATE media SET state = ?3, cause = ?4, next_ms = ?5, attempt = ?6, strikes = ?7
+                     WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
+                )?
+                .execute(params![message, id, state, cause, at_ms, tries.attempt, tries.strikes])?;
+            Ok(told > 0)
+        })
+        .await
+    }
+
+    /// Whether a fetch is still open: its message was not erased meanwhile, and has no other file by now.
+    pub async fn awaits(&self, fetch: &Fetch) -> Result<bool, StoreError> {
+        let (message, id) = (fetch.message, fetch.media_id.clone());
+        self.read(move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT 1 FROM media WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
+                )?
+                .query_row(params![message, id], |_| Ok(()))
+                .optional()?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
+    /// Bytes of all files on disk.
+    pub async fn media_bytes(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let bytes: i64 =
+                connection.query_row("SELECT bytes FROM media_usage", [], |row| row.get(0))?;
+            Ok(u64::try_from(bytes).unwrap_or(0))
+        })
+        .await
+    }
+}
+
+/// Notes that a message's file is to be fetched. What it had before, as before an edit, goes.
+pub(in super::super) fn expect(
+    connection: &Connection,
+    message: i64,
+    history: bool,
+    received_ms: i64,
+) -> Result<bool, StoreError> {
+    let expected = connection
+        .prepare_cached(
+            "INSERT INTO media (message, media_id, url, claimed, history, received_ms)
+             SELECT id, media ->> 'id', media ->> 'url', media ->> 'sha256', ?2, ?3 FROM messages
+             WHERE id = ?1 AND media IS NOT NULL
+             ON CONFLICT (message) DO UPDATE SET media_id = excluded.media_id, url = excluded.url,
+             claimed = excluded.claimed, history = excluded.history, received_ms = excluded.received_ms,
+             state = 'remote', attempt = 0, strikes = 0, next_ms = 0, cause = NULL, mime_type = NULL, digest = NULL,
+             bytes = NULL
+             WHERE media_id IS NOT excluded.media_id OR media_id IS NULL RETURNING message",
+        )?
+        .query_row(params![message, history, received_ms], |_| Ok(()))
+        .optional()?;
+    Ok(expected.is_some())
+}
+
+fn fetch(row: &Row<'_>) -> Result<Fetch, rusqlite::Error> {
+    Ok(Fetch {
+        message: row.get(0)?,
+        media_id: row.get(1)?,
+        url: row.get(2)?,
+        claimed: row.get(3)?,
+        received_ms: row.get(4)?,
+        next_ms: row.get(5)?,
+        tries: Tries {
+            attempt: row.get(6)?,
+            strikes: row.get(7)?,
+        },
+    })
+}

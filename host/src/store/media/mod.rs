@@ -1,0 +1,82 @@
+//! Files of messages: what is to be fetched, what came of it, and the bytes themselves.
+//!
+//! - `folder`: the files on disk, each named by its SHA-256
+//! - `fetches`: the work that is open, and its end
+//! - `sweep`: files to which nothing refers any more
+//!
+//! Promises: a file stands under its name only whole and fsynced, and a row says `stored` only when it does. Nothing
+//! from outside is ever part of a path. A file that two messages share goes with the last of them.
+
+mod fetches;
+mod folder;
+mod sweep;
+
+pub(super) use fetches::expect;
+pub use fetches::{Fetch, Fetched};
+pub use folder::{Arrival, MediaFolder};
+
+use duet_rules::media::Digest;
+use duet_rules::webhook::Key;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Store, StoreError};
+
+/// A file that can be handed out.
+#[derive(Debug, Clone)]
+pub struct StoredFile {
+    pub digest: Digest,
+    pub mime_type: Option<String>,
+    pub filename: Option<String>,
+}
+
+/// What there is of a message's file.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    Stored(StoredFile),
+    /// Not here, in this state.
+    Not(String),
+}
+
+impl Store {
+    /// The folder of the files.
+    pub fn media_folder(&self) -> MediaFolder {
+        MediaFolder::new(self.folder().join("media"))
+    }
+
+    /// The file of a message of a conversation; `message` is its wamid, or `m` and its number. `None` when there
+    /// is no such message, or it has no file.
+    pub async fn message_file(
+        &self,
+        conversation: i64,
+        message: String,
+    ) -> Result<Option<Kept>, StoreError> {
+        self.read(move |connection| {
+            let number: Option<String> = connection
+                .prepare_cached("SELECT number FROM conversations WHERE id = ?1")?
+                .query_row([conversation], |row| row.get(0))
+                .optional()?;
+            let key = Key::message(&number.unwrap_or_default(), &message);
+            let row: Option<i64> = message.strip_prefix('m').and_then(|row| row.parse().ok());
+            let found = connection
+                .prepare_cached(
+                    "SELECT f.state, f.digest, coalesce(f.mime_type, m.media ->> 'mime_type'), m.media ->> 'filename'
+                     FROM messages m JOIN media f ON f.message = m.id WHERE m.conversation = ?1
+                     AND m.id = coalesce((SELECT message FROM dedupe WHERE key = ?2), ?3)",
+                )?
+                .query_row(params![conversation, &key.0[..], row], |row| {
+                    let digest: Option<String> = row.get(1)?;
+                    Ok(match digest.as_deref().and_then(Digest::read) {
+                        Some(digest) => Kept::Stored(StoredFile {
+                            digest,
+                            mime_type: row.get(2)?,
+                            filename: row.get(3)?,
+                        }),
+                        None => Kept::Not(row.get(0)?),
+                    })
+                })
+                .optional()?;
+            Ok(found)
+        })
+        .await
+    }
+}

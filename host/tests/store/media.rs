@@ -1,0 +1,147 @@
+//! A file stands under its name whole, as long as a message has it and no longer.
+
+use std::path::PathBuf;
+
+use duet::store::media::{Fetch, Fetched, Kept};
+use duet::store::retention::Retention;
+use duet_rules::media::Digest;
+use serde_json::json;
+
+use super::bodies::{ANA, BEN, Person};
+use super::house::{House, NOW_MS};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const KEEP: Retention = Retention {
+    receipts_older_than_ms: 7 * DAY_MS,
+    events_older_than_ms: None,
+    media_older_than_ms: None,
+};
+
+/// A message with a file arrives; the answer is what there is to fetch.
+async fn sends(house: &House, person: &Person, stanza: &str) -> Fetch {
+    let mut message = person.writes(stanza, "");
+    let value = &mut message["entry"][0]["changes"][0]["value"]["messages"][0];
+    value["type"] = json!("image");
+    value["image"] = json!({"id": format!("77{stanza}"), "mime_type": "image/jpeg"});
+    house.deliver(&message).await;
+    let open = house.store.fetches(vec![], 10, NOW_MS).await.unwrap();
+    let wanted = Some(format!("77{stanza}"));
+    open.into_iter()
+        .find(|fetch| fetch.media_id == wanted)
+        .unwrap()
+}
+
+/// What the worker does with bytes that it has got.
+pub(crate) async fn store(house: &House, fetch: Fetch, bytes: &[u8]) -> Digest {
+    let folder = house.store.media_folder();
+    let mut arrival = folder.arrival(fetch.message).unwrap();
+    arrival.write(bytes).unwrap();
+    let (digest, bytes) = folder.place(arrival).unwrap();
+    let fetched = Fetched::Stored {
+        digest,
+        bytes,
+        mime_type: None,
+    };
+    house.store.settle_fetch(fetch, fetched).await.unwrap();
+    digest
+}
+
+fn file(house: &House, digest: Digest) -> PathBuf {
+    let name = digest.to_string();
+    house
+        .folder
+        .path()
+        .join("media")
+        .join(&name[..2])
+        .join(name)
+}
+
+async fn kept(house: &House, fetch: &Fetch) -> Option<Kept> {
+    for conversation in 1..10 {
+        let message = format!("m{}", fetch.message);
+        let found = house.store.message_file(conversation, message).await;
+        if let Some(found) = found.unwrap() {
+            return Some(found);
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn an_erasure_takes_what_is_just_arriving() {
+    let house = House::new();
+    let (hers, his) = (
+        sends(&house, &ANA, "3A01").await,
+        sends(&house, &BEN, "3A02").await,
+    );
+    let shared = store(&house, his.clone(), b"the same cat").await;
+    let folder = house.store.media_folder();
+    let mut arrival = folder.arrival(hers.message).unwrap();
+    arrival.write(b"half of her secret picture").unwrap();
+    assert!(house.holds(b"her secret picture").is_some());
+
+    let contact = house.contact(ANA.phone).await.unwrap();
+    house
+        .store
+        .erase_contact(&house.log, contact)
+        .await
+        .unwrap();
+    assert_eq!(house.holds(b"her secret picture"), None);
+    arrival
+        .write(b", and the rest of her secret picture")
+        .unwrap();
+    assert!(folder.place(arrival).is_err(), "it has lost its place");
+    // One that was whole just before finds no message any more.
+    let late = store(&house, hers, b"her other secret picture").await;
+    house.store.sweep_media().await.unwrap();
+    assert_eq!(house.holds(b"secret picture"), None);
+    assert!(!file(&house, late).exists() && file(&house, shared).exists());
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_old_goes_and_its_message_says_so() {
+    let house = House::new();
+    let fetch = sends(&house, &ANA, "3A01").await;
+    let digest = store(&house, fetch.clone(), b"an old picture").await;
+    let retention = Retention {
+        media_older_than_ms: Some(30 * DAY_MS),
+        ..KEEP
+    };
+    for (days, there) in [(29, true), (31, false)] {
+        let now_ms = NOW_MS + days * DAY_MS;
+        house
+            .store
+            .prune(&house.log, retention, now_ms)
+            .await
+            .unwrap();
+        assert_eq!(file(&house, digest).exists(), there, "after {days} days");
+    }
+    let state = kept(&house, &fetch).await;
+    assert!(
+        matches!(&state, Some(Kept::Not(state)) if state == "removed"),
+        "{state:?}"
+    );
+    assert_eq!(house.store.media_bytes().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_swept_and_what_is_kept_stays() {
+    let house = House::new();
+    let fetch = sends(&house, &ANA, "3A01").await;
+    let stored = store(&house, fetch.clone(), b"kept").await;
+    let folder = house.store.media_folder();
+    let mut orphan = folder.arrival(98).unwrap();
+    orphan.write(b"placed, but not written down").unwrap();
+    let (orphan, _) = folder.place(orphan).unwrap();
+    let mut half = folder.arrival(99).unwrap();
+    half.write(b"half of a file").unwrap();
+    // As a crash would: nothing is tidied up.
+    std::mem::forget(half);
+
+    let house = house.reopen();
+    house.store.sweep_orphans().await.unwrap();
+    assert!(file(&house, stored).exists() && !file(&house, orphan).exists());
+    assert_eq!(house.holds(b"half of a file"), None);
+    assert_eq!(house.store.media_bytes().await.unwrap(), 4);
+    assert!(matches!(kept(&house, &fetch).await, Some(Kept::Stored(_))));
+}
