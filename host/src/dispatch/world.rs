@@ -71,7 +71,7 @@ impl World for StoreWorld {
                 Some(conversation) => {
                     let template = self
                         .store
-                        .template(&conversation.number, &send.message)
+                        .template(&conversation.number, &send.message, self.now_ms)
                         .await;
                     Ok(self.policy(&conversation, send, told(template)?, handling))
                 }

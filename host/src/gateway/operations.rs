@@ -106,7 +106,7 @@ impl GatewayOperations {
             kind,
             template: self
                 .store
-                .template(&found.number, &message)
+                .template(&found.number, &message, now_ms)
                 .await
                 .map_err(refused)?,
         };

@@ -1,7 +1,7 @@
 //! What is known of the templates of each account: read as a whole, and kept up by Meta's webhooks between two
 //! readings. The newer word counts.
 
-use duet_rules::sending::{Learnt, Template, template_named};
+use duet_rules::sending::{Cause, Learnt, Template, template_named};
 use duet_rules::webhook::TemplateChange;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
@@ -63,12 +63,21 @@ impl Store {
     }
 
     /// What the gate has to know of the template that a message sends through a number; `None` when it sends none.
+    /// One that is not known has the list read again: it may be new.
     pub async fn template(
         &self,
         number: &str,
         message: &Value,
+        now_ms: i64,
     ) -> Result<Option<Template>, StoreError> {
-        self.peek(|connection| template(connection, number, message))
+        let found = self.peek(|connection| template(connection, number, message))?;
+        let refusal = found.and_then(|template| template.refusal);
+        if refusal.is_some_and(|(_, cause)| cause == Cause::TemplateUnknown) {
+            let number = number.to_owned();
+            self.write(move |connection| want(connection, &number, now_ms))
+                .await?;
+        }
+        Ok(found)
     }
 }
 
