@@ -136,12 +136,52 @@ async fn a_disconnection_is_seen_in_both_of_its_shapes() -> anyhow::Result<()> {
             (&json!("PRIMARY_INACTIVITY"), &json!("SYSTEM")),
             "{shape}"
         );
+        let alarms = admin.rows("alarms", "open=true").await?;
+        assert_eq!(alarms[0]["name"], "number-disconnected", "{alarms:?}");
+        assert!(
+            alarms[0]["detail"]
+                .to_string()
+                .contains("PRIMARY_INACTIVITY")
+        );
         sim.account(event("PARTNER_ADDED")).await?;
         let number = number_is(&admin, "live").await?;
+        assert!(admin.rows("alarms", "open=true").await?.is_empty());
         assert_eq!(number["reason"], Value::Null, "{shape}");
         gateway.end().await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_silent_raises_one_alarm_for_each_silence() -> anyhow::Result<()> {
+    let (_sim, mut gateway) = set().await?;
+    for (days, open) in [
+        (13, vec!["app-silent-urgent"]),
+        (10, vec!["app-silent"]),
+        (1, vec![]),
+    ] {
+        let seen_s = now_s() - days * DAY_S - 60;
+        let mut echo = webhook::echo(CUSTOMER, &format!("wamid.{days}"), "Until nine.");
+        echo["value"]["message_echoes"][0]["timestamp"] = json!(seen_s.to_string());
+        gateway.meta()?.deliver(&webhook::body(&[echo])).await?;
+        gateway.admin()?.intake_done(PATIENCE).await?;
+        // A gateway looks when it starts, and then every minute: twice raises nothing twice.
+        for _ in 0..2 {
+            gateway.stop().await?;
+            gateway.restart().await?;
+            let admin = gateway.admin()?;
+            until("the alarms", PATIENCE, || async {
+                let alarms = admin.rows("alarms", "open=true").await?;
+                let names: Vec<_> = alarms.iter().map(|alarm| alarm["name"].clone()).collect();
+                let counted = alarms.iter().all(|alarm| alarm["times"] == 1);
+                Ok(Seen::when(names == open && counted, (), || {
+                    json!(alarms).to_string()
+                }))
+            })
+            .await?;
+        }
+    }
+    gateway.end().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

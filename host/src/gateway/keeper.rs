@@ -1,7 +1,8 @@
 //! What has to be done from time to time: an erasure that a crash has cut off is completed at the start, the
-//! receipt log learns every minute how far intake has come, and what is older than the settings allow goes, every
+//! receipt log learns every minute how far intake has come and an app that is silent raises its alarm, and what is older than the settings allow goes, every
 //! hour, in small slices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Settings;
@@ -9,6 +10,7 @@ use crate::store::Store;
 use crate::store::intake::Part;
 use crate::store::receipts::ReceiptLog;
 use crate::store::retention::Retention;
+use crate::telemetry::{Metrics, tell_alarms};
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Pruning looks at much and changes little.
@@ -27,7 +29,12 @@ impl From<&Settings> for Retention {
 }
 
 /// Ends only by being dropped.
-pub(super) async fn keep(store: Store, receipts: ReceiptLog, retention: Retention) {
+pub(super) async fn keep(
+    store: Store,
+    receipts: ReceiptLog,
+    retention: Retention,
+    metrics: Arc<Metrics>,
+) {
     match store.finish_erasures(&receipts).await {
         Ok(None) => {}
         Ok(Some(lingering)) => tracing::warn!(lingering, "an erasure is not complete yet"),
@@ -37,6 +44,12 @@ pub(super) async fn keep(store: Store, receipts: ReceiptLog, retention: Retentio
     for minute in (0..PRUNE_EVERY).cycle() {
         minutes.tick().await;
         note_taken(&store, &receipts).await;
+        match store.watch_pulses(crate::now_ms()).await {
+            Ok(raised) => tell_alarms(&metrics, &raised),
+            Err(error) => {
+                tracing::warn!(%error, "whether the apps are silent could not be looked up")
+            }
+        }
         if minute > 0 {
             continue;
         }

@@ -157,7 +157,7 @@ pub async fn run(
         store: store.clone(),
         receipts: receipts.clone(),
         operations: Arc::new(operations),
-        metrics,
+        metrics: metrics.clone(),
         root,
         ready: Box::new(move || {
             if healthy.healthy() {
@@ -180,6 +180,7 @@ pub async fn run(
         store.clone(),
         receipts.clone(),
         settings.into(),
+        metrics,
     ));
     let intakes = Part::ALL.map(|part| tokio::spawn(intake.clone().run(part, stopping.clone())));
     let administered = tokio::spawn(admin::serve(

@@ -14,7 +14,7 @@ use crate::effect::Wake;
 use crate::store::intake::{Part, Place, Recorded, Slice, Terms};
 use crate::store::receipts::{Receipt, ReceiptLog};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, tell_alarms};
 use feed::Feed;
 
 /// One commit takes about so many elements: about 10 ms of the writer's time.
@@ -196,17 +196,7 @@ impl Intake {
     /// Tells the outbox, the metrics and dispatch.
     fn publish(&self, recorded: Recorded) {
         (self.movable)(&recorded.movable);
-        for alarm in &recorded.alarms {
-            self.metrics.alarm(alarm.name);
-            tracing::warn!(
-                alarm = alarm.name,
-                number = alarm.number,
-                contact = alarm.contact,
-                event = alarm.seq,
-                "{}",
-                alarm.detail
-            );
-        }
+        tell_alarms(&self.metrics, &recorded.alarms);
         if recorded.media {
             self.media.notify_one();
         }

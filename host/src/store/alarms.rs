@@ -13,6 +13,10 @@ pub const APP_WROTE_TO_OPTED_OUT: &str = "app-wrote-to-opted-out";
 pub const APP_USED_UP_RATE: &str = "app-used-up-rate";
 pub const QUALITY_LOW: &str = "quality-low";
 pub const ACCOUNT_RESTRICTED: &str = "account-restricted";
+pub const APP_SILENT: &str = "app-silent";
+pub const APP_SILENT_URGENT: &str = "app-silent-urgent";
+pub const NUMBER_OFFBOARDED: &str = "number-offboarded";
+pub const NUMBER_DISCONNECTED: &str = "number-disconnected";
 
 /// An alarm as it is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub struct Alarm {
     pub name: &'static str,
     pub number: Option<String>,
     pub contact: Option<i64>,
-    /// The event that raises it.
+    /// The event that raises it; 0 when time does.
     pub seq: i64,
     /// In words without anything personal.
     pub detail: String,
@@ -42,6 +46,39 @@ impl Store {
         })
         .await
     }
+}
+
+/// The alarms of a number with these names have lost their reason: nobody need acknowledge them.
+pub(super) fn settle(
+    connection: &Connection,
+    names: &[&str],
+    number: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    for name in names {
+        connection
+            .prepare_cached(
+                "UPDATE alarms SET acknowledged_ms = ?3 WHERE name = ?1 AND number = ?2 AND acknowledged_ms IS NULL",
+            )?
+            .execute(params![name, number, now_ms])?;
+    }
+    Ok(())
+}
+
+/// Whether a number's alarm of this name was raised since then, be it open or acknowledged.
+pub(super) fn was_raised(
+    connection: &Connection,
+    name: &str,
+    number: &str,
+    since_ms: i64,
+) -> Result<bool, StoreError> {
+    let raised = connection
+        .prepare_cached(
+            "SELECT 1 FROM alarms WHERE name = ?1 AND number = ?2 AND at_ms >= ?3 LIMIT 1",
+        )?
+        .query_row(params![name, number, since_ms], |_| Ok(()))
+        .optional()?;
+    Ok(raised.is_some())
 }
 
 /// Raises an alarm; true when it was not open already.

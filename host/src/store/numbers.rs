@@ -1,9 +1,10 @@
 //! Business numbers and their life, by the table of `rules::coexistence`. A number that may send again lets its
 //! held rows go at once.
 
-use duet_rules::coexistence::{Number, Sign, State};
+use duet_rules::coexistence::{Number, Pulse, Sign, State};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::alarms::{self, Alarm};
 use super::{Store, StoreError};
 
 impl Store {
@@ -29,11 +30,77 @@ impl Store {
     ) -> Result<Option<(State, Vec<i64>)>, StoreError> {
         self.write(move |connection| {
             let sign = verdict.map_or(Sign::NoVerdict, Sign::OnApp);
-            let freed = live_on(connection, &id, sign, now_ms, now_ms)?;
+            let freed = live_on(connection, &id, sign, now_ms, now_ms)?.freed;
             Ok(read(connection, &id)?.map(|number| (number.state, freed)))
         })
         .await
     }
+}
+
+impl Store {
+    /// Raises an alarm for each number whose app has been silent for too long, once for each silence, and settles
+    /// those of numbers that are well. The answer is what was raised.
+    pub async fn watch_pulses(&self, now_ms: i64) -> Result<Vec<Alarm>, StoreError> {
+        self.write(move |connection| {
+            let mut numbers = connection.prepare_cached(
+                "SELECT id, state, state_since_ms, app_seen_ms, reason, initiated_by FROM numbers WHERE app_seen_ms IS NOT NULL",
+            )?;
+            let numbers = numbers.query_map([], |row| Ok((row.get(0)?, life(row, 1)?)))?;
+            let numbers: Vec<(String, Number)> = numbers.collect::<Result<_, _>>()?;
+            let mut raised = Vec::new();
+            for (id, number) in numbers {
+                raised.extend(watch_pulse(connection, &id, &number, now_ms)?);
+            }
+            Ok(raised)
+        })
+        .await
+    }
+}
+
+fn watch_pulse(
+    connection: &Connection,
+    id: &str,
+    number: &Number,
+    now_ms: i64,
+) -> Result<Option<Alarm>, StoreError> {
+    let pulse = number.pulse(now_ms);
+    let over: &[&str] = match pulse {
+        Pulse::Well => &[alarms::APP_SILENT, alarms::APP_SILENT_URGENT],
+        Pulse::AtRisk => &[alarms::APP_SILENT_URGENT],
+        Pulse::Urgent => &[],
+    };
+    alarms::settle(connection, over, id, now_ms)?;
+    let (name, detail) = match pulse {
+        Pulse::Well => return Ok(None),
+        Pulse::AtRisk => (
+            alarms::APP_SILENT,
+            "the app on the phone was not used for 10 days; after 14 Meta disconnects the number: open it",
+        ),
+        Pulse::Urgent => (
+            alarms::APP_SILENT_URGENT,
+            "the app on the phone was not used for 13 days; Meta disconnects the number tomorrow: open it now",
+        ),
+    };
+    if alarms::was_raised(connection, name, id, number.app_seen_ms.unwrap_or(0))? {
+        return Ok(None);
+    }
+    let alarm = Alarm {
+        name,
+        number: Some(id.to_owned()),
+        contact: None,
+        seq: 0,
+        detail: detail.to_owned(),
+    };
+    Ok(alarms::raise(connection, &alarm, now_ms)?.then_some(alarm))
+}
+
+/// What a sign has changed.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    /// Outbox rows that were held for the number's state and may leave now.
+    pub(super) freed: Vec<i64>,
+    /// The state, if it is another one now.
+    pub(super) to: Option<State>,
 }
 
 /// The number's row, made or completed.
@@ -73,20 +140,20 @@ pub(super) fn meant(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Applies a sign to a number. The answer is the outbox rows that were held for its state and may leave now.
+/// Applies a sign to a number.
 pub(super) fn live_on(
     connection: &Connection,
     id: &str,
     sign: Sign<'_>,
     at_ms: i64,
     now_ms: i64,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Moved, StoreError> {
     let Some(number) = read(connection, id)? else {
-        return Ok(Vec::new());
+        return Ok(Moved::default());
     };
     let next = number.after(sign, at_ms);
     if next == number {
-        return Ok(Vec::new());
+        return Ok(Moved::default());
     }
     connection
         .prepare_cached(
@@ -104,10 +171,17 @@ pub(super) fn live_on(
     if sign == Sign::Added && number.state == State::Disconnected {
         forget_imports(connection, id)?;
     }
-    if next.state == State::Live && number.state != State::Live {
-        return free(connection, id, now_ms);
+    let to = (next.state != number.state).then_some(next.state);
+    let mut moved = Moved {
+        to,
+        ..Moved::default()
+    };
+    if to == Some(State::Live) {
+        let names = [alarms::NUMBER_OFFBOARDED, alarms::NUMBER_DISCONNECTED];
+        alarms::settle(connection, &names, id, now_ms)?;
+        moved.freed = free(connection, id, now_ms)?;
     }
-    Ok(Vec::new())
+    Ok(moved)
 }
 
 /// A number that is connected anew brings its contacts and its history anew.

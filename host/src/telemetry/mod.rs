@@ -1,10 +1,12 @@
 //! What the gateway tells about itself: logs to stderr and metrics. Neither ever holds a secret, and at the
 //! default level no log holds what a customer wrote.
 
+mod alarms;
 mod logs;
 mod metrics;
 mod throttle;
 
+pub use alarms::tell_alarms;
 pub use logs::{LogFormat, start_logs};
 pub use metrics::Metrics;
 pub use throttle::Throttle;

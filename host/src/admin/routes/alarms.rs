@@ -26,12 +26,13 @@ pub(super) struct AlarmQuery {
 #[derive(Serialize, ToSchema)]
 struct Alarm {
     id: i64,
-    /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low` or `account-restricted`.
+    /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `app-silent` (for 10 days),
+    /// `app-silent-urgent` (for 13), `number-offboarded` or `number-disconnected`.
     name: String,
     number: Option<String>,
     contact: Option<i64>,
-    /// The event that raised it last.
-    event: i64,
+    /// The event that raised it last; absent when time did.
+    event: Option<i64>,
     at: Time,
     last_at: Time,
     /// How often it was raised while open.
@@ -88,7 +89,7 @@ fn shape(row: AlarmRow) -> Alarm {
         name: row.name,
         number: row.number,
         contact: row.contact,
-        event: row.seq,
+        event: (row.seq > 0).then_some(row.seq),
         at: Time::new(row.at_ms),
         last_at: Time::new(row.last_ms),
         times: row.times,

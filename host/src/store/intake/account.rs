@@ -1,6 +1,6 @@
 //! What Meta says of an account and its numbers: the life of each, and what keeps campaigns from leaving.
 
-use duet_rules::coexistence::Sign;
+use duet_rules::coexistence::{Sign, State};
 use duet_rules::sending::AccountWord;
 use duet_rules::webhook::{Account, NumberQuality};
 use rusqlite::Connection;
@@ -30,11 +30,40 @@ pub(super) fn state(
         account.phone.as_deref(),
     )? {
         let (at_ms, now_ms) = (change.at_ms(), change.event.received_ms);
-        recorded
-            .movable
-            .extend(numbers::live_on(connection, &number, sign, at_ms, now_ms)?);
+        let moved = numbers::live_on(connection, &number, sign, at_ms, now_ms)?;
+        recorded.movable.extend(moved.freed);
+        if let Some((name, detail)) = moved.to.and_then(|state| lost(state, account)) {
+            let alarm = Alarm {
+                name,
+                number: Some(number),
+                contact: None,
+                seq: change.event.seq,
+                detail,
+            };
+            recorded.alarm(connection, alarm, now_ms)?;
+        }
     }
     Ok(())
+}
+
+/// The alarm for a state in which a number cannot send.
+fn lost(state: State, account: &Account) -> Option<(&'static str, String)> {
+    match state {
+        State::Offboarded => Some((
+            alarms::NUMBER_OFFBOARDED,
+            "the number moves to another phone; its sends wait until Meta confirms that it is back"
+                .into(),
+        )),
+        State::Disconnected => {
+            let reason = account.reason.as_deref().unwrap_or("no reason told");
+            let by = account.initiated_by.as_deref().unwrap_or("nobody named");
+            Some((
+                alarms::NUMBER_DISCONNECTED,
+                format!("the number is off the Cloud API ({reason}, by {by}); connect it anew"),
+            ))
+        }
+        State::Live | State::Reconnecting => None,
+    }
 }
 
 /// Restricted, disabled, reinstated: what keeps campaigns from leaving, and an alarm about it.

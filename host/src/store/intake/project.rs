@@ -265,13 +265,8 @@ fn app_seen(
     let received_ms = change.event.received_ms;
     // A phone with a wrong clock has not been seen tomorrow.
     let at_ms = change.at_ms().min(received_ms);
-    recorded.movable.extend(numbers::live_on(
-        connection,
-        number,
-        Sign::App,
-        at_ms,
-        received_ms,
-    )?);
+    let moved = numbers::live_on(connection, number, Sign::App, at_ms, received_ms)?;
+    recorded.movable.extend(moved.freed);
     Ok(())
 }
 
