@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use duet_sim::{Config, Deed, Mood, Sim, StatusDelays, Trouble};
-use duet_tests::tries::tries;
+use duet_tests::tries::{tries, wait_tries};
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
 use reqwest::Method;
@@ -266,7 +266,8 @@ async fn what_meta_says_of_a_customer_keeps_later_campaigns_away() -> anyhow::Re
         let (status, answer) = stage.says(conversation, &text("hello")).await?;
         assert_eq!(status, 202, "{answer}");
         stage.sim.wait_sent(sent + 1, PATIENCE).await?;
-        assert_eq!(tries(&stage.sim).len(), before + 1, "only the answer left");
+        let after = wait_tries(&stage.sim, before + 1, PATIENCE).await?.len();
+        assert_eq!(after, before + 1, "only the answer left");
     }
     stage.gateway.end().await
 }
