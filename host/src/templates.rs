@@ -15,9 +15,11 @@ use crate::store::{Store, StoreError};
 /// How often the store is asked whether a list is to be read.
 const LOOK: Duration = Duration::from_secs(1);
 const EVERY_MS: i64 = 4 * 3_600_000;
-/// Two readings of an account lie so far apart at least, and further while Meta does not answer.
+/// Two readings of an account lie so far apart at least, and further the more of them there are without a rest: Meta
+/// allows 200 calls an hour.
 const PAUSE_FIRST_MS: u64 = 4_000;
 const PAUSE_MAX_MS: u64 = 300_000;
+const REST: Duration = Duration::from_millis(PAUSE_MAX_MS);
 const WABAS_MAX: u32 = 1000;
 
 /// The lists that are kept.
@@ -29,6 +31,9 @@ pub struct Catalogue {
 
 struct Asked {
     next: Instant,
+    /// Readings, good or bad, without a rest between them: a template that nobody has made may be wanted for ever.
+    times: u32,
+    /// Of those, the last ones that failed.
     failures: u32,
 }
 
@@ -56,7 +61,7 @@ impl Catalogue {
     async fn look(&mut self) -> Result<(), StoreError> {
         let before_ms = crate::now_ms().saturating_sub(EVERY_MS);
         self.asked
-            .retain(|_, asked| asked.failures > 0 || asked.next > Instant::now());
+            .retain(|_, asked| asked.next + REST > Instant::now());
         for waba in self.store.wabas_to_read(before_ms, WABAS_MAX).await? {
             let due = self.asked.get(&waba);
             if due.is_none_or(|asked| asked.next <= Instant::now()) {
@@ -71,18 +76,15 @@ impl Catalogue {
         let answer = self.meta.templates(&waba).await;
         let asked = self.asked.entry(waba.clone()).or_insert(Asked {
             next: Instant::now(),
+            times: 0,
             failures: 0,
         });
+        asked.times = asked.times.saturating_add(1);
         asked.failures = match &answer {
             Ok(_) => 0,
             Err(_) => asked.failures.saturating_add(1),
         };
-        let pause_ms = backoff::delay_ms(
-            asked.failures.max(1),
-            PAUSE_FIRST_MS,
-            PAUSE_MAX_MS,
-            rand::random(),
-        );
+        let pause_ms = backoff::delay_ms(asked.times, PAUSE_FIRST_MS, PAUSE_MAX_MS, rand::random());
         asked.next = Instant::now() + Duration::from_millis(pause_ms);
         match answer {
             Ok(listed) => {

@@ -1,6 +1,6 @@
-//! What has to be done from time to time: an erasure that a crash has cut off is completed at the start, the
-//! receipt log learns every minute how far intake has come and an app that is silent raises its alarm, and what is older than the settings allow goes, every
-//! hour, in small slices.
+//! What has to be done from time to time: an erasure that a crash has cut off is completed at the start; every minute
+//! the receipt log learns how far intake has come, and an app that is silent raises its alarm; every hour what is
+//! older than the settings allow goes, in small slices.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -157,14 +157,14 @@ impl Fetcher {
         if let Some(bytes) = download.bytes.filter(|bytes| *bytes > self.file_bytes_max) {
             return Err(FileFault::TooLarge(bytes).into());
         }
-        // Nothing of an erased message comes back to the disk.
+        let (folder, message) = (self.folder.clone(), fetch.message);
+        let mut arrival = blocking(move || folder.arrival(message)).await?;
+        // Nothing of an erased message comes back to the disk: an erasure from now on finds the arrival.
         match self.store.awaits(fetch).await {
             Ok(true) => {}
             Ok(false) => return Err(Fault::Unwanted),
             Err(error) => return Err(Fault::Disk(error.to_string())),
         }
-        let (folder, message) = (self.folder.clone(), fetch.message);
-        let mut arrival = blocking(move || folder.arrival(message)).await?;
         while let Some(chunk) = download.chunk().await? {
             let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             let bytes = arrival.bytes().saturating_add(more);

@@ -30,25 +30,39 @@ impl Schedule {
         }
     }
 
-    /// Takes what the store says of a conversation. False when there is no place for one more.
+    /// Takes what the store says of a conversation. When there is no place for one more, the one that is due last
+    /// goes without: the answer is which.
     #[must_use]
-    pub(super) fn put(&mut self, conversation: i64, head: Option<Head>, due_ms: i64) -> bool {
+    pub(super) fn put(
+        &mut self,
+        conversation: i64,
+        head: Option<Head>,
+        due_ms: i64,
+    ) -> Option<i64> {
         match self.conversations.get(&conversation) {
-            Some(Slot::Busy) => return true,
+            Some(Slot::Busy) => return None,
             Some(Slot::Waiting { due_ms, .. }) => {
                 self.due.remove(&(*due_ms, conversation));
                 self.conversations.remove(&conversation);
             }
             None => {}
         }
-        let Some(head) = head else { return true };
+        let head = head?;
+        let mut left_out = None;
         if self.is_full() {
-            return false;
+            match self.due.last().copied() {
+                Some((last_ms, last)) if last_ms > due_ms => {
+                    self.due.remove(&(last_ms, last));
+                    self.conversations.remove(&last);
+                    left_out = Some(last);
+                }
+                _ => return Some(conversation),
+            }
         }
         self.conversations
             .insert(conversation, Slot::Waiting { head, due_ms });
         self.due.insert((due_ms, conversation));
-        true
+        left_out
     }
 
     /// Gives out the next head that is due, and keeps its conversation busy.
@@ -103,40 +117,51 @@ mod tests {
     #[test]
     fn one_row_of_a_conversation_at_a_time() {
         let mut schedule = Schedule::new(10);
-        assert!(schedule.put(7, Some(head(1, 7)), 100));
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 100), None);
         assert_eq!(schedule.start(99), None);
         assert_eq!(schedule.start(100), Some(head(1, 7)));
-        assert!(schedule.put(7, Some(head(2, 7)), 0));
+        assert_eq!(schedule.put(7, Some(head(2, 7)), 0), None);
         assert_eq!(
             schedule.start(1000),
             None,
             "its courier is still on the way"
         );
         schedule.finish(7);
-        assert!(schedule.put(7, Some(head(2, 7)), 0));
+        assert_eq!(schedule.put(7, Some(head(2, 7)), 0), None);
         assert_eq!(schedule.start(1000), Some(head(2, 7)));
     }
 
     #[test]
     fn the_newest_word_about_a_conversation_counts() {
         let mut schedule = Schedule::new(10);
-        assert!(schedule.put(7, Some(head(1, 7)), 500));
-        assert!(schedule.put(8, Some(head(2, 8)), 300));
-        assert!(schedule.put(7, Some(head(1, 7)), 200));
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 500), None);
+        assert_eq!(schedule.put(8, Some(head(2, 8)), 300), None);
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 200), None);
         assert_eq!(schedule.next_due_ms(), Some(200));
-        assert!(schedule.put(7, None, 0));
+        assert_eq!(schedule.put(7, None, 0), None);
         assert_eq!(schedule.next_due_ms(), Some(300));
     }
 
     #[test]
     fn no_more_conversations_than_allowed() {
         let mut schedule = Schedule::new(1);
-        assert!(schedule.put(7, Some(head(1, 7)), 0));
-        assert!(!schedule.put(8, Some(head(2, 8)), 0));
-        assert!(
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 0), None);
+        assert_eq!(schedule.put(8, Some(head(2, 8)), 0), Some(8));
+        assert_eq!(
             schedule.put(7, Some(head(3, 7)), 0),
+            None,
             "a known one finds its place again"
         );
         assert_eq!(schedule.start(0), Some(head(3, 7)));
+    }
+
+    #[test]
+    fn what_is_due_first_finds_a_place_before_what_waits_long() {
+        let mut schedule = Schedule::new(2);
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 90_000), None);
+        assert_eq!(schedule.put(8, Some(head(2, 8)), 100), None);
+        assert_eq!(schedule.put(9, Some(head(3, 9)), 200), Some(7));
+        assert_eq!(schedule.put(7, Some(head(1, 7)), 90_000), Some(7));
+        assert_eq!(schedule.start(100), Some(head(2, 8)));
     }
 }

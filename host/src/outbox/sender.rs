@@ -207,9 +207,9 @@ impl<B: Barrier> Sender<B> {
         let due_ms = head
             .map_or(0, |head| due_ms(&head, self.hold_ms))
             .max(floor_ms);
-        if !self.schedule.put(conversation, head, due_ms) {
+        if let Some(left_out) = self.schedule.put(conversation, head, due_ms) {
             // No place: the walk comes by again.
-            let before = conversation.saturating_sub(1);
+            let before = left_out.saturating_sub(1);
             self.unread.walk = Some(self.unread.walk.map_or(before, |after| after.min(before)));
         }
     }

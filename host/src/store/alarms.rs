@@ -34,9 +34,6 @@ impl Store {
     /// An admin has seen it. False when there is no such alarm that is open.
     pub async fn acknowledge(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
         self.write(move |connection| {
-            connection
-                .prepare_cached("DELETE FROM alarms WHERE acknowledged_ms < ?1")?
-                .execute([now_ms.saturating_sub(KEPT_MS)])?;
             let changed = connection
                 .prepare_cached(
                     "UPDATE alarms SET acknowledged_ms = ?2 WHERE id = ?1 AND acknowledged_ms IS NULL",
@@ -46,6 +43,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// What was acknowledged long ago goes.
+pub(super) fn forget(connection: &Connection, now_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM alarms WHERE acknowledged_ms < ?1")?
+        .execute([now_ms.saturating_sub(KEPT_MS)])?;
+    Ok(())
 }
 
 /// The alarms of a number with these names have lost their reason: nobody need acknowledge them.

@@ -87,9 +87,10 @@ pub(super) fn conversation(
     let conversation = connection
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
-             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms, n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba
-             FROM conversations c
-             JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
+             c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
+             n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba
+             FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
+             JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
         .query_row([id], read)
         .optional()?;

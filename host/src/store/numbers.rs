@@ -2,9 +2,11 @@
 //! held rows go at once.
 
 use duet_rules::coexistence::{Number, Pulse, Sign, State};
+use duet_rules::sending::Cause;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::alarms::{self, Alarm};
+use super::outbox::{Whose, free};
 use super::{Store, StoreError};
 
 impl Store {
@@ -179,7 +181,12 @@ pub(super) fn live_on(
     if to == Some(State::Live) {
         let names = [alarms::NUMBER_OFFBOARDED, alarms::NUMBER_DISCONNECTED];
         alarms::settle(connection, &names, id, now_ms)?;
-        moved.freed = free(connection, id, now_ms)?;
+        let causes = [
+            Cause::NumberOffboarded,
+            Cause::NumberReconnecting,
+            Cause::NumberDisconnected,
+        ];
+        moved.freed = free(connection, Whose::Number(id), &causes, now_ms)?;
     }
     Ok(moved)
 }
@@ -195,15 +202,6 @@ fn forget_imports(connection: &Connection, number: &str) -> Result<(), StoreErro
         )?
         .execute([number])?;
     Ok(())
-}
-
-fn free(connection: &Connection, number: &str, now_ms: i64) -> Result<Vec<i64>, StoreError> {
-    let mut held = connection.prepare_cached(
-        "UPDATE outbox SET next_ms = ?2 WHERE state = 'pending' AND next_ms > ?2 AND cause LIKE 'number-%'
-         AND conversation IN (SELECT id FROM conversations WHERE number = ?1) RETURNING id",
-    )?;
-    let rows = held.query_map(params![number, now_ms], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn read(connection: &Connection, id: &str) -> Result<Option<Number>, StoreError> {

@@ -1,9 +1,10 @@
 //! The customers to whom an account has begun conversations, counted as Meta counts them.
 
-use duet_rules::sending::{OPENED_MS, Openings, Verdict};
+use duet_rules::sending::{Cause, OPENED_MS, Openings, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use super::outbox::{Whose, free};
 
 /// Whether one more customer may be written to first: the send `row` into a conversation of this account.
 pub(super) fn judge(
@@ -65,18 +66,25 @@ pub(super) fn limit(
              openings_max_ms = excluded.openings_max_ms WHERE openings_max_ms <= excluded.openings_max_ms",
         )?
         .execute(params![waba, max, at_ms])?;
-    let mut held = connection.prepare_cached(
-        "UPDATE outbox SET next_ms = ?2 WHERE state = 'pending' AND next_ms > ?2 AND cause = 'portfolio-limit'
-         AND conversation IN (SELECT c.id FROM conversations c JOIN numbers n ON n.id = c.number WHERE n.waba = ?1)
-         RETURNING id",
-    )?;
-    let rows = held.query_map(params![waba, now_ms], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    free(
+        connection,
+        Whose::Waba(waba),
+        &[Cause::PortfolioLimit],
+        now_ms,
+    )
 }
 
 fn forget(connection: &Connection, waba: &str, now_ms: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached("DELETE FROM openings WHERE waba = ?1 AND at_ms <= ?2")?
         .execute(params![waba, now_ms.saturating_sub(OPENED_MS)])?;
+    Ok(())
+}
+
+/// Those of all accounts that Meta counts no longer.
+pub(super) fn forget_all(connection: &Connection, now_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM openings WHERE at_ms <= ?1")?
+        .execute([now_ms.saturating_sub(OPENED_MS)])?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::receipts::ReceiptLog;
-use super::{Store, StoreError};
+use super::{Store, StoreError, alarms, openings};
 
 /// Rows of one transaction.
 const SLICE: i64 = 1000;
@@ -77,6 +77,11 @@ impl Store {
             pruned.media = self.prune_media(now_ms.saturating_sub(age_ms)).await?;
         }
         self.sweep_media().await?;
+        self.write(move |connection| {
+            alarms::forget(connection, now_ms)?;
+            openings::forget_all(connection, now_ms)
+        })
+        .await?;
         Ok(pruned)
     }
 

@@ -1,9 +1,10 @@
 //! What Meta says of a number's quality and of an account. The newer word counts, by Meta's time.
 
-use duet_rules::sending::AccountWord;
+use duet_rules::sending::{AccountWord, Cause};
 use rusqlite::{Connection, params};
 
 use super::StoreError;
+use super::outbox::{Whose, free};
 
 /// A number's quality. The answer is the outbox rows that were held for it and may leave now.
 pub(super) fn quality(
@@ -21,12 +22,12 @@ pub(super) fn quality(
     if flagged || changed == 0 {
         return Ok(Vec::new());
     }
-    let mut held = connection.prepare_cached(
-        "UPDATE outbox SET next_ms = ?2 WHERE state = 'pending' AND next_ms > ?2 AND cause = 'quality-low'
-         AND conversation IN (SELECT id FROM conversations WHERE number = ?1) RETURNING id",
-    )?;
-    let rows = held.query_map(params![number, now_ms], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    free(
+        connection,
+        Whose::Number(number),
+        &[Cause::QualityLow],
+        now_ms,
+    )
 }
 
 /// A word about an account.

@@ -72,7 +72,9 @@ impl Store {
     ) -> Result<Option<Template>, StoreError> {
         let found = self.peek(|connection| template(connection, number, message))?;
         let refusal = found.and_then(|template| template.refusal);
-        if refusal.is_some_and(|(_, cause)| cause == Cause::TemplateUnknown) {
+        if refusal.is_some_and(|(_, cause)| cause == Cause::TemplateUnknown)
+            && !self.peek(|connection| is_wanted(connection, number))?
+        {
             let number = number.to_owned();
             self.write(move |connection| want(connection, &number, now_ms))
                 .await?;
@@ -110,12 +112,23 @@ pub(super) fn template(
     })))
 }
 
+/// Whether the list of a number's account is to be read again already.
+fn is_wanted(connection: &Connection, number: &str) -> Result<bool, StoreError> {
+    let wanted = connection
+        .prepare_cached(
+            "SELECT r.wanted_ms > r.read_ms FROM numbers n JOIN template_reads r ON r.waba = n.waba WHERE n.id = ?1",
+        )?
+        .query_row([number], |row| row.get(0))
+        .optional()?;
+    Ok(wanted.unwrap_or(true))
+}
+
 /// A send met a template that is not known: it may be new.
 pub(super) fn want(connection: &Connection, number: &str, now_ms: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "UPDATE template_reads SET wanted_ms = max(wanted_ms, ?2)
-             WHERE waba = (SELECT waba FROM numbers WHERE id = ?1)",
+            "UPDATE template_reads SET wanted_ms = ?2
+             WHERE waba = (SELECT waba FROM numbers WHERE id = ?1) AND wanted_ms <= read_ms",
         )?
         .execute(params![number, now_ms])?;
     Ok(())

@@ -40,6 +40,11 @@ async fn fill(house: &House, person: &Person, secret: &str) {
         .await;
     house.deliver(&person.status("3A02", "read")).await;
     house.deliver(&person.status("3AFF", "sent")).await;
+    // An edit that came before its message.
+    let edit = json!({"from": person.phone, "from_user_id": person.user_id, "id": person.id("3AE1"),
+        "timestamp": "1789999996", "type": "edit", "edit": {"original_message_id": person.id("3AE0"),
+            "message": {"type": "text", "text": {"body": format!("rather {secret}")}}}});
+    house.deliver(&write([(person, edit)])).await;
     house.deliver(&person.history(json!([
         {"from": person.phone, "id": person.id("3A03"), "timestamp": "1780000000", "type": "text",
             "text": {"body": format!("long ago {secret}")}, "history_context": {"status": "READ"}},
@@ -471,7 +476,7 @@ async fn an_export_holds_everything_and_nothing_of_others() {
         ),
         (1, 1, 1, 1)
     );
-    assert_eq!(count("early"), 2);
+    assert_eq!(count("early"), 3);
     assert_eq!(
         export["events"][0]["body"]["text"]["body"],
         "my secret is Quittenmus"
@@ -489,7 +494,7 @@ async fn an_export_holds_everything_and_nothing_of_others() {
         .iter()
         .filter(|receipt| receipt.get("body").is_none())
         .count();
-    assert_eq!((receipts.len(), withheld), (12, 1));
+    assert_eq!((receipts.len(), withheld), (13, 1));
     let text = export.to_string();
     assert!(!text.contains("Sauerkirsche") && !text.contains(BEN.phone));
     assert_eq!(

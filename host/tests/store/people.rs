@@ -59,6 +59,21 @@ async fn two_contacts_that_prove_to_be_one_person_are_joined_and_an_admin_can_un
     assert!(!house.store.separate_contact(99).await.unwrap());
 }
 
+#[tokio::test]
+async fn taking_apart_whom_others_were_joined_with_frees_those() {
+    let house = House::new();
+    let head = writes(&house, "wamid.1", Some(ANA.phone), None).await;
+    writes(&house, "wamid.2", None, Some(ANA.user_id)).await;
+    writes(&house, "wamid.3", Some(ANA.phone), Some(ANA.user_id)).await;
+    assert!(house.store.separate_contact(head).await.unwrap());
+    assert!(
+        contacts(&house)
+            .await
+            .iter()
+            .all(|contact| contact.same_as.is_none())
+    );
+}
+
 /// Meta names one Brazilian with the ninth digit here and without it there.
 #[tokio::test]
 async fn brazils_ninth_digit_makes_no_second_contact() {

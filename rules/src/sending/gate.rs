@@ -75,6 +75,7 @@ pub enum Cause {
     NumberReconnecting,
     PairRate,
     NumberRate,
+    CampaignRate,
     OptedOut,
     MarketingCapped,
     TemplateUnknown,
@@ -188,6 +189,14 @@ fn hold(now_ms: i64, recheck_ms: i64, cause: Cause) -> Verdict {
 }
 
 impl Cause {
+    /// The causes of holds in which later sends to the same customer go first: a campaign that waits for hours must
+    /// not keep an answer back.
+    pub const YIELDING: [Cause; 3] = [
+        Cause::CampaignRate,
+        Cause::QualityLow,
+        Cause::PortfolioLimit,
+    ];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,6 +207,7 @@ impl Cause {
             Cause::NumberReconnecting => "number-reconnecting",
             Cause::PairRate => "pair-rate",
             Cause::NumberRate => "number-rate",
+            Cause::CampaignRate => "campaign-rate",
             Cause::OptedOut => "opted-out",
             Cause::MarketingCapped => "marketing-capped",
             Cause::TemplateUnknown => "template-unknown",
@@ -226,6 +236,9 @@ impl Cause {
             }
             Cause::PairRate => "this customer gets messages faster than Meta allows",
             Cause::NumberRate => "the number has used up its messages for this second",
+            Cause::CampaignRate => {
+                "the number has used up what campaigns may take of its messages for this second"
+            }
             Cause::OptedOut => "the customer has stopped marketing messages",
             Cause::MarketingCapped => {
                 "Meta delivers no more marketing messages from this number to the customer for now"

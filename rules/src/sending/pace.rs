@@ -91,10 +91,10 @@ impl Pace {
             return (hold(pair_us, Cause::PairRate), taken);
         }
         let campaign = due.kind == Kind::Template && due.speaker == Speaker::Automation;
-        let (line_us, reserve) = if campaign {
-            (taken.campaigns_us, self.reserve)
+        let (line_us, reserve, cause) = if campaign {
+            (taken.campaigns_us, self.reserve, Cause::CampaignRate)
         } else {
-            (taken.replies_us, 0)
+            (taken.replies_us, 0, Cause::NumberRate)
         };
         let line_us = line_us.min(now_us.saturating_add(LINE_US_MAX));
         let number_full_us = self.number.believe(taken.number_us, now_us);
@@ -114,7 +114,7 @@ impl Pace {
                     ..taken
                 }
             };
-            return (hold(until_us, Cause::NumberRate), next);
+            return (hold(until_us, cause), next);
         }
         let next = Taken {
             pair_us: self.pair.let_through(pair_full_us, now_us),
@@ -246,7 +246,7 @@ mod tests {
         let pace = Pace::new(1000, 6, 20, 25);
         let mut taken = Taken::default();
         let first = burst(pace, CAMPAIGN, &mut taken, NOW);
-        assert_eq!(first, (13, held(50, Cause::NumberRate)));
+        assert_eq!(first, (13, held(50, Cause::CampaignRate)));
         assert_eq!(burst(pace, REPLY, &mut taken, NOW).0, 5);
         let person = Due {
             speaker: Speaker::Person,

@@ -52,7 +52,7 @@ struct Message {
     revoked: bool,
     /// Meta does not hand it to the API: open the conversation in the app to see it.
     look_in_app: bool,
-    /// Meta's `errors[]`, whole, of one that failed or that is only in the app.
+    /// Meta's `errors[]`, whole, of one that failed or that is only in the app; needs the scope `personal`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     errors: Option<Value>,
@@ -194,6 +194,7 @@ fn shape(row: MessageRow, personal: bool) -> Message {
         look_in_app: is_in_app_only,
         errors: row
             .errors
+            .filter(|_| personal)
             .and_then(|errors| serde_json::from_str(&errors).ok()),
         redacted: !personal,
     }

@@ -26,7 +26,7 @@ pub(in super::super) struct Subject {
     pub(in super::super) receipts: BTreeSet<i64>,
     /// Its messages.
     pub(in super::super) messages: HashSet<i64>,
-    /// Where a status or a medium may wait for one of its messages.
+    /// Where a status, a medium, an edit or a revocation may wait for one of its messages.
     pub(in super::super) early: BTreeSet<[u8; 16]>,
     /// The person's phone is also a business number here.
     pub(in super::super) own_number: Option<String>,
@@ -53,12 +53,6 @@ impl Subject {
         if subject.contacts.is_empty() {
             return Ok(None);
         }
-        let spellings: Vec<String> = subject
-            .phones
-            .iter()
-            .filter_map(|phone| other_spelling(phone))
-            .collect();
-        subject.phones.extend(spellings);
         for phone in &subject.phones {
             subject.traces.add_phone(phone);
             let own: Option<String> = connection
@@ -93,6 +87,8 @@ impl Subject {
             return Ok(false);
         };
         self.contacts.push(contact);
+        self.phones
+            .extend(wa_id.as_deref().and_then(other_spelling));
         self.phones.extend(wa_id);
         self.user_ids.extend(user_id);
         self.add_events(connection, contact)?;
@@ -111,8 +107,14 @@ impl Subject {
             let kind: String = row.get(2)?;
             let body: Value = serde_json::from_str(row.get_ref(3)?.as_str().unwrap_or_default())
                 .unwrap_or_default();
-            if let Some(id) = body.get("id").and_then(Value::as_str) {
-                self.add_message_id(number.as_deref(), id);
+            for pointer in [
+                "/id",
+                "/edit/original_message_id",
+                "/revoke/original_message_id",
+            ] {
+                if let Some(id) = text(&body, pointer) {
+                    self.add_message_id(number.as_deref(), &id);
+                }
             }
             if kind == "contact.user_id" {
                 self.user_ids.extend(text(&body, "/user_id/previous"));

@@ -79,10 +79,12 @@ fn standing_of(
     };
     standing::account(connection, waba, word, change.past_ms())?;
     let over = AccountWord::Restricted { until_ms: 0 };
-    if word == AccountWord::Reinstated || word == over {
-        return Ok(());
-    }
     for number in numbers::meant(connection, Some(waba), account.phone.as_deref())? {
+        if word == AccountWord::Reinstated || word == over {
+            let names = [alarms::ACCOUNT_RESTRICTED];
+            alarms::settle(connection, &names, &number, change.event.received_ms)?;
+            continue;
+        }
         let alarm = Alarm {
             name: alarms::ACCOUNT_RESTRICTED,
             number: Some(number),
@@ -115,7 +117,9 @@ pub(super) fn quality(
         let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
         let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
         recorded.movable.extend(freed);
-        if flagged {
+        if !flagged {
+            alarms::settle(connection, &[alarms::QUALITY_LOW], &number, now_ms)?;
+        } else {
             let alarm = Alarm {
                 name: alarms::QUALITY_LOW,
                 number: Some(number),

@@ -53,8 +53,7 @@ pub(super) fn message(
     if let Some(wamid) = &said.wamid {
         recorded.media |= catch_up(connection, id, &[key(change, wamid)], event.received_ms)?;
     }
-    // A clock that runs ahead neither keeps the window open nor the conversation on top.
-    let at_ms = change.at_ms().min(change.event.received_ms);
+    let at_ms = change.past_ms();
     connection
         .prepare_cached(
             "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",

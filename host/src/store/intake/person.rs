@@ -25,6 +25,13 @@ pub(super) fn contact(
     if let (Some(one), Some(other)) = (by_phone, by_user_id) {
         join(connection, one, other)?;
     }
+    // Both spellings of one phone may have come before anybody knew that they are one.
+    if let (Some(one), Some(phone)) = (by_phone, identity.wa_id.as_deref())
+        && let Some(spelling) = other_spelling(phone)
+        && let Some(other) = look_up(connection, Known::Phone, &spelling)?
+    {
+        join(connection, one, other)?;
+    }
     let Some(id) = by_phone.or(by_user_id) else {
         return Ok(connection
             .prepare_cached(
@@ -58,7 +65,9 @@ impl Store {
     pub async fn separate_contact(&self, contact: i64) -> Result<bool, StoreError> {
         self.write(move |connection| {
             let separated = connection
-                .prepare_cached("UPDATE contacts SET same_as = NULL, apart = 1 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE contacts SET same_as = NULL, apart = 1 WHERE id = ?1 OR same_as = ?1",
+                )?
                 .execute([contact])?;
             Ok(separated > 0)
         })

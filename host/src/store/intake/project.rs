@@ -121,9 +121,7 @@ fn take_over(
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     if let Some(conversation) = change.event.conversation {
-        // A phone with a wrong clock does not keep the conversation longer.
-        let spoken_ms = change.at_ms().min(change.event.received_ms);
-        let until_ms = spoken_ms.saturating_add(change.terms.person_ms);
+        let until_ms = change.past_ms().saturating_add(change.terms.person_ms);
         let seq = change.event.seq;
         super::super::lanes::hand(
             connection,
@@ -263,9 +261,7 @@ fn app_seen(
         return Ok(());
     };
     let received_ms = change.event.received_ms;
-    // A phone with a wrong clock has not been seen tomorrow.
-    let at_ms = change.at_ms().min(received_ms);
-    let moved = numbers::live_on(connection, number, Sign::App, at_ms, received_ms)?;
+    let moved = numbers::live_on(connection, number, Sign::App, change.past_ms(), received_ms)?;
     recorded.movable.extend(moved.freed);
     Ok(())
 }

@@ -164,7 +164,7 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         if !self.placed {
             // What stays is swept at the next start.
-            let _ = fs::remove_file(&self.path);
+            let _ = wipe(&self.path);
         }
     }
 }

@@ -81,7 +81,10 @@ fn retire(
     connection: &Connection,
     folder: &MediaFolder,
 ) -> Result<Vec<Option<PathBuf>>, StoreError> {
-    let digests: Vec<String> = connection
+    // One commit for all: whoever waits for the writer waits once. A file that lost its name before a commit that
+    // failed is found again as one that is not there.
+    let transaction = connection.unchecked_transaction()?;
+    let digests: Vec<String> = transaction
         .prepare_cached("SELECT digest FROM media_files WHERE refs = 0 LIMIT ?1")?
         .query_map([SLICE], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
@@ -90,10 +93,11 @@ fn retire(
         if let Some(digest) = Digest::read(&name) {
             retired.push(folder.retire(digest).map_err(unavailable)?);
         }
-        connection
+        transaction
             .prepare_cached("DELETE FROM media_files WHERE digest = ?1 AND refs = 0")?
             .execute([name])?;
     }
+    transaction.commit()?;
     Ok(retired)
 }
 

@@ -111,7 +111,9 @@ fn take(
     let due = Due {
         kind: asked.kind,
         speaker: asked.speaker,
-        waited: row.cause.as_deref() == Some(Cause::NumberRate.as_str()),
+        waited: [Cause::NumberRate, Cause::CampaignRate]
+            .iter()
+            .any(|cause| row.cause.as_deref() == Some(cause.as_str())),
     };
     let before = pace::taken(connection, row.conversation)?;
     let (verdict, after) = rates.judge(due, before, now_ms);

@@ -1,7 +1,7 @@
 //! Sends and the gate before each. Rows come with the effects of a run; here they leave.
 //!
 //! Promises: a row is `sending` on disk before its request leaves, and within a conversation the lowest
-//! open row goes first. No row is sent again once its request may have reached Meta, unless Meta itself
+//! open row goes first; only a campaign that is held lets what comes after it pass. No row is sent again once its request may have reached Meta, unless Meta itself
 //! refused it. What happened to a row and what it changes commit together.
 
 mod begin;
@@ -11,7 +11,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use duet_rules::sending::{Addressee, Kind, Pace, kind};
+use duet_rules::sending::{Addressee, Cause, Kind, Pace, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -89,6 +89,48 @@ pub enum After {
     Dead,
 }
 
+/// Above every row's number.
+const YIELDED: i64 = 1 << 62;
+/// The order in which a conversation's open rows leave, in SQL: as they were made, and behind all others a campaign
+/// that is held, by [`Cause::YIELDING`].
+fn order() -> String {
+    let causes = Cause::YIELDING.map(|cause| format!("'{}'", cause.as_str()));
+    format!(
+        "CASE WHEN state = 'pending' AND cause IN ({}) THEN id + {YIELDED} ELSE id END",
+        causes.join(", ")
+    )
+}
+
+/// Whose rows are freed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose<'a> {
+    Number(&'a str),
+    Waba(&'a str),
+}
+
+/// Rows that were held for one of these causes are judged anew: the answer is which.
+pub(super) fn free(
+    connection: &Connection,
+    whose: Whose<'_>,
+    causes: &[Cause],
+    now_ms: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let causes: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
+    let causes = serde_json::json!(causes).to_string();
+    let (column, id) = match whose {
+        Whose::Number(id) => ("id", id),
+        Whose::Waba(id) => ("waba", id),
+    };
+    // The states are all named so that the index of open rows serves.
+    let mut held = connection.prepare_cached(&format!(
+        "UPDATE outbox SET next_ms = ?2 WHERE state IN ('pending', 'sending', 'unknown') AND state = 'pending'
+         AND next_ms > ?2 AND cause IN (SELECT value FROM json_each(?3)) AND conversation IN
+         (SELECT c.id FROM numbers n JOIN conversations c ON c.number = n.id WHERE n.{column} = ?1) RETURNING id",
+    ))?;
+    let rows = held.query_map(params![id, now_ms, causes], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 impl Store {
     /// This store's id, 16 hex digits: a part of our mark on every send.
     pub async fn store_id(&self) -> Result<String, StoreError> {
@@ -106,13 +148,14 @@ impl Store {
     pub async fn outbox_heads(&self, after: i64, limit: usize) -> Result<Vec<Head>, StoreError> {
         self.read(move |connection| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let mut query = connection.prepare_cached(
+            let mut query = connection.prepare_cached(&format!(
                 "SELECT o.id, o.conversation, o.state, o.next_ms, o.unknown_ms FROM
-                 (SELECT min(id) AS id FROM outbox
+                 (SELECT conversation, min({}) AS first FROM outbox
                   WHERE state IN ('pending', 'sending', 'unknown') AND conversation > ?1
-                  GROUP BY conversation ORDER BY conversation LIMIT ?2) AS first
-                 JOIN outbox o ON o.id = first.id ORDER BY o.conversation",
-            )?;
+                  GROUP BY conversation ORDER BY conversation LIMIT ?2) AS head
+                 JOIN outbox o ON o.id = head.first % {YIELDED} ORDER BY o.conversation",
+                order()
+            ))?;
             Ok(query
                 .query_map(params![after, limit], head)?
                 .collect::<Result<_, _>>()?)
@@ -252,10 +295,11 @@ fn conversation_of(connection: &Connection, id: i64) -> Result<Option<i64>, Stor
 
 fn head_of(connection: &Connection, conversation: i64) -> Result<Option<Head>, StoreError> {
     Ok(connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT id, conversation, state, next_ms, unknown_ms FROM outbox
-             WHERE conversation = ?1 AND state IN ('pending', 'sending', 'unknown') ORDER BY id LIMIT 1",
-        )?
+             WHERE conversation = ?1 AND state IN ('pending', 'sending', 'unknown') ORDER BY {} LIMIT 1",
+            order()
+        ))?
         .query_row([conversation], head)
         .optional()?)
 }
