@@ -77,9 +77,10 @@ fn print(number: &Value, history: &Value) {
         word(at(number, "/state")),
         since(at(number, "/state_since"))
     );
-    if let Some(reason) = at(number, "/reason").as_str() {
+    if at(number, "/reason").is_string() {
         println!(
-            "  because: {reason}, by {}",
+            "  because: {}, by {}",
+            word(at(number, "/reason")),
             word(at(number, "/initiated_by"))
         );
     }

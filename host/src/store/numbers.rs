@@ -37,9 +37,7 @@ impl Store {
         })
         .await
     }
-}
 
-impl Store {
     /// Raises an alarm for each number whose app has been silent for too long, once for each silence, and settles
     /// those of numbers that are well. The answer is what was raised.
     pub async fn watch_pulses(&self, now_ms: i64) -> Result<Vec<Alarm>, StoreError> {

@@ -117,9 +117,7 @@ pub(super) fn quality(
         let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
         let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
         recorded.movable.extend(freed);
-        if !flagged {
-            alarms::settle(connection, &[alarms::QUALITY_LOW], &number, now_ms)?;
-        } else {
+        if flagged {
             let alarm = Alarm {
                 name: alarms::QUALITY_LOW,
                 number: Some(number),
@@ -129,6 +127,8 @@ pub(super) fn quality(
                     .to_owned(),
             };
             recorded.alarm(connection, alarm, now_ms)?;
+        } else {
+            alarms::settle(connection, &[alarms::QUALITY_LOW], &number, now_ms)?;
         }
     }
     Ok(())
