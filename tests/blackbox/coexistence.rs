@@ -1,8 +1,4 @@
 //! The life of a number that stays in the app: what happens to it is seen, and what is sent meanwhile waits.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

@@ -3,10 +3,6 @@
 //!
 //! `DUET_CRASH_ROUNDS` (30 if absent, 500 with `DUET_TEST_FULL`), `DUET_CRASH_SEED` to repeat a run. Each round cuts the power twice: once
 //! at a random moment, once at a failpoint, both times with more than a thousand deliveries unfinished.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

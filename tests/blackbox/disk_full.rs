@@ -1,9 +1,5 @@
 //! A full disk: Meta is asked to keep its webhooks (503), nothing that was acknowledged is lost, and the
 //! gateway recovers by itself when there is room again. Needs root for a small tmpfs.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,5 @@
 //! Did all my chats come over? Six months of a number's chats arrive in chunks, in any order and in either of
 //! Meta's spellings; the report says what came, what did not, and why.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! The files of messages: fetched while Meta has them, kept under the digest of their bytes, handed out as nothing
 //! that a browser would run, and gone with the last message that has them.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

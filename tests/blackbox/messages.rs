@@ -1,8 +1,4 @@
 //! What a conversation shows: every message as it stands now, what it said before, and what only the app can show.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! Plugins that do wrong: each kind of trouble ends as a dead letter that says what happened, and delays
 //! neither another conversation nor another plugin nor the intake.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

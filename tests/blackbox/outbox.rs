@@ -1,9 +1,5 @@
 //! The way out: in order within a conversation, tried again by Meta's code, and never sent twice when an
 //! answer is lost.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

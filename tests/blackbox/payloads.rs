@@ -1,9 +1,5 @@
 //! Every public payload, posted with a real signature, becomes exactly the events of the table: nothing is
 //! dropped, nothing is made up, and `unknown` is only what the table lists as unknown.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

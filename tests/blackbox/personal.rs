@@ -1,9 +1,5 @@
 //! Everything personal is reachable by contact: an export has it all, and an erasure leaves no byte of it in
 //! the data folder, write-ahead logs and free pages included.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::path::Path;
 use std::time::Duration;

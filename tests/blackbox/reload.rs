@@ -2,10 +2,6 @@
 //! digest of what made it, and no event is lost, repeated or out of order.
 //!
 //! `DUET_RELOADS` (200 if absent).
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,4 @@
 //! The end of a process: what was accepted is answered and kept, and nobody else works on its folder.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

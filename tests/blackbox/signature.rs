@@ -1,9 +1,5 @@
 //! Meta's side of the listener: what is taken, what is refused, and that a stranger can neither get a body in
 //! nor hold a place for long.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! Never two voices: a person answers from the phone, and whatever a plugin has said, says or is about to say
 //! in that conversation stays unsaid.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::time::Duration;
 

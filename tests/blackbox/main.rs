@@ -1,0 +1,23 @@
+//! Black-box tests, one file for each promise: the real binary, real sockets, real signatures, a real kill. They are one
+//! program, so that it is linked once and one test's waiting is another one's time.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod coexistence;
+mod crash;
+mod decode_table;
+mod disk_full;
+mod history;
+mod media;
+mod messages;
+mod misbehave;
+mod outbox;
+mod payloads;
+mod personal;
+mod reload;
+mod sending;
+mod shutdown;
+mod signature;
+mod takeover;
