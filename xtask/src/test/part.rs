@@ -52,21 +52,18 @@ fn tests(house: &House, options: &Options, count: &mut Count) -> Result<()> {
     fs::create_dir_all(house.keep())?;
     fs::copy(house.duet(), &duet).with_context(|| format!("cannot write {}", duet.display()))?;
 
-    let mut cargo = native(house, &["test", "--no-fail-fast"]);
-    cargo.env("DUET_BIN", &duet);
+    // With the guests: what they decide needs no wasm to be tested.
+    let mut cargo = house.cargo();
+    cargo
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(FEATURES)
+        .env("DUET_BIN", &duet);
     if options.full {
         cargo.env("DUET_TEST_FULL", "1");
         // What they have measured goes to the results.
         cargo.args(["--", "--show-output"]);
     }
     let tested = follow("run the tests", cargo, count);
-    // What a guest decides needs no wasm to be tested.
-    let mut cargo = house.cargo();
-    cargo.args(["test", "--lib", "--no-fail-fast"]);
-    for guest in &house.guests {
-        cargo.args(["-p", &guest.name]);
-    }
-    let guests_tested = follow("run the plugins' own tests", cargo, count);
     if options.full {
         results::write(
             house,
@@ -79,7 +76,7 @@ fn tests(house: &House, options: &Options, count: &mut Count) -> Result<()> {
             ),
         )?;
     }
-    tested.and(guests_tested)
+    tested
 }
 
 /// Runs cargo's tests, passes their lines on and counts them.
