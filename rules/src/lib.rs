@@ -5,6 +5,7 @@
 //! Deliberately absent: clocks, files, sockets, SQL, wasm.
 
 pub mod backoff;
+pub mod business;
 pub mod coexistence;
 pub mod duet_toml;
 pub mod history;

@@ -9,6 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::access::Scope;
 use super::operations::OperationError;
 use crate::store::StoreError;
+use crate::store::businesses::BusinessError;
 
 /// What a caller sees of a failure. What the log says of it is said where it happens.
 #[derive(Debug)]
@@ -137,6 +138,19 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict | StoreError::Bound { .. } | StoreError::Sqlite(_) => {
                 ApiError::internal()
             }
+        }
+    }
+}
+
+impl From<BusinessError> for ApiError {
+    fn from(error: BusinessError) -> ApiError {
+        match error {
+            BusinessError::Store(error) => error.into(),
+            BusinessError::Id(_) => ApiError::body(format!("id: {error}")),
+            BusinessError::Unknown(_) => ApiError::not_found(error.to_string()),
+            BusinessError::Exists(_)
+            | BusinessError::InUse { .. }
+            | BusinessError::HasConversations { .. } => ApiError::refused(error.to_string(), None),
         }
     }
 }

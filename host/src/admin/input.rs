@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The one `{id}` of a path, where Meta gives the ids.
+/// The one `{id}` of a path, where Meta or the admin gives the ids.
 pub(super) struct MetaId(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for MetaId {
@@ -64,6 +64,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Within {
         match Path::<(i64, String)>::from_request_parts(parts, state).await {
             Ok(Path((id, name))) => Ok(Within(id, name)),
             Err(_) => Err(ApiError::parameter("id: must be a whole number")),
+        }
+    }
+}
+
+/// The `{id}` of a path and the id of something within it, where Meta or the admin gives both.
+pub(super) struct MetaIds(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for MetaIds {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(Path((outer, inner))) => Ok(MetaIds(outer, inner)),
+            Err(rejection) => Err(ApiError::parameter(rejection.body_text())),
         }
     }
 }

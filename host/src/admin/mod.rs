@@ -112,9 +112,14 @@ fn group(scope: Scope, routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
 fn operations_mut(
     item: &mut PathItem,
 ) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
-    [&mut item.get, &mut item.post, &mut item.delete]
-        .into_iter()
-        .flatten()
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn description() -> OpenApi {

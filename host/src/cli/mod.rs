@@ -1,6 +1,8 @@
 //! The command line. Each command is a file; exit codes stand here and nowhere else: 0 done, 1 problems or
 //! a failure (told on stderr), 2 a command line that cannot be understood.
 
+mod answer;
+mod business;
 mod check;
 mod contact;
 mod number;
@@ -43,6 +45,9 @@ enum Command {
     /// The business numbers: whether they are well, and whether their chats came over
     #[command(subcommand)]
     Number(number::Verb),
+    /// The businesses whose numbers this gateway serves
+    #[command(subcommand)]
+    Business(business::Verb),
     /// Compile a component into the cache: the gateway's own child process
     #[command(hide = true)]
     Compile {
@@ -65,7 +70,9 @@ fn command_line() -> clap::Command {
     );
     let few = |command: clap::Command| {
         command.mut_args(|arg| {
-            let shown = arg.is_positional() || OF_THE_DATA.contains(&arg.get_id().as_str());
+            let id = arg.get_id().as_str();
+            let is_setting = SETTINGS.iter().any(|setting| setting.key == id);
+            let shown = !is_setting || OF_THE_DATA.contains(&id);
             arg.hide(!shown)
         })
     };
@@ -73,11 +80,8 @@ fn command_line() -> clap::Command {
         .mut_subcommand("serve", |command| command.after_help(secrets))
         .mut_subcommand("export", few)
         .mut_subcommand("erase", few)
-        .mut_subcommand("number", |command| {
-            command
-                .mut_subcommand("list", few)
-                .mut_subcommand("status", few)
-        })
+        .mut_subcommand("number", |command| command.mut_subcommands(few))
+        .mut_subcommand("business", |command| command.mut_subcommands(few))
 }
 
 /// How a command ended that did not fail.
@@ -113,6 +117,7 @@ fn command(command: Command) -> anyhow::Result<Ended> {
         Command::Export(named) => asynchronous(contact::export(named)),
         Command::Erase(named) => asynchronous(contact::erase(named)),
         Command::Number(verb) => asynchronous(number::run(verb)),
+        Command::Business(verb) => asynchronous(business::run(verb)),
         Command::Compile { component, cache } => {
             crate::plugin::compile_main(&component, &cache)?;
             Ok(Ended::Done)

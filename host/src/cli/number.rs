@@ -5,11 +5,9 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::Ended;
-use super::place::{Gateway, Place};
+use super::answer::{at, word};
+use super::place::Gateway;
 use crate::config::Flags;
-
-/// Pages of numbers that are read.
-const PAGES_MAX: usize = 100;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -35,8 +33,8 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
 }
 
 async fn list(flags: &Flags) -> anyhow::Result<Ended> {
-    let gateway = running(flags)?;
-    for number in &numbers(&gateway).await? {
+    let gateway = Gateway::running(flags)?;
+    for number in &gateway.list("numbers").await? {
         let history = at(number, "/history");
         println!(
             "{}  {}  {}  contacts {}  history {}, {} messages",
@@ -52,12 +50,12 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
 }
 
 async fn status(one: &One) -> anyhow::Result<Ended> {
-    let gateway = running(&one.flags)?;
+    let gateway = Gateway::running(&one.flags)?;
     let digits: String = one.number.chars().filter(char::is_ascii_digit).collect();
     let is_meant = |number: &Value| {
         word(at(number, "/id")) == one.number || word(at(number, "/display")) == digits
     };
-    let Some(number) = numbers(&gateway).await?.into_iter().find(is_meant) else {
+    let Some(number) = gateway.list("numbers").await?.into_iter().find(is_meant) else {
         bail!(
             "no number is known as {}; duet number list shows all",
             one.number
@@ -118,44 +116,4 @@ fn missing(chunks: &Value) -> String {
         let list: Vec<String> = chunks.iter().map(Value::to_string).collect();
         format!("; missing chunks: {}", list.join(", "))
     })
-}
-
-fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
-    value.pointer(pointer).unwrap_or(&Value::Null)
-}
-
-/// A word of the answer, fit for a terminal; `-` where there is none.
-fn word(value: &Value) -> String {
-    let text = value.as_str().unwrap_or("-");
-    text.chars().filter(|char| !char.is_control()).collect()
-}
-
-fn running(flags: &Flags) -> anyhow::Result<Gateway> {
-    match Place::find(flags)? {
-        Place::Gateway(gateway) => Ok(gateway),
-        Place::Folder(..) => bail!("no gateway runs on this data folder; start it with duet serve"),
-    }
-}
-
-async fn numbers(gateway: &Gateway) -> anyhow::Result<Vec<Value>> {
-    let mut all = Vec::new();
-    let mut after = String::new();
-    for _ in 0..PAGES_MAX {
-        let mut page = gateway
-            .call(
-                Method::GET,
-                "numbers",
-                &[("after", &after), ("limit", "1000")],
-            )
-            .await?;
-        let Some(Value::Array(numbers)) = page.get_mut("numbers").map(Value::take) else {
-            break;
-        };
-        if numbers.is_empty() {
-            break;
-        }
-        after = word(at(&page, "/next"));
-        all.extend(numbers);
-    }
-    Ok(all)
 }

@@ -5,12 +5,15 @@ use anyhow::{Context, bail};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
+use super::answer::{at, word};
 use crate::config::{Flags, Secret, Secrets, Settings, Sources, environment};
 use crate::store::receipts::ReceiptLog;
 use crate::store::{OpenError, Store};
 
 /// Nothing is appended here.
 const BODY_BYTES_MAX: usize = 0;
+/// Pages of a list that are read.
+const PAGES_MAX: usize = 100;
 
 pub(super) enum Place {
     Gateway(Gateway),
@@ -48,6 +51,16 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
+    /// The gateway that runs on the data folder.
+    pub(super) fn running(flags: &Flags) -> anyhow::Result<Gateway> {
+        match Place::find(flags)? {
+            Place::Gateway(gateway) => Ok(gateway),
+            Place::Folder(..) => {
+                bail!("no gateway runs on this data folder; start it with duet serve")
+            }
+        }
+    }
+
     fn find(sources: &Sources<'_>, settings: &Settings) -> anyhow::Result<Gateway> {
         let token = match super::serve::given(Secrets::admin_token(sources))? {
             Some(token) => token,
@@ -82,10 +95,43 @@ impl Gateway {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self
-            .client
-            .request(method, url)
-            .bearer_auth(self.token.expose());
+        self.answer(self.client.request(method, url)).await
+    }
+
+    /// A call with a JSON body.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let url = self.base.join(path)?;
+        self.answer(self.client.request(method, url).json(body))
+            .await
+    }
+
+    /// All of a list, page after page.
+    pub(super) async fn list(&self, name: &str) -> anyhow::Result<Vec<Value>> {
+        let mut all = Vec::new();
+        let mut after = String::new();
+        for _ in 0..PAGES_MAX {
+            let mut page = self
+                .call(Method::GET, name, &[("after", &after), ("limit", "1000")])
+                .await?;
+            let Some(Value::Array(rows)) = page.get_mut(name).map(Value::take) else {
+                break;
+            };
+            if rows.is_empty() {
+                break;
+            }
+            after = word(at(&page, "/next"));
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let request = request.bearer_auth(self.token.expose());
         let response = request.send().await.with_context(|| {
             format!(
                 "no gateway answers at {}; start it, or name its address with --admin-listen",
@@ -93,10 +139,12 @@ impl Gateway {
             )
         })?;
         let status = response.status();
-        let body: Value = response
-            .json()
-            .await
-            .context("the answer is not the admin API's")?;
+        let body = response.bytes().await?;
+        if status.is_success() && body.is_empty() {
+            return Ok(Value::Null);
+        }
+        let body: Value =
+            serde_json::from_slice(&body).context("the answer is not the admin API's")?;
         if !status.is_success() {
             let message = body
                 .pointer("/error/message")

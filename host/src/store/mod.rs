@@ -4,6 +4,7 @@
 //! - `writer`: the one writer of the main file, with group commit
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
+//! - `businesses`: whose numbers are whose
 //! - `numbers`: the life of each business number
 //! - `marketing`: who gets no marketing messages
 //! - `openings`: to whom conversations were begun
@@ -22,6 +23,7 @@
 //! which a second engine has to pass too.
 
 pub mod alarms;
+pub mod businesses;
 mod conversations;
 pub mod erase;
 mod events;
@@ -57,12 +59,13 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

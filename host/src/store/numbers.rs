@@ -6,6 +6,7 @@ use duet_rules::sending::Cause;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::alarms::{self, Alarm};
+use super::businesses;
 use super::outbox::{Whose, free};
 use super::{Store, StoreError};
 
@@ -103,20 +104,24 @@ pub(super) struct Moved {
     pub(super) to: Option<State>,
 }
 
-/// The number's row, made or completed.
+/// The number's row, made or completed. It has the business of its account; one that talks already stays where it is,
+/// and an account that nobody has given away is its number's.
 pub(super) fn complete(
     connection: &Connection,
     id: &str,
     display: Option<&str>,
     waba: Option<&str>,
 ) -> Result<(), StoreError> {
-    connection
+    let changed = connection
         .prepare_cached(
             "INSERT INTO numbers (id, display, waba, state) VALUES (?1, ?2, ?3, 'live')
              ON CONFLICT (id) DO UPDATE SET display = coalesce(?2, display), waba = coalesce(?3, waba)
              WHERE (?2 IS NOT NULL AND display IS NOT ?2) OR (?3 IS NOT NULL AND waba IS NOT ?3)",
         )?
         .execute(params![id, display, waba])?;
+    if changed > 0 && waba.is_some() {
+        businesses::join(connection, id)?;
+    }
     Ok(())
 }
 

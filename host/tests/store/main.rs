@@ -10,6 +10,7 @@
 )]
 
 mod bodies;
+mod businesses;
 mod erasure;
 mod full_disk;
 mod house;

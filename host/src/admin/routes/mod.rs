@@ -1,6 +1,7 @@
 //! The routes, one file for each noun, gathered by the scope that each needs.
 
 mod alarms;
+mod businesses;
 mod contacts;
 mod conversations;
 mod dead_letters;
@@ -72,6 +73,12 @@ pub(super) fn admin() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(businesses::list, businesses::create))
+        .routes(routes!(businesses::remove))
+        .routes(routes!(
+            businesses::give_account,
+            businesses::take_account_back
+        ))
 }
 
 /// This description.

@@ -29,6 +29,8 @@ struct Number {
     id: String,
     display: Option<String>,
     waba: Option<String>,
+    /// Whose it is; empty for the gateway's own business.
+    business: String,
     /// `live`, `at-risk` (the app has been silent for 10 days), `offboarded` (moving to another phone),
     /// `reconnecting` (said to be back, not confirmed by Meta yet) or `disconnected`.
     state: &'static str,
@@ -176,6 +178,7 @@ fn number(row: NumberRow, now_ms: i64) -> Number {
         id: row.id,
         display: row.display,
         waba: row.waba,
+        business: row.business,
         state: if pulse == Pulse::Well {
             row.life.state.as_str()
         } else {

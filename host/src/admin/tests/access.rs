@@ -40,13 +40,18 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/tokens",
         "POST /api/v1/tokens",
         "DELETE /api/v1/tokens/1",
+        "GET /api/v1/businesses",
+        "POST /api/v1/businesses",
+        "DELETE /api/v1/businesses/1",
+        "PUT /api/v1/businesses/1/accounts/w1",
+        "DELETE /api/v1/businesses/1/accounts/w1",
     ] {
         assert!(
             listed.iter().any(|found| found == route),
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 31, "{listed:?}");
+    assert_eq!(listed.len(), 36, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

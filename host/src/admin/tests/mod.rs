@@ -170,7 +170,9 @@ impl Fixture {
                     .map(str::to_owned);
                 routes.push((
                     method,
-                    path.replace("{id}", "1").replace("{message}", "m1"),
+                    path.replace("{id}", "1")
+                        .replace("{message}", "m1")
+                        .replace("{account}", "w1"),
                     scope,
                 ));
             }

@@ -13,6 +13,8 @@ pub struct NumberRow {
     pub id: String,
     pub display: Option<String>,
     pub waba: Option<String>,
+    /// `""` is the gateway's own.
+    pub business: String,
     pub life: Number,
     pub contacts_state: String,
     pub history: Report,
@@ -29,7 +31,7 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, display, waba, state, state_since_ms, app_seen_ms, reason, initiated_by, contacts_state,
-                        history_declined
+                        history_declined, business
                  FROM numbers WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let mut rows = statement.query(params![after, limit])?;
@@ -41,6 +43,7 @@ impl Store {
                     id,
                     display: row.get(1)?,
                     waba: row.get(2)?,
+                    business: row.get(10)?,
                     life: life(row, 3)?,
                     contacts_state: row.get(8)?,
                 });

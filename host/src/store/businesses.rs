@@ -1,0 +1,223 @@
+//! Businesses, and whose numbers are whose. A number has the business of its account; both are given before the first
+//! conversation and never after, so that nothing of one business is ever seen by another.
+
+use duet_rules::business::{OWN, id_is_valid};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Store, StoreError};
+
+/// A business that an admin has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusinessRow {
+    pub id: String,
+    pub name: String,
+    pub created_ms: i64,
+    pub accounts: i64,
+    pub numbers: i64,
+}
+
+/// Why nothing about a business was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BusinessError {
+    #[error(
+        "{0:?} is no name for a business; use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
+    )]
+    Id(String),
+    #[error("there is a business {0} already")]
+    Exists(String),
+    #[error("there is no business {0}; make it first")]
+    Unknown(String),
+    #[error(
+        "the business {business} has {numbers} numbers and {accounts} accounts; give these to another business first"
+    )]
+    InUse {
+        business: String,
+        numbers: i64,
+        accounts: i64,
+    },
+    #[error(
+        "{what} has conversations and stays with {from}: what customers wrote to one business is not shown to another"
+    )]
+    HasConversations { what: String, from: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for BusinessError {
+    fn from(error: rusqlite::Error) -> BusinessError {
+        BusinessError::Store(error.into())
+    }
+}
+
+const SELECT: &str =
+    "SELECT b.id, b.name, b.created_ms, (SELECT count(*) FROM accounts a WHERE a.business = b.id),
+     (SELECT count(*) FROM numbers n WHERE n.business = b.id) FROM businesses b";
+
+impl Store {
+    /// Makes a business.
+    pub async fn create_business(
+        &self,
+        id: String,
+        name: String,
+        now_ms: i64,
+    ) -> Result<BusinessRow, BusinessError> {
+        if !id_is_valid(&id) {
+            return Err(BusinessError::Id(id));
+        }
+        let made = self.write(move |connection| {
+            let new = connection
+                .prepare_cached("INSERT OR IGNORE INTO businesses VALUES (?1, ?2, ?3)")?
+                .execute(params![id, name, now_ms])?;
+            if new == 0 {
+                return Ok(Err(BusinessError::Exists(id)));
+            }
+            Ok(business(connection, &id)?.ok_or(BusinessError::Unknown(id)))
+        });
+        made.await?
+    }
+
+    /// Businesses after the id `after`, in the order of their ids; the gateway's own is not among them.
+    pub async fn businesses(
+        &self,
+        after: String,
+        limit: u32,
+    ) -> Result<Vec<BusinessRow>, StoreError> {
+        self.read(move |connection| {
+            let sql = format!("{SELECT} WHERE b.id > ?1 ORDER BY b.id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![after, limit], row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Removes a business that has no numbers and no accounts, together with its secrets.
+    pub async fn remove_business(&self, id: String) -> Result<(), BusinessError> {
+        self.write(move |connection| Ok(remove(connection, id)))
+            .await?
+    }
+
+    /// The business of a number, `None` when there is no such number.
+    pub async fn business_of(&self, number: &str) -> Result<Option<String>, StoreError> {
+        self.peek(|connection| {
+            let business = connection
+                .prepare_cached("SELECT business FROM numbers WHERE id = ?1")?
+                .query_row([number], |row| row.get(0))
+                .optional()?;
+            Ok(business)
+        })
+    }
+
+    /// The business of an account, `None` when nothing is known of it.
+    pub async fn business_of_account(&self, waba: &str) -> Result<Option<String>, StoreError> {
+        self.peek(|connection| {
+            let business = connection
+                .prepare_cached("SELECT business FROM accounts WHERE waba = ?1")?
+                .query_row([waba], |row| row.get(0))
+                .optional()?;
+            Ok(business)
+        })
+    }
+
+    /// Gives an account, with the numbers that are known of it and those to come, to a business; `""` is the
+    /// gateway's own. An account whose numbers have conversations stays where it is.
+    pub async fn give_account(&self, waba: String, business: String) -> Result<(), BusinessError> {
+        self.write(move |connection| Ok(give_account(connection, &waba, &business)))
+            .await?
+    }
+}
+
+fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
+    let Some(found) = business(connection, &id)? else {
+        return Err(BusinessError::Unknown(id));
+    };
+    if found.numbers > 0 || found.accounts > 0 {
+        return Err(BusinessError::InUse {
+            business: id,
+            numbers: found.numbers,
+            accounts: found.accounts,
+        });
+    }
+    for sql in [
+        "DELETE FROM businesses WHERE id = ?1",
+        "DELETE FROM secrets WHERE business = ?1",
+        "DELETE FROM providers WHERE business = ?1",
+        "DELETE FROM refusals WHERE business = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([&id])?;
+    }
+    Ok(())
+}
+
+fn give_account(connection: &Connection, waba: &str, business: &str) -> Result<(), BusinessError> {
+    must_exist(connection, business)?;
+    let talks: Option<String> = connection
+        .prepare_cached(
+            "SELECT n.business FROM numbers n WHERE n.waba = ?1 AND n.business <> ?2
+             AND EXISTS (SELECT 1 FROM conversations c WHERE c.number = n.id) LIMIT 1",
+        )?
+        .query_row(params![waba, business], |row| row.get(0))
+        .optional()?;
+    if let Some(from) = talks {
+        return Err(BusinessError::HasConversations {
+            what: format!("the account {waba}"),
+            from: match from.as_str() {
+                OWN => "the gateway's own business".to_owned(),
+                other => format!("the business {other}"),
+            },
+        });
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO accounts (waba, business) VALUES (?1, ?2) ON CONFLICT (waba) DO UPDATE SET business = ?2",
+        )?
+        .execute([waba, business])?;
+    connection
+        .prepare_cached("UPDATE numbers SET business = ?2 WHERE waba = ?1")?
+        .execute([waba, business])?;
+    Ok(())
+}
+
+/// A number whose account has just become known comes to the account's business, unless it has conversations; the
+/// account of a number that was given away itself comes along with it.
+pub(super) fn join(connection: &Connection, number: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO accounts (waba, business) SELECT waba, business FROM numbers WHERE id = ?1 AND business <> ''
+             ON CONFLICT (waba) DO NOTHING",
+        )?
+        .execute([number])?;
+    connection
+        .prepare_cached(
+            "UPDATE numbers SET business = a.business FROM accounts a
+             WHERE numbers.id = ?1 AND a.waba = numbers.waba AND a.business NOT IN ('', numbers.business)
+             AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.number = ?1)",
+        )?
+        .execute([number])?;
+    Ok(())
+}
+
+/// The gateway's own business need not be made.
+fn must_exist(connection: &Connection, id: &str) -> Result<(), BusinessError> {
+    if id != OWN && business(connection, id)?.is_none() {
+        return Err(BusinessError::Unknown(id.to_owned()));
+    }
+    Ok(())
+}
+
+fn business(connection: &Connection, id: &str) -> Result<Option<BusinessRow>, StoreError> {
+    Ok(connection
+        .prepare_cached(&format!("{SELECT} WHERE b.id = ?1"))?
+        .query_row([id], row)
+        .optional()?)
+}
+
+fn row(row: &Row<'_>) -> Result<BusinessRow, rusqlite::Error> {
+    Ok(BusinessRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created_ms: row.get(2)?,
+        accounts: row.get(3)?,
+        numbers: row.get(4)?,
+    })
+}
