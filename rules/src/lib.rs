@@ -20,6 +20,7 @@ mod settings_page;
 pub mod settings_schema;
 pub mod signature;
 pub mod status;
+pub mod takeover;
 pub mod toml_file;
 pub mod verification;
 pub mod wamid;

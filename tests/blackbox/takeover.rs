@@ -9,6 +9,7 @@ use duet_tests::tries::wait_tries;
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, process, webhook};
 use rand::Rng;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -270,5 +271,105 @@ async fn an_echo_at_any_moment() -> anyhow::Result<()> {
         "measured: {CONVERSATIONS} conversations: {crossed} replies were out before the echo, the others stayed unsaid"
     );
     assert_eq!(usize::try_from(stage.sim.sent_total())?, crossed);
+    stage.gateway.end().await
+}
+
+/// Two answering plugins, a person on the phone, and an owner who has said what holds for the number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_has_its_own_hours_and_plugins_that_speak_beside_a_person() -> anyhow::Result<()> {
+    let stage = Stage::set(0).await?;
+    let path = format!("/numbers/{}/handling", webhook::NUMBER);
+    stage.meta.deliver(&webhook::body(&[echo()])).await?;
+    let conversation = stage.admin.conversation(CUSTOMER, PATIENCE).await?;
+    assert_eq!(conversation["handling"], "person");
+
+    let (status, refused) = stage
+        .admin
+        .call(
+            Method::PUT,
+            &path,
+            Some(&json!({"open": "mon-fri 9-18", "time_zone": "UTC"})),
+        )
+        .await?;
+    assert_eq!(status, 400);
+    let told = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(
+        told.starts_with("open: ") && told.contains("09:00-18:00"),
+        "{told}"
+    );
+    // Not today.
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .weekday();
+    let day = if today == jiff::civil::Weekday::Wednesday {
+        "sat"
+    } else {
+        "wed"
+    };
+    let open = format!("open={day} 12:00-13:00");
+    let closed = [
+        "set",
+        webhook::NUMBER,
+        &open,
+        "time_zone=UTC",
+        "grace-minutes=0",
+        "speaking=probe",
+    ];
+    let (ended, said) = stage
+        .gateway
+        .duet(&[&["number"][..], &closed].concat())
+        .await?;
+    assert!(
+        ended.success() && said.contains("(UTC) for 0 minutes"),
+        "{said}"
+    );
+    let now = stage.admin.get(&path).await?;
+    assert_eq!(
+        (&now["speaking"], &now["usual_person_hours"]),
+        (&json!(["probe"]), &json!(12))
+    );
+
+    // The person still has it, and the one plugin that may speak beside does.
+    let text = webhook::text(CUSTOMER, "wamid.first", "where is my order?");
+    stage.meta.deliver(&text).await?;
+    stage.sim.wait_sent(1, PATIENCE).await?;
+    let (ended, said) = stage
+        .gateway
+        .duet(&["number", "set", webhook::NUMBER, "speaking="])
+        .await?;
+    assert!(ended.success(), "{said}");
+    let text = webhook::text(CUSTOMER, "wamid.second", "and now?");
+    stage.meta.deliver(&text).await?;
+    stage.admin.intake_done(PATIENCE).await?;
+    stage.plugin_has_done(2).await?;
+    stage.nothing_waits().await?;
+    assert_eq!(stage.sim.sent_total(), 1);
+
+    // Outside of the hours a new takeover is over at once, and the story tells all of it.
+    let handling = format!("/conversations/{}/handling", conversation["id"]);
+    stage
+        .admin
+        .post(&handling, &json!({"handling": "automation"}))
+        .await?;
+    stage
+        .meta
+        .deliver(&webhook::body(&[webhook::echo(
+            CUSTOMER,
+            "wamid.late",
+            "Good night.",
+        )]))
+        .await?;
+    stage.admin.intake_done(PATIENCE).await?;
+    let text = webhook::text(CUSTOMER, "wamid.third", "hello?");
+    stage.meta.deliver(&text).await?;
+    stage.sim.wait_sent(2, PATIENCE).await?;
+    let story = stage.admin.get(&handling).await?;
+    let causes: Vec<_> = story["changes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|change| change["cause"].clone())
+        .collect();
+    assert_eq!(causes, ["echo", "api", "echo", "time"], "{story}");
     stage.gateway.end().await
 }

@@ -50,6 +50,8 @@ pub struct Admin {
     pub operations: Arc<dyn Operations>,
     pub metrics: Arc<Metrics>,
     pub root: RootToken,
+    /// How long a person keeps a conversation where its number's settings say nothing.
+    pub person_hours: u64,
     /// Why no webhook can be taken now, or nothing.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }

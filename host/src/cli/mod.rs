@@ -5,6 +5,7 @@ mod answer;
 mod business;
 mod check;
 mod contact;
+mod handling;
 mod number;
 mod place;
 mod serve;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Ended;
 use super::answer::{at, word};
+use super::handling;
 use super::place::Gateway;
 use crate::config::Flags;
 
@@ -15,6 +16,9 @@ pub(super) enum Verb {
     List(Flags),
     /// All about one number
     Status(One),
+    /// How its conversations are handled: person_hours=12 grace_minutes=60 time_zone=Europe/Berlin
+    /// "open=mon-fri 09:00-18:00, sat 10:00-14:00" speaking=order-status
+    Set(Changes),
 }
 
 #[derive(clap::Args)]
@@ -25,10 +29,22 @@ pub(super) struct One {
     flags: Flags,
 }
 
+#[derive(clap::Args)]
+pub(super) struct Changes {
+    /// Which: its phone, or Meta's phone_number_id
+    number: String,
+    /// What to set, and to what; nothing behind the = takes it back
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    changes: Vec<String>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
 pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
     match verb {
         Verb::List(flags) => list(&flags).await,
         Verb::Status(one) => status(&one).await,
+        Verb::Set(changes) => set(&changes).await,
     }
 }
 
@@ -51,20 +67,36 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
 
 async fn status(one: &One) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&one.flags)?;
-    let digits: String = one.number.chars().filter(char::is_ascii_digit).collect();
-    let is_meant = |number: &Value| {
-        word(at(number, "/id")) == one.number || word(at(number, "/display")) == digits
-    };
-    let Some(number) = gateway.list("numbers").await?.into_iter().find(is_meant) else {
-        bail!(
-            "no number is known as {}; duet number list shows all",
-            one.number
-        );
-    };
-    let path = format!("numbers/{}/history", word(at(&number, "/id")));
-    let history = gateway.call(Method::GET, &path, &[]).await?;
+    let number = meant(&gateway, &one.number).await?;
+    let about = format!("numbers/{}", word(at(&number, "/id")));
+    let history = gateway
+        .call(Method::GET, &format!("{about}/history"), &[])
+        .await?;
+    let handled = gateway
+        .call(Method::GET, &format!("{about}/handling"), &[])
+        .await?;
     print(&number, &history);
+    println!("  handling: {}", handling::told(&handled));
     Ok(Ended::Done)
+}
+
+async fn set(asked: &Changes) -> anyhow::Result<Ended> {
+    let gateway = Gateway::running(&asked.flags)?;
+    let number = meant(&gateway, &asked.number).await?;
+    let handled = handling::set(&gateway, &word(at(&number, "/id")), &asked.changes).await?;
+    println!("From now on {}.", handling::told(&handled));
+    Ok(Ended::Done)
+}
+
+/// The number with this phone or id.
+async fn meant(gateway: &Gateway, named: &str) -> anyhow::Result<Value> {
+    let digits: String = named.chars().filter(char::is_ascii_digit).collect();
+    let is_meant =
+        |number: &Value| word(at(number, "/id")) == named || word(at(number, "/display")) == digits;
+    match gateway.list("numbers").await?.into_iter().find(is_meant) {
+        Some(number) => Ok(number),
+        None => bail!("no number is known as {named}; duet number list shows all"),
+    }
 }
 
 fn print(number: &Value, history: &Value) {

@@ -33,6 +33,8 @@ pub struct Settings {
     pub pair_seconds: u64,
     pub number_per_second: u64,
     pub reply_reserve_percent: u64,
+    /// 0 waits for ever.
+    pub held_hours: u64,
     pub opt_out_words: Vec<String>,
     pub opt_in_words: Vec<String>,
 }
@@ -71,6 +73,7 @@ impl Settings {
             number_per_second: read.number("sending.number_per_second", file.number_per_second),
             reply_reserve_percent: read
                 .number("sending.reply_reserve_percent", file.reply_reserve_percent),
+            held_hours: read.number("sending.held_hours", file.held_hours),
             opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
             opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
         };

@@ -96,6 +96,7 @@ impl StoreWorld {
         handling: Option<Handling>,
     ) -> Option<Refusal> {
         let row = sending::Row {
+            id: 0,
             seq: self.seq,
             instance: &self.instance,
             speaker: send.speaker,

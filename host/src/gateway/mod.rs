@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use duet_rules::sending::{OptWords, Pace};
+use duet_rules::sending::{Limits, OptWords, Pace, Patience};
 use duet_rules::signature;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -87,7 +87,10 @@ pub async fn run(
         caught_up.clone(),
         outbox::Settings {
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
-            pace,
+            limits: Limits {
+                pace,
+                patience: Patience::new(settings.held_hours),
+            },
             ..outbox::Settings::default()
         },
         metrics.clone(),
@@ -159,6 +162,7 @@ pub async fn run(
         operations: Arc::new(operations),
         metrics: metrics.clone(),
         root,
+        person_hours: settings.person_hours,
         ready: Box::new(move || {
             if healthy.healthy() {
                 Ok(())

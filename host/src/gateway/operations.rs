@@ -15,6 +15,7 @@ use crate::effect::{Handling, Speaker};
 use crate::intake::feed::Feed;
 use crate::outbox;
 use crate::store::erase::EraseError;
+use crate::store::handling::Keeps;
 use crate::store::receipts::ReceiptLog;
 use crate::store::{Store, StoreError};
 
@@ -73,14 +74,13 @@ impl GatewayOperations {
         seconds: Option<u64>,
     ) -> Result<(), OperationError> {
         let now_ms = crate::now_ms();
-        let kept_ms = match seconds {
-            Some(seconds) => i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX),
-            None => self.person_ms,
+        let keeps = match seconds.map(|seconds| i64::try_from(seconds.saturating_mul(1000))) {
+            Some(kept_ms) => Keeps::Exactly(now_ms.saturating_add(kept_ms.unwrap_or(i64::MAX))),
+            None => Keeps::Usual(self.person_ms),
         };
-        let until_ms = now_ms.saturating_add(kept_ms);
         let event = self
             .store
-            .set_handling(conversation, handling, until_ms, seconds.is_some(), now_ms)
+            .set_handling(conversation, handling, keeps, now_ms)
             .await
             .map_err(refused)?;
         let event = event.ok_or(OperationError::NotFound("conversation"))?;
@@ -100,6 +100,7 @@ impl GatewayOperations {
             .map_err(refused)?;
         let found = found.ok_or(OperationError::NotFound("conversation"))?;
         let row = sending::Row {
+            id: 0,
             seq: i64::MAX,
             instance: plugins_toml::API,
             speaker: Speaker::Person,
@@ -116,10 +117,9 @@ impl GatewayOperations {
                 code: refusal.meta_code,
             }
         })?;
-        let until_ms = now_ms.saturating_add(self.person_ms);
         let said = self
             .store
-            .speak_as_person(conversation, text, until_ms, now_ms)
+            .speak_as_person(conversation, text, self.person_ms, now_ms)
             .await;
         let (event, row) = said
             .map_err(refused)?

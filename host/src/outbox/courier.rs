@@ -75,7 +75,7 @@ impl<B: Barrier> Courier<B> {
             let newest_echo = move || barrier.newest_echo();
             match self
                 .store
-                .begin_send(id, self.settings.pace, crate::now_ms(), newest_echo)
+                .begin_send(id, self.settings.limits, crate::now_ms(), newest_echo)
                 .await?
             {
                 // It was acknowledged while the gate was on its way.

@@ -20,7 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use duet_rules::sending::Pace;
+use duet_rules::sending::Limits;
 
 use crate::graph::Client;
 use crate::store::Store;
@@ -49,8 +49,8 @@ pub struct Settings {
     /// Ceiling of the first wait after a throttle or a hiccup, and of every later one, ms.
     pub retry_first_ms: u64,
     pub retry_max_ms: u64,
-    /// How fast messages may follow each other.
-    pub pace: Pace,
+    /// How fast messages may follow each other, and how long one may wait.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -61,7 +61,7 @@ impl Default for Settings {
             attempts_max: 8,
             retry_first_ms: 1000,
             retry_max_ms: 300_000,
-            pace: Pace::default(),
+            limits: Limits::default(),
         }
     }
 }

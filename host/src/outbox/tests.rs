@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use duet_rules::sending::Pace;
+use duet_rules::sending::Limits;
 use duet_rules::webhook::Status;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -418,7 +418,7 @@ async fn a_restart_never_repeats_what_was_on_the_way() {
     );
     house
         .store
-        .begin_send(first, Pace::default(), crate::now_ms(), || 0)
+        .begin_send(first, Limits::default(), crate::now_ms(), || 0)
         .await
         .unwrap();
     let house = House {

@@ -30,6 +30,31 @@ pub struct Alarm {
     pub detail: String,
 }
 
+impl Alarm {
+    /// About a number, or the whole gateway.
+    pub(super) fn new(
+        name: &'static str,
+        number: Option<String>,
+        detail: impl Into<String>,
+    ) -> Alarm {
+        Alarm {
+            name,
+            number,
+            contact: None,
+            seq: 0,
+            detail: detail.into(),
+        }
+    }
+
+    pub(super) fn because_of(self, seq: i64) -> Alarm {
+        Alarm { seq, ..self }
+    }
+
+    pub(super) fn about(self, contact: Option<i64>) -> Alarm {
+        Alarm { contact, ..self }
+    }
+}
+
 impl Store {
     /// An admin has seen it. False when there is no such alarm that is open.
     pub async fn acknowledge(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use duet_rules::coexistence::State;
 use duet_rules::sending::{Addressee, ConversationState, Marketing, Standing};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, handling};
 use crate::effect::Handling;
 use crate::event::ContactView;
 
@@ -27,6 +27,8 @@ pub struct Conversation {
     pub window_until_ms: Option<i64>,
     pub marketing: Marketing,
     pub standing: Standing,
+    /// Instances that a person's takeover does not silence.
+    pub speaking: Vec<String>,
     /// Whom a send goes to; nobody when neither phone nor user id is known.
     pub to: Option<Addressee>,
 }
@@ -48,6 +50,7 @@ impl Conversation {
             window_until_ms: self.window_until_ms,
             marketing: self.marketing,
             standing: self.standing,
+            speaking: &self.speaking,
             number: self.number_state,
         }
     }
@@ -88,7 +91,8 @@ pub(super) fn conversation(
         .prepare_cached(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
-             n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba
+             n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
+             (SELECT settings FROM handling_settings h WHERE h.number = c.number)
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
              JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
@@ -100,6 +104,7 @@ pub(super) fn conversation(
 fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
     let (state, handling): (String, String) = (row.get(2)?, row.get(4)?);
     let (wa_id, user_id): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
+    let settings: Option<String> = row.get(17)?;
     Ok(Conversation {
         id: row.get(0)?,
         number: row.get(1)?,
@@ -120,6 +125,7 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
             restricted_until_ms: row.get(15)?,
         },
         waba: row.get(16)?,
+        speaking: settings.map_or_else(Vec::new, |text| handling::read(&text).speaking),
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

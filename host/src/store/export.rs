@@ -96,6 +96,10 @@ fn rows(
             "SELECT * FROM alarms WHERE contact = ?1 ORDER BY id".to_owned(),
         ),
         (
+            "handovers",
+            format!("SELECT * FROM handovers WHERE conversation {CONVERSATIONS} ORDER BY id"),
+        ),
+        (
             "openings",
             "SELECT * FROM openings WHERE contact = ?1".to_owned(),
         ),

@@ -4,68 +4,59 @@
 use std::sync::Arc;
 
 use duet_rules::plugins_toml::API;
+use duet_rules::takeover::Cause;
 use duet_rules::webhook::Key;
 use rusqlite::{Connection, params};
 
 use super::conversations::conversation;
 use super::events::newest;
-use super::lanes::hand;
+use super::handling::{Handover, Keeps, hand};
 use super::{Store, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
 
 impl Store {
-    /// Gives a conversation to a person until `until_ms`, or back to the automations; a person who has it already
-    /// keeps it for longer, unless `anew` says that only this word counts. The answer is the event that says so,
-    /// unless there is no such conversation.
+    /// Gives a conversation to a person, or back to the automations. The answer is the event that says so, unless
+    /// there is no such conversation.
     pub async fn set_handling(
         &self,
         conversation: i64,
         handling: Handling,
-        until_ms: i64,
-        anew: bool,
+        keeps: Keeps,
         now_ms: i64,
     ) -> Result<Option<Arc<Event>>, StoreError> {
         self.write(move |connection| {
             let Some(event) = said(connection, conversation, handling, now_ms)? else {
                 return Ok(None);
             };
-            if anew {
-                hand(
-                    connection,
-                    conversation,
-                    Handling::Automation,
-                    0,
-                    event.seq,
-                    None,
-                )?;
-            }
-            hand(
-                connection,
-                conversation,
+            let handover = Handover {
                 handling,
-                until_ms,
-                event.seq,
-                None,
-            )?;
+                keeps,
+                ..by_api(conversation, Cause::Api, event.seq, now_ms)
+            };
+            hand(connection, &handover)?;
             Ok(Some(Arc::new(event)))
         })
         .await
     }
 
-    /// Puts a person's message into the outbox and gives the conversation to a person until `until_ms`. The
-    /// answer is the event and the row, unless there is no such conversation.
+    /// Puts a person's message into the outbox and gives the conversation to a person, for `usual_ms` where the
+    /// number's settings say nothing. The answer is the event and the row, unless there is no such conversation.
     pub async fn speak_as_person(
         &self,
         conversation: i64,
         message: String,
-        until_ms: i64,
+        usual_ms: i64,
         now_ms: i64,
     ) -> Result<Option<(Arc<Event>, i64)>, StoreError> {
         self.write(move |connection| {
             let said = said(connection, conversation, Handling::Person, now_ms)?;
             let Some(event) = said else { return Ok(None) };
-            hand(connection, conversation, Handling::Person, until_ms, event.seq, None)?;
+            let handover = Handover {
+                keeps: Keeps::Usual(usual_ms),
+                ..by_api(conversation, Cause::Agent, event.seq, now_ms)
+            };
+            hand(connection, &handover)?;
             let row = connection
                 .prepare_cached(
                     "INSERT INTO outbox (instance, digest, seq, conversation, speaker, message, state, next_ms, created_ms)
@@ -75,6 +66,19 @@ impl Store {
             Ok(Some((Arc::new(event), row)))
         })
         .await
+    }
+}
+
+fn by_api(conversation: i64, cause: Cause, seq: i64, at_ms: i64) -> Handover<'static> {
+    Handover {
+        conversation,
+        handling: Handling::Person,
+        keeps: Keeps::Usual(0),
+        seq,
+        at_ms,
+        cause,
+        who: Some(API),
+        by: None,
     }
 }
 

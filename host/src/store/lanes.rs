@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use duet_rules::takeover::Cause;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::newest;
+use super::handling::{Handover, Keeps, hand};
 use super::{Store, StoreError, kv};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
@@ -288,17 +290,19 @@ fn commit_effects(
                 handling,
                 until_ms,
             } => {
-                let until_ms = until_ms.unwrap_or(finish.now_ms + finish.person_ms);
                 let by = author(connection, finish, *conversation, *handling)?;
-                let by = by.as_deref();
-                hand(
-                    connection,
-                    *conversation,
-                    *handling,
-                    until_ms,
-                    finish.seq,
-                    by,
-                )?;
+                let usual = Keeps::Usual(finish.person_ms);
+                let handover = Handover {
+                    conversation: *conversation,
+                    handling: *handling,
+                    keeps: until_ms.map_or(usual, Keeps::AtLeast),
+                    seq: finish.seq,
+                    at_ms: finish.now_ms,
+                    cause: Cause::Plugin,
+                    who: Some(&finish.instance),
+                    by: by.as_deref(),
+                };
+                hand(connection, &handover)?;
             }
         }
     }
@@ -356,16 +360,17 @@ fn enqueue(
             cause
         ])?;
     if send.speaker == Speaker::Person {
-        let until_ms = finish.now_ms + finish.person_ms;
-        let by = Some(finish.instance.as_str());
-        hand(
-            connection,
-            send.conversation,
-            Handling::Person,
-            until_ms,
-            finish.seq,
-            by,
-        )?;
+        let handover = Handover {
+            conversation: send.conversation,
+            handling: Handling::Person,
+            keeps: Keeps::Usual(finish.person_ms),
+            seq: finish.seq,
+            at_ms: finish.now_ms,
+            cause: Cause::Agent,
+            who: Some(&finish.instance),
+            by: Some(&finish.instance),
+        };
+        hand(connection, &handover)?;
     }
     Ok((!answered).then_some(id))
 }
@@ -380,47 +385,6 @@ fn answered(connection: &Connection, finish: &Finish) -> Result<bool, StoreError
         .query_row(params![finish.seq, finish.instance], |_| Ok(()))
         .optional()?;
     Ok(other.is_some())
-}
-
-/// Gives a conversation to a person until `until_ms`, or back to the automations, because of the event `seq`.
-pub(super) fn hand(
-    connection: &Connection,
-    conversation: i64,
-    handling: Handling,
-    until_ms: i64,
-    seq: i64,
-    by: Option<&str>,
-) -> Result<(), StoreError> {
-    for conversation in of_same_person(connection, conversation)? {
-        match handling {
-            Handling::Person => connection
-                .prepare_cached(
-                    "UPDATE conversations SET
-                     handling_until_ms = CASE WHEN handling = 'person' THEN max(coalesce(handling_until_ms, 0), ?2) ELSE ?2 END,
-                     handling = 'person', handling_seq = ?3, handling_by = ?4
-                     WHERE id = ?1 AND handling_seq <= ?3",
-                )?
-                .execute(params![conversation, until_ms, seq, by])?,
-            Handling::Automation => connection
-                .prepare_cached(
-                    "UPDATE conversations SET handling = 'automation', handling_until_ms = NULL,
-                     handling_seq = ?2, handling_by = ?3 WHERE id = ?1 AND handling_seq <= ?2",
-                )?
-                .execute(params![conversation, seq, by])?,
-        };
-    }
-    Ok(())
-}
-
-/// The conversation, and those of the number with the same person under another id.
-fn of_same_person(connection: &Connection, conversation: i64) -> Result<Vec<i64>, StoreError> {
-    let mut query = connection.prepare_cached(
-        "SELECT o.id FROM conversations c JOIN contacts k ON k.id = c.contact
-         JOIN contacts p ON p.id = coalesce(k.same_as, k.id) OR p.same_as = coalesce(k.same_as, k.id)
-         JOIN conversations o ON o.contact = p.id AND o.number = c.number WHERE c.id = ?1",
-    )?;
-    let rows = query.query_map([conversation], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn redrive(

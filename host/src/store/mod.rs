@@ -12,6 +12,7 @@
 //! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `alarms`: what an admin should look at
+//! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `kv`: an instance's own store
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads
@@ -28,6 +29,7 @@ mod conversations;
 pub mod erase;
 mod events;
 mod export;
+pub mod handling;
 mod handover;
 pub mod intake;
 pub mod kv;
@@ -59,13 +61,14 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/9.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -85,13 +85,7 @@ fn watch_pulse(
     if alarms::was_raised(connection, name, id, number.app_seen_ms.unwrap_or(0))? {
         return Ok(None);
     }
-    let alarm = Alarm {
-        name,
-        number: Some(id.to_owned()),
-        contact: None,
-        seq: 0,
-        detail: detail.to_owned(),
-    };
+    let alarm = Alarm::new(name, Some(id.to_owned()), detail);
     Ok(alarms::raise(connection, &alarm, now_ms)?.then_some(alarm))
 }
 

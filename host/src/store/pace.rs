@@ -108,6 +108,8 @@ impl Passed {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
+    use duet_rules::sending::Limits;
+
     use super::*;
     use crate::store::Store;
     use crate::store::outbox::Gate;
@@ -119,18 +121,21 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let one = store.plant_conversation(1).await.unwrap();
         let other = store.plant_conversation(2).await.unwrap();
-        let pace = Pace::new(1, 60, 1000, 0);
+        let limits = Limits {
+            pace: Pace::new(1, 60, 1000, 0),
+            ..Limits::default()
+        };
         store
             .change("UPDATE contacts SET same_as = 1 WHERE id = 2")
             .await
             .unwrap();
         let first = store.plant(other, text("1")).await.unwrap();
         let second = store.plant(one, text("2")).await.unwrap();
-        let gate = store.begin_send(first, pace, NOW, || 0).await.unwrap();
+        let gate = store.begin_send(first, limits, NOW, || 0).await.unwrap();
         assert!(matches!(gate, Gate::Go(_)), "{gate:?}");
         drop(store);
         let store = Store::open(folder.path()).unwrap();
-        let gate = store.begin_send(second, pace, NOW, || 0).await.unwrap();
+        let gate = store.begin_send(second, limits, NOW, || 0).await.unwrap();
         let held = Gate::Held {
             until_ms: NOW + 60_500,
             cause: "pair-rate".into(),

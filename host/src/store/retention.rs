@@ -36,6 +36,8 @@ pub struct Pruned {
     pub receipts: usize,
     pub unreadable: usize,
     pub events: usize,
+    /// Changes of who has a conversation; they are kept as long as events.
+    pub handovers: usize,
     pub early: usize,
     pub keys: usize,
     /// Entries of plugins' stores that had expired.
@@ -63,6 +65,7 @@ impl Store {
             keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?,
             kv: self.prune_entries(now_ms).await?,
             events: 0,
+            handovers: 0,
             media: 0,
         };
         if let Some(age_ms) = retention.events_older_than_ms {
@@ -72,9 +75,18 @@ impl Store {
                     now_ms.saturating_sub(GONE_MS),
                 )
                 .await?;
+            pruned.handovers = self
+                .prune_listed(
+                    OLD_HANDOVERS,
+                    DELETE_HANDOVER,
+                    now_ms.saturating_sub(age_ms),
+                )
+                .await?;
         }
         if let Some(age_ms) = retention.media_older_than_ms {
-            pruned.media = self.prune_media(now_ms.saturating_sub(age_ms)).await?;
+            pruned.media = self
+                .prune_listed(OLD_FILES, REMOVE_FILE, now_ms.saturating_sub(age_ms))
+                .await?;
         }
         self.sweep_media().await?;
         self.write(move |connection| {
@@ -85,19 +97,24 @@ impl Store {
         Ok(pruned)
     }
 
-    async fn prune_media(&self, before_ms: i64) -> Result<usize, StoreError> {
+    /// `find` lists what is older than its first parameter, at most as many as the second; `remove` takes each from
+    /// the list.
+    async fn prune_listed(
+        &self,
+        find: &'static str,
+        remove: &'static str,
+        before_ms: i64,
+    ) -> Result<usize, StoreError> {
         let mut count = 0;
         loop {
             let old: Vec<i64> = self
                 .read(move |connection| {
-                    let mut statement = connection.prepare_cached(
-                        "SELECT message FROM media WHERE state = 'stored' AND received_ms < ?1 LIMIT ?2",
-                    )?;
+                    let mut statement = connection.prepare_cached(find)?;
                     let old = statement.query_map([before_ms, SLICE], |row| row.get(0))?;
                     Ok(old.collect::<Result<_, _>>()?)
                 })
                 .await?;
-            let removed = self.delete_each(REMOVE_FILE, old).await?;
+            let removed = self.delete_each(remove, old).await?;
             count += removed;
             if removed == 0 {
                 return Ok(count);
@@ -314,10 +331,16 @@ const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1)
     AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = ?1)";
 
+const OLD_FILES: &str =
+    "SELECT message FROM media WHERE state = 'stored' AND received_ms < ?1 LIMIT ?2";
 /// The message stays, and says what became of its file.
 const REMOVE_FILE: &str =
     "UPDATE media SET state = 'removed', cause = 'older than retention.media_days', digest = NULL
     WHERE message = ?1 AND state = 'stored'";
+
+/// A change that still holds is kept.
+const OLD_HANDOVERS: &str = "SELECT id FROM handovers WHERE last_ms < ?1 AND coalesce(until_ms, 0) < ?1 ORDER BY last_ms LIMIT ?2";
+const DELETE_HANDOVER: &str = "DELETE FROM handovers WHERE id = ?1";
 
 /// Receipts after `last` that may go, and the last one looked at unless the search is over.
 fn old_receipts(

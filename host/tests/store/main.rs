@@ -13,6 +13,7 @@ mod bodies;
 mod businesses;
 mod erasure;
 mod full_disk;
+mod handling;
 mod house;
 mod media;
 mod once;

@@ -1,6 +1,7 @@
 //! Numbers, contacts, conversations and messages follow what Meta tells, in whatever order it does.
 
 use duet::effect::Handling;
+use duet::store::handling::Keeps;
 use duet_rules::coexistence::State;
 use serde_json::{Value, json};
 
@@ -446,14 +447,14 @@ async fn who_gives_a_conversation_to_a_person_anew_may_shorten_it() {
     let id = house.deliver(&ANA.writes("3A01", "hello")).await[0]
         .conversation
         .unwrap();
-    for (until_ms, anew, expected) in [
-        (NOW_MS + 9000, false, NOW_MS + 9000),
-        (NOW_MS + 5000, false, NOW_MS + 9000),
-        (NOW_MS + 5000, true, NOW_MS + 5000),
+    for (keeps, expected) in [
+        (Keeps::AtLeast(NOW_MS + 9000), NOW_MS + 9000),
+        (Keeps::Usual(5000), NOW_MS + 9000),
+        (Keeps::Exactly(NOW_MS + 5000), NOW_MS + 5000),
     ] {
         let given = house
             .store
-            .set_handling(id, Handling::Person, until_ms, anew, NOW_MS)
+            .set_handling(id, Handling::Person, keeps, NOW_MS)
             .await;
         assert!(given.unwrap().is_some());
         let conversation = house.store.conversation(id).await.unwrap().unwrap();

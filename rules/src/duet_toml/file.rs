@@ -41,6 +41,8 @@ pub struct FileSettings {
     pub pair_seconds: Option<u64>,
     pub number_per_second: Option<u64>,
     pub reply_reserve_percent: Option<u64>,
+    /// 0 waits for ever.
+    pub held_hours: Option<u64>,
     pub opt_out_words: Option<Vec<String>>,
     pub opt_in_words: Option<Vec<String>>,
     /// Where each of them stands, as `duet.toml:3`.
@@ -108,6 +110,7 @@ impl FileSettings {
                 "sending.pair_seconds" => self.pair_seconds = Some(number),
                 "sending.number_per_second" => self.number_per_second = Some(number),
                 "sending.reply_reserve_percent" => self.reply_reserve_percent = Some(number),
+                "sending.held_hours" => self.held_hours = Some(number),
                 _ => {}
             },
         }

@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 31] = [
+pub const SETTINGS: [Setting; 32] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -261,6 +261,13 @@ pub const SETTINGS: [Setting; 31] = [
         kind: Kind::Integer { min: 0, max: 90 },
         default: Some("25"),
         doc: "Share of a number's rate that automations' templates leave to replies",
+    },
+    Setting {
+        key: "sending.held_hours",
+        env: "DUET_SENDING_HELD_HOURS",
+        kind: Kind::Integer { min: 0, max: 8760 },
+        default: Some("24"),
+        doc: "How long a send may wait for its number or a rate before it is given up; 0 waits for ever",
     },
     Setting {
         key: "sending.opt_out_words",

@@ -39,6 +39,8 @@ pub enum Handling {
 /// A send, as far as the gate looks at it.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
+    /// Its place in the outbox, by which those that wait for the same thing are spread; 0 before it has one.
+    pub id: i64,
     /// The event that caused it.
     pub seq: i64,
     pub instance: &'a str,
@@ -62,6 +64,8 @@ pub struct ConversationState<'a> {
     pub window_until_ms: Option<i64>,
     pub marketing: Marketing,
     pub standing: Standing,
+    /// Instances that a person's takeover does not silence. Every other rule holds for them.
+    pub speaking: &'a [String],
     pub number: State,
 }
 
@@ -84,13 +88,14 @@ pub enum Cause {
     AccountRestricted,
     QualityLow,
     PortfolioLimit,
+    HeldTooLong,
 }
 
 /// What happens to the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Go,
-    /// Never to be sent: a person has spoken.
+    /// Never to be sent: a person has spoken, or it has become stale.
     Cancel {
         cause: Cause,
     },
@@ -139,7 +144,7 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
         if let Some((code, cause)) = refusal {
             return Verdict::Refuse { code, cause };
         }
-        if let Some(verdict) = state.standing.judge(template, window_open, now_ms) {
+        if let Some(verdict) = state.standing.judge(row.id, template, window_open, now_ms) {
             return verdict;
         }
     }
@@ -170,9 +175,10 @@ pub fn refuse_early(
 
 /// A read mark is no voice, and a person's send is never silenced. An automation is silent once anybody
 /// was given the conversation by a later event than its own, and while a person has it; only the words
-/// with which it hands over itself may still leave.
+/// with which it hands over itself may still leave. Those that the admin lets speak beside a person are never silent.
 fn silenced(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> bool {
-    if row.speaker == Speaker::Person || row.kind == Kind::MarkRead {
+    let beside = state.speaking.iter().any(|name| name == row.instance);
+    if row.speaker == Speaker::Person || row.kind == Kind::MarkRead || beside {
         return false;
     }
     let person_now = state.handling == Handling::Person
@@ -216,6 +222,7 @@ impl Cause {
             Cause::AccountRestricted => "account-restricted",
             Cause::QualityLow => "quality-low",
             Cause::PortfolioLimit => "portfolio-limit",
+            Cause::HeldTooLong => "held-too-long",
         }
     }
 
@@ -252,6 +259,9 @@ impl Cause {
                 "Meta has restricted or disabled the account; it may not begin conversations"
             }
             Cause::QualityLow => "Meta has flagged the number for its low quality",
+            Cause::HeldTooLong => {
+                "it has waited for its number for longer than sending.held_hours allows"
+            }
             Cause::PortfolioLimit => {
                 "the business has written to as many customers first as Meta allows in 24 hours"
             }
@@ -311,6 +321,7 @@ mod tests {
 
     fn row(kind: Kind) -> Row<'static> {
         Row {
+            id: 0,
             seq: 10,
             instance: "faq",
             speaker: Speaker::Automation,
@@ -328,6 +339,7 @@ mod tests {
             window_until_ms: Some(NOW + 1),
             marketing: Marketing::default(),
             standing: Standing::default(),
+            speaking: &[],
             number: State::Live,
         }
     }
@@ -397,6 +409,42 @@ mod tests {
             ..row(Kind::FreeForm)
         };
         assert_eq!(gate(&spoken, &person(11, None, None), NOW), Verdict::Go);
+    }
+
+    #[test]
+    fn who_may_speak_beside_a_person_is_held_to_all_other_rules() {
+        let speaking = ["order-status".to_owned(), "faq".to_owned()];
+        let taken = ConversationState {
+            speaking: &speaking,
+            ..person(11, None, None)
+        };
+        let other = Row {
+            instance: "crm",
+            ..row(Kind::FreeForm)
+        };
+        assert_eq!(gate(&row(Kind::FreeForm), &taken, NOW), Verdict::Go);
+        assert_eq!(gate(&other, &taken, NOW), SILENT);
+        let closed = ConversationState {
+            window_until_ms: None,
+            ..taken
+        };
+        let refused = Verdict::Refuse {
+            code: 131_047,
+            cause: Cause::WindowClosed,
+        };
+        assert_eq!(gate(&row(Kind::FreeForm), &closed, NOW), refused);
+        let stopped = ConversationState {
+            marketing: Marketing {
+                stopped: true,
+                ..Marketing::default()
+            },
+            ..taken
+        };
+        let verdict = gate(&row(Kind::Template), &stopped, NOW);
+        assert!(
+            matches!(verdict, Verdict::Refuse { code: 131_050, .. }),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! - `standing`: how Meta looks at the number and its account
 //! - `template`: what is known of a template
 //! - `openings`: to how many customers a business may write first
-//! - `pace`: how fast messages may follow each other
+//! - `pace`: how fast messages may follow each other; `patience`: how long one may wait
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
@@ -19,6 +19,7 @@ mod marketing;
 mod message;
 mod openings;
 mod pace;
+mod patience;
 mod readable;
 mod request;
 mod standing;
@@ -32,6 +33,7 @@ pub use marketing::{Learned, Marketing, OptWords, learned};
 pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, validate};
 pub use openings::{OPENED_MS, Openings};
 pub use pace::{Bucket, Due, Pace, Taken};
+pub use patience::{Limits, Patience, Waiting};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};
 pub use standing::{AccountWord, Standing};

@@ -6,8 +6,11 @@ use crate::webhook::Account;
 
 /// Meta: the account has been locked.
 const CODE_LOCKED: i64 = 131_031;
-/// A number whose quality is low is looked at again after so long; Meta's word that it is well comes by itself.
+/// A campaign of a number whose quality is low is looked at again after so long and up to twice that, each row at a
+/// time of its own; Meta's word that it is well comes by itself.
 const QUALITY_RECHECK_MS: i64 = 300_000;
+/// Rows of a campaign have numbers side by side.
+const APART_MS: i64 = 97;
 
 /// What Meta has said last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,9 +24,15 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// What stands against a template now. One that answers within an open window begins no conversation.
+    /// What stands against the template of a row now. One that answers within an open window begins no conversation.
     #[must_use]
-    pub fn judge(self, template: Template, window_open: bool, now_ms: i64) -> Option<Verdict> {
+    pub fn judge(
+        self,
+        row: i64,
+        template: Template,
+        window_open: bool,
+        now_ms: i64,
+    ) -> Option<Verdict> {
         let barred = self.locked || self.restricted_until_ms > now_ms;
         if barred && (template.marketing || !window_open) {
             return Some(Verdict::Refuse {
@@ -31,8 +40,9 @@ impl Standing {
                 cause: Cause::AccountRestricted,
             });
         }
+        let apart_ms = row.wrapping_mul(APART_MS).rem_euclid(QUALITY_RECHECK_MS);
         (self.flagged && template.marketing).then(|| Verdict::Hold {
-            until_ms: now_ms.saturating_add(QUALITY_RECHECK_MS),
+            until_ms: now_ms.saturating_add(QUALITY_RECHECK_MS + apart_ms),
             cause: Cause::QualityLow,
         })
     }
@@ -47,7 +57,7 @@ pub enum AccountWord {
     },
     Locked,
     Reinstated,
-    /// Nothing is forbidden yet.
+    /// Nothing that Duet does is forbidden, and what was forbidden before stays so.
     Warned,
 }
 
@@ -55,8 +65,9 @@ impl AccountWord {
     #[must_use]
     pub fn of(account: &Account) -> Option<AccountWord> {
         match (account.event.as_str(), account.ban.as_deref()) {
-            ("account_restriction", _) => Some(AccountWord::Restricted {
-                until_ms: account.restricted_until_ms.unwrap_or(0),
+            ("account_restriction", _) => Some(match account.restricted_until_ms {
+                Some(until_ms) => AccountWord::Restricted { until_ms },
+                None => AccountWord::Warned,
             }),
             ("disabled_update", Some("disable")) => Some(AccountWord::Locked),
             ("disabled_update", Some("reinstate")) => Some(AccountWord::Reinstated),
@@ -94,12 +105,13 @@ mod tests {
             ..Standing::default()
         };
         for standing in [restricted, locked] {
-            assert_eq!(standing.judge(MARKETING, true, 9), REFUSED);
-            assert_eq!(standing.judge(UTILITY, false, 9), REFUSED);
-            assert_eq!(standing.judge(UTILITY, true, 9), None);
+            assert_eq!(standing.judge(0, MARKETING, true, 9), REFUSED);
+            assert_eq!(standing.judge(0, UTILITY, false, 9), REFUSED);
+            assert_eq!(standing.judge(0, UTILITY, true, 9), None);
         }
-        assert_eq!(restricted.judge(MARKETING, false, 10), None, "it has ended");
-        assert_eq!(locked.judge(MARKETING, false, 10), REFUSED);
+        let ended = restricted.judge(0, MARKETING, false, 10);
+        assert_eq!(ended, None);
+        assert_eq!(locked.judge(0, MARKETING, false, 10), REFUSED);
     }
 
     #[test]
@@ -108,12 +120,15 @@ mod tests {
             flagged: true,
             ..Standing::default()
         };
-        let held = Verdict::Hold {
-            until_ms: 300_001,
+        let held = |until_ms| Verdict::Hold {
+            until_ms,
             cause: Cause::QualityLow,
         };
-        assert_eq!(flagged.judge(MARKETING, true, 1), Some(held));
-        assert_eq!(flagged.judge(UTILITY, false, 1), None);
+        for (row, until_ms) in [(0, 300_001), (1, 300_098), (2, 300_195), (3_093, 300_022)] {
+            let verdict = flagged.judge(row, MARKETING, true, 1);
+            assert_eq!(verdict, Some(held(until_ms)), "each at a time of its own");
+        }
+        assert_eq!(flagged.judge(0, UTILITY, false, 1), None);
     }
 
     #[test]
@@ -128,7 +143,9 @@ mod tests {
         };
         let until = |until_ms| Some(AccountWord::Restricted { until_ms });
         assert_eq!(word("account_restriction", None, Some(7)), until(7));
-        assert_eq!(word("account_restriction", None, None), until(0));
+        assert_eq!(word("account_restriction", None, Some(0)), until(0));
+        let others = word("account_restriction", None, None);
+        assert_eq!(others, Some(AccountWord::Warned), "it names only others");
         let disabled = |ban| word("disabled_update", Some(ban), None);
         assert_eq!(disabled("disable"), Some(AccountWord::Locked));
         assert_eq!(disabled("reinstate"), Some(AccountWord::Reinstated));

@@ -186,7 +186,8 @@ pub struct Account {
     pub initiated_by: Option<String>,
     /// `ban_info.waba_ban_state` in lower case: `disable`, `schedule_for_disable` or `reinstate`.
     pub ban: Option<String>,
-    /// Until when the account may not begin conversations; the far future when Meta names no end.
+    /// Until when the account may not begin conversations: the far future when Meta names no end, 0 when it names no
+    /// restriction any more. Nothing is said of it when only others are named.
     pub restricted_until_ms: Option<i64>,
 }
 

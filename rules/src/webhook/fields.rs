@@ -124,9 +124,12 @@ fn account_kind(value: &Object<'_>) -> Cow<'static, str> {
     worded("account", event, "update")
 }
 
-/// Of the restrictions, the one on conversations that the business begins.
+/// Of the restrictions, the one on conversations that the business begins; 0 where the list of them is empty.
 fn restricted_until_ms(value: &Object<'_>) -> Option<i64> {
-    let restrictions = value.list("restriction_info").unwrap_or_default();
+    let restrictions = value.list("restriction_info")?;
+    if restrictions.is_empty() {
+        return Some(0);
+    }
     let ends = restrictions.into_iter().filter_map(|json| {
         let restriction = Object::read(json)?;
         (&*restriction.text("restriction_type")? == "RESTRICTED_BIZ_INITIATED_MESSAGING")

@@ -186,6 +186,19 @@ fn meaning(place: &Place<'_>, facts: Facts<'_>, message: &Object<'_>) -> Meaning
     })
 }
 
+/// Whether Meta's own AI wrote an echo, so that no person has spoken: its `message_creation_type` says so, as in
+/// `created_by_1p_bot` (the field is in Botpress's schema of echoes; ordinary ones have none).
+#[must_use]
+pub fn is_by_metas_bot(body: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Origin {
+        message_creation_type: Option<String>,
+    }
+    let origin = serde_json::from_str::<Origin>(body).ok();
+    let by = origin.and_then(|origin| origin.message_creation_type);
+    by.is_some_and(|by| by.ends_with("_bot"))
+}
+
 fn edit(facts: Facts<'_>, message: &Object<'_>) -> Option<Edit> {
     let edit = message.object("edit")?;
     let new = edit.object("message");

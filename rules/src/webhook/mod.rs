@@ -78,6 +78,7 @@ pub use element::{
 };
 pub use key::Key;
 pub use kinds::is_unshown;
+pub use message::is_by_metas_bot;
 pub use outline::Outline;
 
 use thiserror::Error;

@@ -35,7 +35,7 @@ pub(super) struct ConversationQuery {
 /// Who has a conversation.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Handling {
+pub(super) enum Handling {
     Automation,
     Person,
 }
@@ -126,7 +126,7 @@ pub(super) async fn one(
 #[serde(deny_unknown_fields)]
 pub(super) struct HandlingChange {
     handling: Handling,
-    /// How long a person has it; the gateway's usual time if absent.
+    /// How long a person has it; as the number's settings say if absent.
     seconds: Option<u64>,
 }
 

@@ -6,6 +6,7 @@ mod contacts;
 mod conversations;
 mod dead_letters;
 mod events;
+mod handling;
 mod health;
 mod media;
 mod messages;
@@ -39,9 +40,11 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))
         .routes(routes!(numbers::history))
+        .routes(routes!(handling::settings))
         .routes(routes!(contacts::list))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::one))
+        .routes(routes!(handling::story))
         .routes(routes!(messages::list))
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))
@@ -56,6 +59,7 @@ pub(super) fn operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
+        .routes(routes!(handling::set_settings))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
         .routes(routes!(alarms::acknowledge))

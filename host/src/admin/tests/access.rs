@@ -18,12 +18,15 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/events",
         "GET /api/v1/plugins",
         "GET /api/v1/numbers",
+        "GET /api/v1/numbers/1/handling",
+        "PUT /api/v1/numbers/1/handling",
         "GET /api/v1/conversations",
         "GET /api/v1/conversations/1",
         "GET /api/v1/conversations/1/messages",
         "GET /api/v1/conversations/1/messages/m1/media",
         "POST /api/v1/conversations/1/messages",
         "POST /api/v1/conversations/1/handling",
+        "GET /api/v1/conversations/1/handling",
         "GET /api/v1/alarms",
         "POST /api/v1/alarms/1/acknowledge",
         "GET /api/v1/outbox",
@@ -51,7 +54,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 36, "{listed:?}");
+    assert_eq!(listed.len(), 39, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

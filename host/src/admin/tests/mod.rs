@@ -87,6 +87,7 @@ impl Fixture {
             receipts: receipts.clone(),
             operations: notes.clone(),
             metrics: Arc::default(),
+            person_hours: 12,
             root: RootToken::new(&Secret::new(ROOT)).unwrap(),
             ready: Box::new(|| Err("the disk is full".into())),
         };

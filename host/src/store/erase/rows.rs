@@ -83,6 +83,11 @@ fn remove_contact(
             "DELETE FROM messages WHERE conversation = ?1",
             [conversation],
         )?;
+        run(
+            connection,
+            "DELETE FROM handovers WHERE conversation = ?1",
+            [conversation],
+        )?;
         erased.conversations += run(
             connection,
             "DELETE FROM conversations WHERE id = ?1",

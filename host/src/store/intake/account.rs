@@ -33,13 +33,7 @@ pub(super) fn state(
         let moved = numbers::live_on(connection, &number, sign, at_ms, now_ms)?;
         recorded.movable.extend(moved.freed);
         if let Some((name, detail)) = moved.to.and_then(|state| lost(state, account)) {
-            let alarm = Alarm {
-                name,
-                number: Some(number),
-                contact: None,
-                seq: change.event.seq,
-                detail,
-            };
+            let alarm = Alarm::new(name, Some(number), detail).because_of(change.event.seq);
             recorded.alarm(connection, alarm, now_ms)?;
         }
     }
@@ -85,16 +79,10 @@ fn standing_of(
             alarms::settle(connection, &names, &number, change.event.received_ms)?;
             continue;
         }
-        let alarm = Alarm {
-            name: alarms::ACCOUNT_RESTRICTED,
-            number: Some(number),
-            contact: None,
-            seq: change.event.seq,
-            detail: format!(
-                "Meta has said {} of the account; see the event",
-                account.event
-            ),
-        };
+        let event = &account.event;
+        let detail = format!("Meta has said {event} of the account; see the event");
+        let alarm = Alarm::new(alarms::ACCOUNT_RESTRICTED, Some(number), detail)
+            .because_of(change.event.seq);
         recorded.alarm(connection, alarm, change.event.received_ms)?;
     }
     Ok(())
@@ -118,14 +106,8 @@ pub(super) fn quality(
         let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
         recorded.movable.extend(freed);
         if flagged {
-            let alarm = Alarm {
-                name: alarms::QUALITY_LOW,
-                number: Some(number),
-                contact: None,
-                seq: event.seq,
-                detail: "Meta has flagged the number for its low quality; campaigns wait"
-                    .to_owned(),
-            };
+            let detail = "Meta has flagged the number for its low quality; campaigns wait";
+            let alarm = Alarm::new(alarms::QUALITY_LOW, Some(number), detail).because_of(event.seq);
             recorded.alarm(connection, alarm, now_ms)?;
         } else {
             alarms::settle(connection, &[alarms::QUALITY_LOW], &number, now_ms)?;

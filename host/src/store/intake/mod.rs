@@ -2,6 +2,8 @@
 //! what it changes in the picture of numbers, contacts, conversations and messages.
 
 mod account;
+mod app;
+mod copies;
 mod early;
 mod messages;
 mod person;
@@ -172,7 +174,9 @@ fn take_in(
             terms,
         };
         match known(connection, &element.keys, slice.received_ms, recorded)? {
-            Some(message) => project::other_copy(connection, &element, message, &arrival)?,
+            Some(message) => {
+                copies::other_copy(connection, &element, message, &arrival, recorded)?;
+            }
             None => {
                 let event = store(connection, element, &arrival, recorded)?;
                 recorded.events.push(Arc::new(event));

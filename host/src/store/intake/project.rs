@@ -1,17 +1,13 @@
 //! What an element changes in the picture of numbers, contacts, conversations and messages.
 
-use duet_rules::coexistence::Sign;
 use duet_rules::history::PHASE_UNKNOWN;
-use duet_rules::webhook::{
-    ContactChange, Element, HistoryProgress, Meaning, Message, Origin, Preference,
-};
+use duet_rules::webhook::{ContactChange, HistoryProgress, Meaning, Message, Origin, Preference};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::alarms::{self, Alarm};
-use super::super::pace::{self, Passed};
-use super::super::{marketing, numbers, openings, templates};
-use super::{Arrival, Recorded, StoreError, Terms, account, messages};
-use crate::effect::Handling;
+use super::super::pace::Passed;
+use super::super::{marketing, openings, templates};
+use super::app::{self, Written};
+use super::{Recorded, StoreError, Terms, account, messages};
 use crate::event::Event;
 
 /// Meta's window for free-form answers after the customer's last message (its page on sending messages).
@@ -53,7 +49,7 @@ pub(super) fn apply(
     // Whatever a person sent, also what has no kind of its own yet.
     let echo = matches!(meaning, Meaning::Message(message) if message.origin == Origin::Echo);
     if echo || change.event.kind.starts_with("echo.") {
-        take_over(connection, change, recorded)?;
+        app::wrote(connection, &Written::of(change), change.terms, recorded)?;
     }
     match meaning {
         Meaning::Message(message) if message.follow_up => {
@@ -114,130 +110,6 @@ pub(super) fn conversation(
     }
 }
 
-/// A person spoke from the app: the conversation is theirs, and the phone is alive.
-fn take_over(
-    connection: &Connection,
-    change: &Change<'_>,
-    recorded: &mut Recorded,
-) -> Result<(), StoreError> {
-    if let Some(conversation) = change.event.conversation {
-        let until_ms = change.past_ms().saturating_add(change.terms.person_ms);
-        let seq = change.event.seq;
-        super::super::lanes::hand(
-            connection,
-            conversation,
-            Handling::Person,
-            until_ms,
-            seq,
-            None,
-        )?;
-        app_alarms(connection, change, conversation, recorded)?;
-    }
-    app_seen(connection, change, recorded)
-}
-
-/// What the app sends costs the rates, and nobody asks there whether the customer wants it.
-fn app_alarms(
-    connection: &Connection,
-    change: &Change<'_>,
-    conversation: i64,
-    recorded: &mut Recorded,
-) -> Result<(), StoreError> {
-    let used_up = pace::app_sent(connection, &change.terms.pace, change.passed(conversation))?;
-    let stopped = marketing::has_stopped(connection, conversation)?;
-    let event = change.event;
-    let alarm = |name, contact, detail: &str| Alarm {
-        name,
-        number: event.number.clone(),
-        contact,
-        seq: event.seq,
-        detail: detail.to_owned(),
-    };
-    if used_up {
-        let detail =
-            "the app has used up what the number may send in a second; sends from here wait";
-        let alarm = alarm(alarms::APP_USED_UP_RATE, None, detail);
-        recorded.alarm(connection, alarm, event.received_ms)?;
-    }
-    if stopped {
-        let detail = "a person wrote from the app to somebody who has stopped marketing messages";
-        let alarm = alarm(alarms::APP_WROTE_TO_OPTED_OUT, event.contact, detail);
-        recorded.alarm(connection, alarm, event.received_ms)?;
-    }
-    Ok(())
-}
-
-/// Another copy of a message that stands already: the history has what came live, or the other way round.
-pub(super) fn other_copy(
-    connection: &Connection,
-    element: &Element,
-    message: Option<i64>,
-    arrival: &Arrival<'_>,
-) -> Result<(), StoreError> {
-    let (Some(message), Meaning::Message(said)) = (message, &element.meaning) else {
-        return Ok(());
-    };
-    match said.phase {
-        Some(phase) => {
-            connection
-                .prepare_cached("UPDATE messages SET phase = ?2 WHERE id = ?1 AND phase IS NULL")?
-                .execute(params![message, phase])?;
-            Ok(())
-        }
-        None if element.history => Ok(()),
-        None => live_copy(connection, element, said, message, arrival),
-    }
-}
-
-/// The live copy of a message that came with the history before. It is the same message, but only now is it known
-/// to be live: an echo takes the conversation over, a customer's message opens the window. Both once.
-fn live_copy(
-    connection: &Connection,
-    element: &Element,
-    said: &Message,
-    message: i64,
-    arrival: &Arrival<'_>,
-) -> Result<(), StoreError> {
-    let origin = if said.outgoing { "echo" } else { "live" };
-    let conversation: Option<i64> = connection
-        .prepare_cached(
-            "UPDATE messages SET origin = ?2 WHERE id = ?1 AND origin = 'history' RETURNING conversation",
-        )?
-        .query_row(params![message, origin], |row| row.get(0))
-        .optional()?;
-    let Some(conversation) = conversation else {
-        return Ok(());
-    };
-    let at_ms = element
-        .at_ms
-        .unwrap_or(arrival.received_ms)
-        .min(arrival.received_ms);
-    if said.outgoing {
-        let newest: i64 =
-            connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
-                row.get(0)
-            })?;
-        let until_ms = at_ms.saturating_add(arrival.terms.person_ms);
-        super::super::lanes::hand(
-            connection,
-            conversation,
-            Handling::Person,
-            until_ms,
-            newest,
-            None,
-        )?;
-        return Ok(());
-    }
-    if said.opens_window {
-        widen(connection, conversation, at_ms)?;
-    }
-    let contact: Option<i64> = connection
-        .prepare_cached("SELECT contact FROM conversations WHERE id = ?1")?
-        .query_row([conversation], |row| row.get(0))
-        .optional()?;
-    opt(connection, arrival.terms, contact, said, at_ms)
-}
-
 /// Opens the window for free-form answers from the customer's message on.
 pub(super) fn widen(
     connection: &Connection,
@@ -249,20 +121,6 @@ pub(super) fn widen(
             "UPDATE conversations SET window_until_ms = max(coalesce(window_until_ms, 0), ?2) WHERE id = ?1",
         )?
         .execute(params![conversation, at_ms.saturating_add(WINDOW_MS)])?;
-    Ok(())
-}
-
-fn app_seen(
-    connection: &Connection,
-    change: &Change<'_>,
-    recorded: &mut Recorded,
-) -> Result<(), StoreError> {
-    let Some(number) = &change.event.number else {
-        return Ok(());
-    };
-    let received_ms = change.event.received_ms;
-    let moved = numbers::live_on(connection, number, Sign::App, change.past_ms(), received_ms)?;
-    recorded.movable.extend(moved.freed);
     Ok(())
 }
 
@@ -289,7 +147,11 @@ fn address_book(
         change,
         "UPDATE numbers SET contacts_state = 'synced' WHERE id = ?1 AND contacts_state <> 'synced'",
     )?;
-    app_seen(connection, change, recorded)
+    let Some(number) = &change.event.number else {
+        return Ok(());
+    };
+    let (at_ms, received_ms) = (change.past_ms(), change.event.received_ms);
+    app::seen(connection, number, at_ms, received_ms, recorded)
 }
 
 fn saved_name(body: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The last gate before a send: the rule of `rules::sending` on what the tables say now.
 
-use duet_rules::sending::{Cause, Due, Pace, Row, Speaker, Verdict, gate, kind};
+use duet_rules::sending::{Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiting, gate, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ struct Candidate {
     message: String,
     next_ms: i64,
     attempt: u32,
+    created_ms: i64,
     /// Why it has waited so far, if it has.
     cause: Option<String>,
 }
@@ -25,7 +26,7 @@ struct Candidate {
 pub(super) fn begin(
     connection: &Connection,
     id: i64,
-    rates: &Pace,
+    limits: &Limits,
     now_ms: i64,
 ) -> Result<Gate, StoreError> {
     let Some(row) = candidate(connection, id)? else {
@@ -51,15 +52,22 @@ pub(super) fn begin(
     };
     let kind = kind(&message);
     let asked = Row {
+        id,
         seq: row.seq,
         instance: &row.instance,
         speaker: row.speaker,
         kind,
         template: template(connection, &conversation.number, &message)?,
     };
-    let mut verdict = gate(&asked, &conversation.state(), now_ms);
+    let waiting = Waiting {
+        since_ms: row.created_ms,
+        cause: row.cause.as_deref(),
+    };
+    let patient = |verdict| limits.patience.judge(verdict, waiting, now_ms);
+    let mut verdict = patient(gate(&asked, &conversation.state(), now_ms));
     if verdict == Verdict::Go {
-        verdict = take(connection, rates, &asked, (id, &row), &conversation, now_ms)?;
+        let pace = &limits.pace;
+        verdict = patient(take(connection, pace, &asked, &row, &conversation, now_ms)?);
     }
     match verdict {
         Verdict::Cancel { cause } => close(connection, id, "cancelled", None, cause.as_str()),
@@ -96,7 +104,7 @@ fn take(
     connection: &Connection,
     rates: &Pace,
     asked: &Row<'_>,
-    (id, row): (i64, &Candidate),
+    row: &Candidate,
     conversation: &Conversation,
     now_ms: i64,
 ) -> Result<Verdict, StoreError> {
@@ -104,7 +112,8 @@ fn take(
     let begins = asked.template.is_some() && !conversation.window_until_ms.is_some_and(open);
     let waba = conversation.waba.as_deref().filter(|_| begins);
     if let Some(waba) = waba
-        && let Some(held) = openings::judge(connection, waba, conversation.contact, id, now_ms)?
+        && let Some(held) =
+            openings::judge(connection, waba, conversation.contact, asked.id, now_ms)?
     {
         return Ok(held);
     }
@@ -127,7 +136,7 @@ fn take(
 fn candidate(connection: &Connection, id: i64) -> Result<Option<Candidate>, StoreError> {
     Ok(connection
         .prepare_cached(
-            "SELECT instance, seq, conversation, speaker, message, next_ms, attempt, cause FROM outbox
+            "SELECT instance, seq, conversation, speaker, message, next_ms, attempt, cause, created_ms FROM outbox
              WHERE id = ?1 AND state = 'pending'",
         )?
         .query_row([id], |row| {
@@ -145,6 +154,7 @@ fn candidate(connection: &Connection, id: i64) -> Result<Option<Candidate>, Stor
                 next_ms: row.get(5)?,
                 attempt: row.get(6)?,
                 cause: row.get(7)?,
+                created_ms: row.get(8)?,
             })
         })
         .optional()?)

@@ -11,7 +11,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use duet_rules::sending::{Addressee, Cause, Kind, Pace, kind};
+use duet_rules::sending::{Addressee, Cause, Kind, Limits, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ pub enum Open {
 pub enum Gate {
     /// It is `sending` now: send it.
     Go(Box<Outgoing>),
-    /// A person has spoken, or the conversation is gone.
+    /// A person has spoken, it has waited for too long, or the conversation is gone.
     Cancelled { cause: String },
     /// Meta would refuse it, with this code if it has one.
     Refused { code: Option<i64>, cause: String },
@@ -187,7 +187,7 @@ impl Store {
     pub async fn begin_send(
         &self,
         id: i64,
-        pace: Pace,
+        limits: Limits,
         now_ms: i64,
         newest_echo: impl FnOnce() -> i64 + Send + 'static,
     ) -> Result<Gate, StoreError> {
@@ -197,7 +197,7 @@ impl Store {
             if place(connection, Part::Live)?.receipt < echo {
                 return Ok(Gate::Unheard);
             }
-            begin::begin(connection, id, &pace, now_ms)
+            begin::begin(connection, id, &limits, now_ms)
         })
         .await
     }

@@ -4,7 +4,7 @@
     reason = "tests may stop at the first surprise"
 )]
 
-use duet_rules::sending::callback;
+use duet_rules::sending::{Patience, callback};
 use duet_rules::webhook::{Key, Status};
 use rusqlite::params;
 use serde_json::json;
@@ -39,7 +39,7 @@ impl House {
 
     async fn begin(&self, id: i64) -> Gate {
         self.store
-            .begin_send(id, Pace::default(), NOW, || 0)
+            .begin_send(id, Limits::default(), NOW, || 0)
             .await
             .unwrap()
     }
@@ -341,4 +341,42 @@ async fn an_attempt_that_never_left_does_not_count() {
         !after(After::Failed).await.unwrap(),
         "it is no longer sending"
     );
+}
+
+#[tokio::test]
+async fn what_has_waited_for_its_number_for_too_long_is_closed_and_the_rest_goes_in_order() {
+    let house = house().await;
+    let limits = Limits {
+        patience: Patience::new(24),
+        ..Limits::default()
+    };
+    let begin = async |id, now_ms| {
+        let begun = house.store.begin_send(id, limits, now_ms, || 0);
+        begun.await.unwrap()
+    };
+    let ids = [
+        house.row("1").await,
+        house.row("2").await,
+        house.row("3").await,
+    ];
+    let [stale, second, third] = ids;
+    let day_ms = 24 * 3_600_000;
+    house
+        .store
+        .change(
+            "UPDATE outbox SET created_ms = 1700000000000; UPDATE numbers SET state = 'offboarded'",
+        )
+        .await
+        .unwrap();
+    let held = begin(stale, NOW + 5).await;
+    assert!(matches!(held, Gate::Held { .. }), "{held:?}");
+    // The number is back at the very moment; the clock has the last word.
+    house.store.change("UPDATE outbox SET next_ms = 0; UPDATE outbox SET created_ms = created_ms + 1000 WHERE id > 1; UPDATE numbers SET state = 'live'").await.unwrap();
+    let cause = "held-too-long".to_owned();
+    assert_eq!(begin(stale, NOW + day_ms).await, Gate::Cancelled { cause });
+    assert_eq!(begin(third, NOW + day_ms).await, Gate::Behind);
+    let next = begin(second, NOW + day_ms).await;
+    assert!(matches!(next, Gate::Go(_)), "{next:?}");
+    let told = house.store.seen(stale).await.unwrap().unwrap();
+    assert_eq!((told.state.as_str(), told.attempt), ("cancelled", 0));
 }
