@@ -10,6 +10,7 @@ pub mod coexistence;
 pub mod duet_toml;
 pub mod history;
 pub mod identity;
+pub mod ledger;
 pub mod manifest;
 pub mod media;
 pub mod meta_error;

@@ -11,7 +11,7 @@ use duet_sim::{Config, DeliveryRules, Limits, Sim, StatusDelays};
 use duet_tests::checker::{Checker, Round};
 use duet_tests::flood::{Amount, Flood};
 use duet_tests::plugins_file::PluginsFile;
-use duet_tests::{Admin, Gateway, Setup, gateway};
+use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -141,8 +141,6 @@ impl std::fmt::Display for Report {
 impl Run {
     async fn start(seed: u64) -> anyhow::Result<Run> {
         let sim = Sim::start(Config {
-            app_secret: gateway::APP_SECRET.into(),
-            token: gateway::ACCESS_TOKEN.into(),
             open_window: true,
             // One status settles what a cut has left open.
             statuses: StatusDelays {
@@ -160,7 +158,7 @@ impl Run {
                 kept_bytes_max: 1 << 30,
                 ..Limits::default()
             },
-            ..Config::default()
+            ..gateway::sim()
         })
         .await?;
         let setup = Setup::default()
@@ -237,6 +235,10 @@ impl Run {
             .checker
             .check(&posted, &admin, &self.sim, PATIENCE)
             .await?;
+        let ledger = admin
+            .get(&format!("/numbers/{}/ledger", webhook::NUMBER))
+            .await?;
+        anyhow::ensure!(ledger["adds_up"] == true, "{ledger}");
         let done = |cut: i64| committed(&admin, before, cut);
         let unfinished = [
             first_texts.saturating_sub(done(first_cut).await?),

@@ -10,6 +10,7 @@ mod crash;
 mod decode_table;
 mod disk_full;
 mod history;
+mod ledger;
 mod media;
 mod messages;
 mod misbehave;

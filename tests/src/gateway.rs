@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use duet_sim::Config;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -26,6 +27,16 @@ const NO_GRAPH: &str = "http://127.0.0.1:9";
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const LOG_TAIL_LINES: usize = 30;
+
+/// What a sim is started with that knows the gateway's secrets.
+#[must_use]
+pub fn sim() -> Config {
+    Config {
+        app_secret: APP_SECRET.into(),
+        token: ACCESS_TOKEN.into(),
+        ..Config::default()
+    }
+}
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]

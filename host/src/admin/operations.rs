@@ -1,3 +1,4 @@
+use duet_rules::ledger::Compared;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -70,6 +71,9 @@ pub trait Operations: Send + Sync + 'static {
     /// Puts a send into the outbox, speaking as a person. `message` is Meta's object without addressee.
     /// The answer is its place in the outbox.
     fn send_as_person(&self, conversation: i64, message: Value) -> Operation<'_, i64>;
+
+    /// Asks Meta for its own record of a number, and holds it against what is known here.
+    fn message_history(&self, number: String) -> Operation<'_, Compared>;
 
     /// Everything that is kept of a contact, as JSON.
     fn export(&self, contact: i64) -> Operation<'_, Value>;

@@ -6,6 +6,7 @@ mod business;
 mod check;
 mod contact;
 mod handling;
+mod ledger;
 mod number;
 mod place;
 mod serve;

@@ -4,10 +4,10 @@ use anyhow::bail;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Ended;
 use super::answer::{at, word};
 use super::handling;
 use super::place::Gateway;
+use super::{Ended, ledger};
 use crate::config::Flags;
 
 #[derive(clap::Subcommand)]
@@ -19,6 +19,8 @@ pub(super) enum Verb {
     /// How its conversations are handled: person_hours=12 grace_minutes=60 time_zone=Europe/Berlin
     /// "open=mon-fri 09:00-18:00, sat 10:00-14:00" speaking=order-status
     Set(Changes),
+    /// What came of its messages, and whether anything is missing: exit code 1 if so
+    Ledger(ledger::Asked),
 }
 
 #[derive(clap::Args)]
@@ -45,6 +47,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::List(flags) => list(&flags).await,
         Verb::Status(one) => status(&one).await,
         Verb::Set(changes) => set(&changes).await,
+        Verb::Ledger(asked) => ledger::run(&asked).await,
     }
 }
 
@@ -89,7 +92,7 @@ async fn set(asked: &Changes) -> anyhow::Result<Ended> {
 }
 
 /// The number with this phone or id.
-async fn meant(gateway: &Gateway, named: &str) -> anyhow::Result<Value> {
+pub(super) async fn meant(gateway: &Gateway, named: &str) -> anyhow::Result<Value> {
     let digits: String = named.chars().filter(char::is_ascii_digit).collect();
     let is_meant =
         |number: &Value| word(at(number, "/id")) == named || word(at(number, "/display")) == digits;

@@ -123,7 +123,7 @@ pub async fn run(
         metrics: metrics.clone(),
     };
     let enquiry = Enquiry::new(store.clone(), meta.clone(), wake(&sends));
-    let catalogue = Catalogue::new(store.clone(), meta);
+    let catalogue = Catalogue::new(store.clone(), meta.clone());
     let shared = Shared {
         store: store.clone(),
         feed: feed.clone(),
@@ -137,6 +137,7 @@ pub async fn run(
     let operations = GatewayOperations {
         store: store.clone(),
         receipts: receipts.clone(),
+        meta: meta.clone(),
         feed,
         sends,
         media: bell,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use duet_rules::ledger::{Compared, compare};
 use duet_rules::{plugins_toml, sending};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::reloader::Reloader;
 use crate::admin::{Operation, OperationError, Operations, PluginReport};
 use crate::dispatch::Dispatch;
 use crate::effect::{Handling, Speaker};
+use crate::graph::{Client, NoRecord};
 use crate::intake::feed::Feed;
 use crate::outbox;
 use crate::store::erase::EraseError;
@@ -23,6 +25,7 @@ use crate::store::{Store, StoreError};
 pub(super) struct GatewayOperations {
     pub(super) store: Store,
     pub(super) receipts: ReceiptLog,
+    pub(super) meta: Client,
     pub(super) feed: Arc<Feed>,
     pub(super) sends: outbox::Feed,
     /// Rung when there may be room for files again.
@@ -131,6 +134,21 @@ impl GatewayOperations {
 }
 
 impl GatewayOperations {
+    async fn look_at_meta(&self, number: String) -> Result<Compared, OperationError> {
+        let (entries, more) = match self.meta.message_history(&number).await {
+            Ok(read) => read,
+            Err(NoRecord::NotOffered(why)) => return Ok(Compared::NotOffered(why)),
+            Err(NoRecord::Unknown(why)) => return Ok(Compared::Unknown(why)),
+        };
+        let ids: Vec<_> = entries.iter().map(|entry| entry.wamid.clone()).collect();
+        let known = self
+            .store
+            .known_messages(number, ids)
+            .await
+            .map_err(refused)?;
+        Ok(compare(&entries, &known, more))
+    }
+
     async fn forget(&self, contact: i64) -> Result<Value, OperationError> {
         let erased = self.store.erase_contact(&self.receipts, contact).await;
         self.feed.forget();
@@ -187,6 +205,10 @@ impl Operations for GatewayOperations {
 
     fn send_as_person(&self, conversation: i64, message: Value) -> Operation<'_, i64> {
         self.whole(move |gateway| async move { gateway.speak(conversation, message).await })
+    }
+
+    fn message_history(&self, number: String) -> Operation<'_, Compared> {
+        self.look_at_meta(number).boxed()
     }
 
     fn export(&self, contact: i64) -> Operation<'_, Value> {

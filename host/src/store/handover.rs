@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use super::conversations::conversation;
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
+use super::ledger;
 use super::{Store, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -63,6 +64,7 @@ impl Store {
                      VALUES (?1, '', ?2, ?3, 'person', ?4, 'pending', ?5, ?5)",
                 )?
                 .insert(params![API, event.seq, conversation, message, now_ms])?;
+            ledger::said(connection, row, "sends")?;
             Ok(Some((Arc::new(event), row)))
         })
         .await
@@ -107,6 +109,7 @@ fn said(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, 0, ?7)",
         )?
         .insert(params![&key.0[..], kind, found.number, found.contact, id, now_ms, body])?;
+    ledger::count(connection, &found.number, now_ms, "", "events.own")?;
     Ok(Some(Event {
         seq,
         id: key.to_string(),

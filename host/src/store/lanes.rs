@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
+use super::ledger::{self, Reason};
 use super::{Store, StoreError, kv};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
@@ -115,7 +116,7 @@ impl Store {
         self.write(move |connection| {
             connection
                 .prepare_cached(
-                    "UPDATE instances SET watermark = max(watermark, ?2) WHERE name = ?1",
+                    "UPDATE instances SET passed = max(passed, ?2), watermark = max(watermark, ?2) WHERE name = ?1",
                 )?
                 .execute(params![instance, watermark])?;
             connection
@@ -143,10 +144,13 @@ fn place(connection: &Connection, instance: &str, from: From) -> Result<Place, S
         From::Now => newest,
         From::After(seq) => seq.clamp(0, newest),
     };
-    connection.execute(
-        "INSERT OR IGNORE INTO instances (name, watermark) VALUES (?1, ?2)",
+    let made = connection.execute(
+        "INSERT OR IGNORE INTO instances (name, watermark, passed) VALUES (?1, ?2, ?2)",
         params![instance, start],
     )?;
+    if made > 0 {
+        ledger::begins(connection, instance, start)?;
+    }
     let watermark = connection.query_row(
         "SELECT watermark FROM instances WHERE name = ?1",
         [instance],
@@ -195,6 +199,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                 return Err(StoreError::Conflict);
             }
             let waiting = commit_effects(connection, finish, effects)?;
+            ledger::ran(connection, finish.seq, &finish.instance, "done")?;
             pass(connection, finish)?;
             Ok(waiting)
         }
@@ -210,6 +215,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                      attempt = excluded.attempt, next_ms = excluded.next_ms, cause = excluded.cause",
                 )?
                 .execute(params![finish.instance, finish.seq, attempt, next_ms, cause])?;
+            ledger::ran(connection, finish.seq, &finish.instance, "retried")?;
             Ok(Vec::new())
         }
         End::Dead { attempts, cause } => {
@@ -218,6 +224,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                     "INSERT INTO dead_letters (instance, seq, cause, attempts, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(params![finish.instance, finish.seq, cause, attempts, finish.now_ms])?;
+            ledger::ran(connection, finish.seq, &finish.instance, "dead")?;
             pass(connection, finish)?;
             Ok(Vec::new())
         }
@@ -359,6 +366,7 @@ fn enqueue(
             finish.now_ms,
             cause
         ])?;
+    ledger::said(connection, id, "sends")?;
     if send.speaker == Speaker::Person {
         let handover = Handover {
             conversation: send.conversation,
@@ -405,7 +413,10 @@ fn redrive(
              VALUES (?1, ?2, 0, ?3, 'redriven', 1)",
             params![instance, seq, now_ms],
         )?;
-        connection.execute("DELETE FROM dead_letters WHERE id = ?1", [dead_letter])?;
+        ledger::because(connection, Reason::Redriven, || {
+            connection.execute("DELETE FROM dead_letters WHERE id = ?1", [dead_letter])?;
+            Ok(())
+        })?;
     }
     Ok(found)
 }

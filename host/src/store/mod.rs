@@ -13,6 +13,7 @@
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
 //! - `alarms`: what an admin should look at
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
+//! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads
@@ -34,6 +35,7 @@ mod handover;
 pub mod intake;
 pub mod kv;
 pub mod lanes;
+mod ledger;
 mod marketing;
 pub mod media;
 mod numbers;
@@ -61,7 +63,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -69,6 +71,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/12.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

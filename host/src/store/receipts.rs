@@ -339,7 +339,10 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
                  history INTEGER NOT NULL,
                  body BLOB NOT NULL
              );
-             CREATE INDEX IF NOT EXISTS receipts_history ON receipts (id) WHERE history = 1;
+             DROP INDEX IF EXISTS receipts_history;
+             CREATE INDEX IF NOT EXISTS receipts_by_part ON receipts (history);
+             CREATE TABLE IF NOT EXISTS tally (accepted INTEGER NOT NULL, aged INTEGER NOT NULL);
+             INSERT INTO tally SELECT (SELECT count(*) FROM receipts), 0 WHERE NOT EXISTS (SELECT 1 FROM tally);
              CREATE TABLE IF NOT EXISTS taken (receipt INTEGER NOT NULL);
              INSERT INTO taken SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM taken);",
         )?;
@@ -462,6 +465,10 @@ impl Log {
                 &append.body[..]
             ])?);
         }
+        let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        self.connection
+            .prepare_cached("UPDATE tally SET accepted = accepted + ?1")?
+            .execute([count])?;
         crate::failpoint::hit("receipts.before_commit");
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         crate::failpoint::hit("receipts.after_commit");

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+use super::ledger::{Reason, because};
 use super::receipts::ReceiptLog;
 use super::{Store, StoreError, alarms, openings};
 
@@ -272,11 +273,11 @@ impl Store {
                 .collect();
             count += self
                 .write(move |connection| {
-                    let mut statement = connection.prepare_cached(sql)?;
-                    slice
-                        .iter()
-                        .map(|key| Ok(key.execute(&mut statement)?))
-                        .sum::<Result<usize, StoreError>>()
+                    because(connection, Reason::Aged, || {
+                        let mut statement = connection.prepare_cached(sql)?;
+                        let deleted = slice.iter().map(|key| Ok(key.execute(&mut statement)?));
+                        deleted.sum::<Result<usize, StoreError>>()
+                    })
                 })
                 .await?;
         }
@@ -380,6 +381,8 @@ fn delete_receipts(connection: &Connection, ids: &[i64]) -> Result<usize, StoreE
             .prepare_cached("DELETE FROM receipts WHERE id = ?1")?
             .execute([id])?;
     }
+    let aged = i64::try_from(count).unwrap_or(i64::MAX);
+    transaction.execute("UPDATE tally SET aged = aged + ?1", [aged])?;
     transaction.commit()?;
     Ok(count)
 }

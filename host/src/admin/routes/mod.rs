@@ -8,6 +8,7 @@ mod dead_letters;
 mod events;
 mod handling;
 mod health;
+mod ledger;
 mod media;
 mod messages;
 mod numbers;
@@ -41,6 +42,7 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(numbers::list))
         .routes(routes!(numbers::history))
         .routes(routes!(handling::settings))
+        .routes(routes!(ledger::ledger))
         .routes(routes!(contacts::list))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::one))

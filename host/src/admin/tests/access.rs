@@ -20,6 +20,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/numbers",
         "GET /api/v1/numbers/1/handling",
         "PUT /api/v1/numbers/1/handling",
+        "GET /api/v1/numbers/1/ledger",
         "GET /api/v1/conversations",
         "GET /api/v1/conversations/1",
         "GET /api/v1/conversations/1/messages",
@@ -54,7 +55,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 39, "{listed:?}");
+    assert_eq!(listed.len(), 40, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

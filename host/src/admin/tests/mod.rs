@@ -13,6 +13,7 @@ mod requests;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use duet_rules::ledger::Compared;
 use reqwest::Method;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -55,6 +56,11 @@ impl Operations for Notes {
 
     fn send_as_person(&self, id: i64, message: Value) -> Operation<'_, i64> {
         self.note(format!("send {message} to {id}"), 9)
+    }
+
+    fn message_history(&self, number: String) -> Operation<'_, Compared> {
+        let silent = Compared::NotOffered("a test".into());
+        self.note(format!("record of {number}"), silent)
     }
 
     fn export(&self, contact: i64) -> Operation<'_, Value> {

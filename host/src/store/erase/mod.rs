@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::intake::Part;
+use super::ledger::{Reason, because};
 use super::receipts::ReceiptLog;
 use super::{Store, StoreError};
 pub(super) use mentions::Mentions;
@@ -106,7 +107,9 @@ impl Store {
             let removed = {
                 let subject = subject.clone();
                 self.write(move |connection| {
-                    rows::remove(connection, &subject, mentions, &receipts, taken)
+                    because(connection, Reason::Erased, || {
+                        rows::remove(connection, &subject, mentions, &receipts, taken)
+                    })
                 })
                 .await?
             };

@@ -91,7 +91,7 @@ pub(super) fn keep(
     connection: &Connection,
     key: Key,
     early: Early,
-    received_ms: i64,
+    (number, received_ms): (&str, i64),
 ) -> Result<(), StoreError> {
     let known = read(connection, key)?.unwrap_or_default();
     let status = match (known.status, early.status) {
@@ -108,8 +108,8 @@ pub(super) fn keep(
     let edit = edit.map(|edit| serde_json::json!(edit).to_string());
     connection
         .prepare_cached(
-            "INSERT INTO early (key, status, error, errors, media, type, text, edit, revoked, received_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO early (key, status, error, errors, media, type, text, edit, revoked, received_ms, number)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (key) DO UPDATE SET status = excluded.status, error = excluded.error, errors = excluded.errors,
              media = excluded.media, type = excluded.type, text = excluded.text, edit = excluded.edit,
              revoked = excluded.revoked",
@@ -124,7 +124,8 @@ pub(super) fn keep(
             file.as_ref().and_then(|file| file.text.as_ref()),
             edit,
             known.revoked || early.revoked,
-            received_ms
+            received_ms,
+            number
         ])?;
     Ok(())
 }

@@ -155,7 +155,10 @@ fn apply(
             recorded.media |= apply_early(connection, message, &early, received_ms)?;
             Ok(())
         }
-        None => early::keep(connection, key, early, received_ms),
+        None => {
+            let number = change.event.number.as_deref().unwrap_or_default();
+            early::keep(connection, key, early, (number, received_ms))
+        }
     }
 }
 

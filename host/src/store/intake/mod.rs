@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 pub use versions::Version;
 
 use super::alarms::Alarm;
+use super::ledger::{self, Tally};
 use super::{Store, StoreError};
 use crate::event::Event;
 
@@ -32,7 +33,7 @@ pub enum Part {
 impl Part {
     pub const ALL: [Part; 2] = [Part::Live, Part::History];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Part::Live => "live",
             Part::History => "history",
@@ -131,10 +132,11 @@ impl Store {
         terms: Terms,
     ) -> Result<Recorded, StoreError> {
         self.write(move |connection| {
-            let mut recorded = Recorded::default();
+            let (mut recorded, mut tally) = (Recorded::default(), Tally::default());
             for slice in slices {
-                take_in(connection, slice, &terms, &mut recorded)?;
+                take_in(connection, slice, &terms, &mut recorded, &mut tally)?;
             }
+            tally.write(connection, part)?;
             connection
                 .prepare_cached("UPDATE intake SET receipt = ?2, element = ?3 WHERE part = ?1")?
                 .execute(params![part.as_str(), place.receipt, place.element])?;
@@ -161,7 +163,9 @@ fn take_in(
     slice: Slice,
     terms: &Terms,
     recorded: &mut Recorded,
+    tally: &mut Tally,
 ) -> Result<(), StoreError> {
+    let place = (slice.receipt, slice.received_ms);
     if let Some(reason) = slice.unreadable {
         connection
             .prepare_cached("INSERT OR IGNORE INTO unreadable VALUES (?1, ?2, ?3)")?
@@ -175,10 +179,13 @@ fn take_in(
         };
         match known(connection, &element.keys, slice.received_ms, recorded)? {
             Some(message) => {
+                tally.element(element.number.as_deref(), place, &ledger::Element::Repeated);
                 copies::other_copy(connection, &element, message, &arrival, recorded)?;
             }
             None => {
                 let event = store(connection, element, &arrival, recorded)?;
+                let new = ledger::Element::New(&event.kind);
+                tally.element(event.number.as_deref(), place, &new);
                 recorded.events.push(Arc::new(event));
             }
         }

@@ -18,8 +18,8 @@ use serde_json::Value;
 pub(super) use settle::settle_in;
 
 use super::intake::{Part, place};
-use super::marketing;
 use super::{Store, StoreError};
+use super::{ledger, marketing};
 
 /// Why a row died that nobody ever heard of again.
 const CAUSE_LOST: &str = "Meta's answer was lost and no status has come since; whether the customer got the message is not known";
@@ -372,5 +372,5 @@ fn bury(connection: &Connection, id: i64, cause: &str, now_ms: i64) -> Result<()
              SELECT instance, seq, id, ?2, attempt, ?3 FROM outbox WHERE id = ?1",
         )?
         .execute(params![id, cause, now_ms])?;
-    Ok(())
+    ledger::said(connection, id, "dead")
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::super::intake::{catch_up, register};
+use super::super::ledger::{Reason, because};
 use super::StoreError;
 
 /// The status of a message that Meta has taken and not spoken of yet.
@@ -69,9 +70,12 @@ pub(in super::super) fn settle_in(
         )?
         .execute(params![id, state, progress.wamid, code, cause])?;
     if row.state == "dead" {
-        connection
-            .prepare_cached("DELETE FROM dead_letters WHERE outbox = ?1")?
-            .execute([id])?;
+        because(connection, Reason::Withdrawn, || {
+            connection
+                .prepare_cached("DELETE FROM dead_letters WHERE outbox = ?1")?
+                .execute([id])?;
+            Ok(())
+        })?;
     }
     Ok(Some(id))
 }
