@@ -113,42 +113,6 @@ async fn a_late_offboarding_holds_nothing_for_good() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disconnection_is_seen_in_both_of_its_shapes() -> anyhow::Result<()> {
-    for shape in ["waba", "phone"] {
-        let (sim, gateway) = set().await?;
-        let admin = gateway.admin()?;
-        sim.customer_writes(CUSTOMER, "is it open?").await?;
-        admin.conversation(CUSTOMER, PATIENCE).await?;
-        sim.account(AccountEvent {
-            shape: Some(shape.into()),
-            reason: Some("PRIMARY_INACTIVITY".into()),
-            initiated_by: Some("SYSTEM".into()),
-            ..event("PARTNER_REMOVED")
-        })
-        .await?;
-        let number = number_is(&admin, "disconnected").await?;
-        assert_eq!(
-            (&number["reason"], &number["initiated_by"]),
-            (&json!("PRIMARY_INACTIVITY"), &json!("SYSTEM")),
-            "{shape}"
-        );
-        let alarms = admin.rows("alarms", "open=true").await?;
-        assert_eq!(alarms[0]["name"], "number-disconnected", "{alarms:?}");
-        assert!(
-            alarms[0]["detail"]
-                .to_string()
-                .contains("PRIMARY_INACTIVITY")
-        );
-        sim.account(event("PARTNER_ADDED")).await?;
-        let number = number_is(&admin, "live").await?;
-        assert!(admin.rows("alarms", "open=true").await?.is_empty());
-        assert_eq!(number["reason"], Value::Null, "{shape}");
-        gateway.end().await?;
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_that_is_silent_raises_one_alarm_for_each_silence() -> anyhow::Result<()> {
     let (_sim, mut gateway) = set().await?;
     for (days, open) in [

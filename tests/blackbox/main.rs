@@ -15,6 +15,7 @@ mod media;
 mod messages;
 mod misbehave;
 mod outbox;
+mod pains;
 mod payloads;
 mod personal;
 mod reload;

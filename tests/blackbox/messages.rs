@@ -32,34 +32,6 @@ fn of_customer(message: Value) -> Value {
     )
 }
 
-/// Meta sends error 131060 instead of many a first message from an advertisement. Tools that drop it lose the lead.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_meta_does_not_hand_over_is_an_entry_to_look_up_in_the_app()
--> anyhow::Result<()> {
-    let gateway = Gateway::start(Setup::default()).await?;
-    let errors = json!([{"code": 131_060, "title": "This message is currently unavailable",
-        "error_data": {"details": "Open the WhatsApp Business app to see it"}}]);
-    let messages = shown(
-        &gateway,
-        &[of_customer(
-            json!({"id": "wamid.ad", "type": "unsupported", "errors": errors}),
-        )],
-    )
-    .await?;
-    assert_eq!(messages.len(), 1);
-    assert_eq!(messages[0]["look_in_app"], true);
-    assert_eq!(messages[0]["errors"], errors);
-    let events = gateway.admin()?.rows("events", "").await?;
-    assert_eq!(events[0]["kind"], "message.unsupported");
-    let other = shown(
-        &gateway,
-        &[webhook::texts(CUSTOMER, "Asha", &[("wamid.2", "hello")])],
-    )
-    .await?;
-    assert_eq!(other[1]["look_in_app"], false);
-    gateway.end().await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edited_and_a_deleted_message_still_tell_what_they_said() -> anyhow::Result<()> {
     let gateway = Gateway::start(Setup::default()).await?;
