@@ -19,7 +19,7 @@ fn every_body_decodes_to_the_elements_of_the_table() -> anyhow::Result<()> {
         by_file.entry(row.file.clone()).or_default().push(row);
     }
     let files = element_table::files()?;
-    assert_eq!(files.len(), 170, "the bodies");
+    assert_eq!(files.len(), element_table::BODIES, "the bodies");
     let mut differences = Vec::new();
     let mut placeholders = 0;
     for file in &files {

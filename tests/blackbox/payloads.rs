@@ -1,19 +1,20 @@
-//! Every public payload, posted with a real signature, becomes exactly the events of the table: nothing is
+//! Every payload, public or written by hand, posted with a real signature, becomes exactly the events of the table: nothing is
 //! dropped, nothing is made up, and `unknown` is only what the table lists as unknown.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use duet_tests::element_table::{self, Row};
+use duet_tests::webhook::NUMBER;
 use duet_tests::{Gateway, Setup};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn all_170_bodies_become_the_events_of_the_table() -> anyhow::Result<()> {
+async fn all_bodies_become_the_events_of_the_table() -> anyhow::Result<()> {
     let gateway = Gateway::start(Setup::default()).await?;
     let (meta, admin) = (gateway.meta()?, gateway.admin()?);
     let files = element_table::files()?;
-    assert_eq!(files.len(), 170);
+    assert_eq!(files.len(), element_table::BODIES);
     // One after the other, so that of rows with the same made-up id the first is the one that is kept.
     for file in &files {
         assert_eq!(meta.post(element_table::bytes(file)?).await?, 200, "{file}");
@@ -51,6 +52,86 @@ async fn all_170_bodies_become_the_events_of_the_table() -> anyhow::Result<()> {
     assert_eq!(
         admin.rows("receipts", "state=unreadable").await?,
         Vec::<Value>::new()
+    );
+    gateway.end().await
+}
+
+/// The shapes that no public source has are more than events: what they tell is known afterwards.
+#[tokio::test]
+async fn bodies_written_by_hand_change_what_they_tell_of() -> anyhow::Result<()> {
+    const SHEENA: &str = "16505551234";
+    const RAVI: &str = "16505559871";
+    let gateway = Gateway::start(Setup::default()).await?;
+    let (meta, admin) = (gateway.meta()?, gateway.admin()?);
+    let saved = "piusalfred-whatsapp-go/smb_app_state_sync_add_entry_time.json";
+    assert_eq!(meta.post(element_table::bytes(saved)?).await?, 200);
+    let wait = Duration::from_secs(30);
+    let sheena = |row: &Value| row["wa_id"] == SHEENA;
+    let contact = admin
+        .row("contacts", "the contact is saved", wait, sheena)
+        .await?;
+    assert_eq!(contact["saved_name"], "Pablo Morales");
+    let by_hand = |file: &String| file.starts_with("by-hand/");
+    for file in element_table::files()?.iter().filter(|file| by_hand(file)) {
+        assert_eq!(meta.post(element_table::bytes(file)?).await?, 200, "{file}");
+    }
+    admin.intake_done(wait).await?;
+
+    // Removed from the phone, and two user ids later: still the same one.
+    let contacts = admin.rows("contacts", "").await?;
+    let [contact] = contacts
+        .iter()
+        .filter(|row| sheena(row))
+        .collect::<Vec<_>>()[..]
+    else {
+        anyhow::bail!("one contact: {contacts:?}")
+    };
+    assert_eq!(
+        (&contact["saved_name"], &contact["user_id"]),
+        (&Value::Null, &json!("US.55501823344556677889"))
+    );
+
+    let report = admin.get(&format!("/numbers/{NUMBER}/history")).await?;
+    assert_eq!(
+        (&report["state"], &report["messages"], &report["missing"]),
+        (&json!("complete"), &json!(7), &json!(1)),
+        "{report}"
+    );
+    let chunks: Vec<_> = report["phases"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|phase| &phase["chunks"])
+        .collect();
+    assert_eq!(chunks, [1, 2, 1]);
+    let declined = admin.get("/numbers/106540352242999/history").await?;
+    assert_eq!(declined["state"], "declined");
+
+    let messages = async |phone: &str| -> anyhow::Result<Vec<Value>> {
+        let conversation = admin.conversation(phone, wait).await?;
+        admin
+            .messages(conversation["id"].as_i64().unwrap_or_default())
+            .await
+    };
+    let shown = messages(SHEENA).await?;
+    let echoes: Vec<_> = shown
+        .iter()
+        .filter(|message| message["origin"] == "echo")
+        .collect();
+    assert_eq!(echoes.len(), 2, "{shown:?}");
+    assert_eq!(
+        (&echoes[0]["type"], &echoes[0]["text"]),
+        (&json!("image"), &json!("In stock again"))
+    );
+    assert_eq!(
+        (&echoes[1]["direction"], &echoes[1]["media"]["filename"]),
+        (&json!("out"), &json!("invoice.pdf"))
+    );
+    let shown = messages(RAVI).await?;
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert_eq!(
+        (&shown[0]["look_in_app"], &shown[1]["text"]),
+        (&json!(true), &json!("We close at nine."))
     );
     gateway.end().await
 }
