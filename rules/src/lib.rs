@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod media;
 pub mod meta_error;
 pub mod plugins_toml;
+pub mod readiness;
 pub mod sending;
 #[cfg(test)]
 mod settings_page;

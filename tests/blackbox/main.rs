@@ -6,6 +6,7 @@
 )]
 
 mod coexistence;
+mod connecting;
 mod crash;
 mod decode_table;
 mod disk_full;

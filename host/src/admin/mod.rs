@@ -33,7 +33,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use access::{RootToken, Scope};
 pub use listen::serve;
-pub use operations::{Operation, OperationError, Operations, PluginReport};
+pub use operations::{
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SyncReport,
+};
 
 use crate::store::Store;
 use crate::store::receipts::ReceiptLog;

@@ -2,6 +2,9 @@ use duet_rules::ledger::Compared;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use duet_rules::coexistence::Kind;
+use duet_rules::readiness::Finding;
+
 use crate::effect::Handling;
 
 /// Why an operation was not done.
@@ -49,6 +52,35 @@ pub struct PluginReport {
     pub depth: u64,
 }
 
+/// What is to be connected.
+#[derive(Debug, Clone)]
+pub struct ConnectWish {
+    /// Meta's id of the WhatsApp Business Account.
+    pub waba: String,
+    /// The only number of it that is meant, by its phone_number_id.
+    pub number: Option<String>,
+    /// Whose the account is; it is given to that business before anything of it comes.
+    pub business: Option<String>,
+    /// Nothing is changed.
+    pub dry_run: bool,
+}
+
+/// Whether it can be connected.
+#[derive(Debug, Clone)]
+pub struct ConnectReport {
+    pub findings: Vec<Finding>,
+    /// It goes on by itself now.
+    pub begun: bool,
+}
+
+/// What became of asking for a number's contacts or history.
+#[derive(Debug, Clone)]
+pub struct SyncReport {
+    pub kind: Kind,
+    /// Why Meta was not asked.
+    pub not_asked: Option<String>,
+}
+
 /// What the API asks of the rest of the gateway, beyond reading the store.
 pub trait Operations: Send + Sync + 'static {
     /// All instances of plugins.toml.
@@ -74,6 +106,17 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Asks Meta for its own record of a number, and holds it against what is known here.
     fn message_history(&self, number: String) -> Operation<'_, Compared>;
+
+    /// Connects the numbers of an account that are in the app, or only looks whether it can be done.
+    fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport>;
+
+    /// Asks Meta for these of a number, once each. `again`: although they may have been asked for before.
+    fn ask_syncs(
+        &self,
+        number: String,
+        kinds: Vec<Kind>,
+        again: bool,
+    ) -> Operation<'_, Vec<SyncReport>>;
 
     /// Everything that is kept of a contact, as JSON.
     fn export(&self, contact: i64) -> Operation<'_, Value>;

@@ -68,6 +68,8 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Integer { .. } => "NUMBER",
         Kind::Bytes { .. } => "BYTES",
         Kind::Words { .. } => "WORDS",
+        Kind::Id => "ID",
+        Kind::Json => "JSON",
         Kind::OneOf(_) | Kind::Secret => "WORD",
     }
 }

@@ -37,6 +37,11 @@ pub struct Settings {
     pub held_hours: u64,
     pub opt_out_words: Vec<String>,
     pub opt_in_words: Vec<String>,
+    /// Empty when it is not set, as the next one.
+    pub signup_app_id: String,
+    pub signup_config_id: String,
+    /// A JSON object.
+    pub signup_extras: String,
 }
 
 impl Settings {
@@ -76,6 +81,9 @@ impl Settings {
             held_hours: read.number("sending.held_hours", file.held_hours),
             opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
             opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
+            signup_app_id: read.text("signup.app_id", &file.signup_app_id),
+            signup_config_id: read.text("signup.config_id", &file.signup_config_id),
+            signup_extras: read.text("signup.extras", &file.signup_extras),
         };
         if read.problems.is_empty() {
             Ok(settings)

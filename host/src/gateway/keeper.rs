@@ -1,5 +1,5 @@
 //! What has to be done from time to time: an erasure that a crash has cut off is completed at the start; every minute
-//! the receipt log learns how far intake has come, and an app that is silent raises its alarm; every hour what is
+//! the receipt log learns how far intake has come, and an app that is silent or a sync that brought nothing raises its alarm; every hour what is
 //! older than the settings allow goes, in small slices.
 
 use std::sync::Arc;
@@ -44,10 +44,15 @@ pub(super) async fn keep(
     for minute in (0..PRUNE_EVERY).cycle() {
         minutes.tick().await;
         note_taken(&store, &receipts).await;
-        match store.watch_pulses(crate::now_ms()).await {
-            Ok(raised) => tell_alarms(&metrics, &raised),
-            Err(error) => {
-                tracing::warn!(%error, "whether the apps are silent could not be looked up")
+        for watched in [
+            store.watch_pulses(crate::now_ms()).await,
+            store.watch_syncs(crate::now_ms()).await,
+        ] {
+            match watched {
+                Ok(raised) => tell_alarms(&metrics, &raised),
+                Err(error) => {
+                    tracing::warn!(%error, "whether the numbers are well could not be looked up")
+                }
             }
         }
         if minute > 0 {

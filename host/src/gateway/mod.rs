@@ -1,6 +1,7 @@
 //! The whole gateway: opens the store, starts every part in the way of a message, and ends them in that order,
 //! so that whatever was accepted is answered and whatever runs commits.
 
+mod connect;
 mod keeper;
 mod operations;
 mod reloader;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use crate::admin::{self, Admin, RootToken};
 use crate::coexistence::Enquiry;
 use crate::config::{Secrets, Settings};
+use crate::connecting::Connecting;
 use crate::dispatch::{Dispatch, Shared};
 use crate::effect::Wake;
 use crate::graph;
@@ -29,6 +31,7 @@ use crate::media::{self, Media};
 use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
 use crate::receive::{self, Receive};
+use crate::rounds;
 use crate::store::Store;
 use crate::store::intake::{Part, Terms};
 use crate::store::receipts::ReceiptLog;
@@ -122,8 +125,21 @@ pub async fn run(
         bell: bell.clone(),
         metrics: metrics.clone(),
     };
-    let enquiry = Enquiry::new(store.clone(), meta.clone(), wake(&sends));
-    let catalogue = Catalogue::new(store.clone(), meta.clone());
+    store.resume_syncs().await?;
+    let enquiry = Enquiry {
+        store: store.clone(),
+        meta: meta.clone(),
+        movable: wake(&sends),
+    };
+    let catalogue = Catalogue {
+        store: store.clone(),
+        meta: meta.clone(),
+    };
+    let connecting = Connecting {
+        store: store.clone(),
+        meta: meta.clone(),
+        app: app(settings, secrets)?,
+    };
     let shared = Shared {
         store: store.clone(),
         feed: feed.clone(),
@@ -141,6 +157,7 @@ pub async fn run(
         feed,
         sends,
         media: bell,
+        connecting: connecting.clone(),
         dispatch: dispatch.clone(),
         reloader: reloader.clone(),
         person_ms,
@@ -178,8 +195,9 @@ pub async fn run(
     let (stop_public, public_stops) = watch::channel(false);
     let sender = tokio::spawn(outbox.run(stopping.clone()));
     let watcher = tokio::spawn(reloader.watch(stopping.clone()));
-    let enquirer = tokio::spawn(enquiry.run());
-    let cataloguer = tokio::spawn(catalogue.run());
+    let enquirer = tokio::spawn(rounds::make(enquiry, stopping.clone()));
+    let cataloguer = tokio::spawn(rounds::make(catalogue, stopping.clone()));
+    let connector = tokio::spawn(rounds::make(connecting, stopping.clone()));
     let fetcher = tokio::spawn(media.run(stopping.clone()));
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
@@ -214,7 +232,7 @@ pub async fn run(
     if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         tracing::warn!("some runs could not commit in time; they are repeated after the start");
     }
-    let _ = tokio::join!(administered, sender, fetcher);
+    let _ = tokio::join!(administered, sender, fetcher, connector);
     keeper::put_away(&store, &receipts).await;
     tracing::info!("stopped");
     Ok(())
@@ -257,6 +275,25 @@ fn announce(data: &Path, public: SocketAddr, private: SocketAddr) {
     }
 }
 
+/// The Meta app, when its id is set.
+fn app(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<graph::App>> {
+    let (id, secret) = (&settings.signup_app_id, secrets.app.first());
+    let Some(secret) = secret.filter(|_| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let of_business = graph_settings(settings, "");
+    Ok(Some(graph::App::new(&of_business, id, secret.expose())?))
+}
+
+fn graph_settings(settings: &Settings, token: &str) -> graph::Settings {
+    graph::Settings {
+        base: settings.graph_url.clone(),
+        token: graph::Token::new(token),
+        connect_timeout: GRAPH_CONNECT_MAX,
+        timeout: GRAPH_ANSWER_MAX,
+    }
+}
+
 fn graph(settings: &Settings, secrets: &Secrets) -> anyhow::Result<graph::Client> {
     let token = secrets
         .access_token
@@ -265,12 +302,7 @@ fn graph(settings: &Settings, secrets: &Secrets) -> anyhow::Result<graph::Client
     if token.is_empty() {
         tracing::warn!("DUET_ACCESS_TOKEN is not set: Meta will refuse every send");
     }
-    Ok(graph::Client::new(&graph::Settings {
-        base: settings.graph_url.clone(),
-        token: graph::Token::new(token),
-        connect_timeout: GRAPH_CONNECT_MAX,
-        timeout: GRAPH_ANSWER_MAX,
-    })?)
+    Ok(graph::Client::new(&graph_settings(settings, token))?)
 }
 
 fn admission(settings: &Settings) -> anyhow::Result<Admission> {

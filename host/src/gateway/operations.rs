@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use duet_rules::coexistence::Kind;
 use duet_rules::ledger::{Compared, compare};
 use duet_rules::{plugins_toml, sending};
 use futures_util::FutureExt;
@@ -10,7 +11,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::reloader::Reloader;
-use crate::admin::{Operation, OperationError, Operations, PluginReport};
+use crate::admin::{
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SyncReport,
+};
+use crate::connecting::Connecting;
 use crate::dispatch::Dispatch;
 use crate::effect::{Handling, Speaker};
 use crate::graph::{Client, NoRecord};
@@ -30,6 +34,7 @@ pub(super) struct GatewayOperations {
     pub(super) sends: outbox::Feed,
     /// Rung when there may be room for files again.
     pub(super) media: Arc<Notify>,
+    pub(super) connecting: Connecting,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) reloader: Arc<Reloader>,
     /// How long a person keeps a conversation when nothing else is said, ms.
@@ -211,6 +216,19 @@ impl Operations for GatewayOperations {
         self.look_at_meta(number).boxed()
     }
 
+    fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {
+        self.whole(move |gateway| async move { gateway.connect_account(wish).await })
+    }
+
+    fn ask_syncs(
+        &self,
+        number: String,
+        kinds: Vec<Kind>,
+        again: bool,
+    ) -> Operation<'_, Vec<SyncReport>> {
+        self.whole(move |gateway| async move { gateway.ask_for(number, kinds, again).await })
+    }
+
     fn export(&self, contact: i64) -> Operation<'_, Value> {
         async move {
             let export = self
@@ -229,7 +247,7 @@ impl Operations for GatewayOperations {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "used as map_err's function")]
-fn refused(error: StoreError) -> OperationError {
+pub(super) fn refused(error: StoreError) -> OperationError {
     match error {
         StoreError::Unavailable(_) | StoreError::Stopped => {
             OperationError::Unavailable(error.to_string())

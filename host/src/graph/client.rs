@@ -44,12 +44,18 @@ pub enum OpenError {
 pub struct Client {
     http: reqwest::Client,
     base: reqwest::Url,
+    token: Token,
 }
 
 impl Token {
     #[must_use]
     pub fn new(token: &str) -> Token {
         Token(token.trim().to_owned())
+    }
+
+    /// The text itself, for the one call that asks what it may do.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
     }
 
     fn header(&self) -> Result<HeaderValue, OpenError> {
@@ -92,7 +98,11 @@ impl Client {
             .user_agent(concat!("duet/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(OpenError::Tls)?;
-        Ok(Client { http, base })
+        Ok(Client {
+            http,
+            base,
+            token: settings.token.clone(),
+        })
     }
 
     /// A POST to `{base}/{id}/{edge}`.
@@ -104,6 +114,13 @@ impl Client {
     pub(super) fn get(&self, id: &str, fields: &str) -> reqwest::RequestBuilder {
         let mut url = self.address(&[id]);
         url.query_pairs_mut().append_pair("fields", fields);
+        self.http.get(url)
+    }
+
+    /// A GET of `{base}/{edge}` with a query.
+    pub(super) fn get_root(&self, edge: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut url = self.address(&[edge]);
+        url.query_pairs_mut().extend_pairs(query);
         self.http.get(url)
     }
 
@@ -127,6 +144,10 @@ impl Client {
     /// A GET of any address, with the token: the caller has judged it.
     pub(super) fn at(&self, url: reqwest::Url) -> reqwest::RequestBuilder {
         self.http.get(url)
+    }
+
+    pub(super) fn token(&self) -> &Token {
+        &self.token
     }
 
     pub(super) fn base(&self) -> &reqwest::Url {

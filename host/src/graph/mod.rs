@@ -1,22 +1,30 @@
 //! Meta's Graph API, as far as Duet calls it.
 //!
 //! - `client`: the connection, its limits and the access token
+//! - `account`: the numbers of an account, and the app's subscription to its webhooks
+//! - `app`: what Meta tells the app itself: what a token may do, which webhook fields come
 //! - `history`: Meta's own record of a number's messages
 //! - `media`: files of messages
 //! - `number`: what Meta says of a business number
+//! - `sync`: the requests for contacts and history
 //! - `templates`: the templates of an account
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
 //!
 //! Deliberately absent: retries. Whoever calls knows what may be repeated.
 
+mod account;
+mod app;
 mod client;
 mod history;
 mod media;
 mod number;
 mod send;
+mod sync;
 mod templates;
 
+pub use account::Listed;
+pub use app::App;
 pub use client::{Client, OpenError, Settings, Token};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};
-pub use send::{Accepted, Outcome};
+pub use send::{Accepted, Outcome, refusal};

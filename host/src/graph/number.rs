@@ -1,9 +1,12 @@
 //! `GET /{number}`: what Meta says of a business number.
 
+use duet_rules::readiness::NumberFacts;
 use serde_json::Value;
 
 use super::Client;
-use super::send::{bounded, words};
+use super::send::read;
+
+const FIELDS: &str = "is_on_biz_app,platform_type,status,quality_rating,webhook_configuration";
 
 impl Client {
     /// Whether the number is in the WhatsApp Business app and on the Cloud API at once (`is_on_biz_app`).
@@ -11,11 +14,27 @@ impl Client {
     /// # Errors
     /// Why there is no verdict, without the number.
     pub async fn is_on_biz_app(&self, number: &str) -> Result<bool, String> {
-        let request = self.get(number, "is_on_biz_app");
-        let response = request.send().await.map_err(words)?;
-        let status = response.status();
-        let answer: Value = serde_json::from_slice(&bounded(response).await?).unwrap_or_default();
+        let answer = read(self.get(number, "is_on_biz_app")).await?;
         let verdict = answer.get("is_on_biz_app").and_then(Value::as_bool);
-        verdict.ok_or_else(|| format!("an answer without is_on_biz_app, with status {status}"))
+        verdict.ok_or_else(|| "an answer without is_on_biz_app".to_owned())
+    }
+
+    /// All that is worth knowing of a number.
+    ///
+    /// # Errors
+    /// Why Meta does not say, without the number.
+    pub async fn number(&self, number: &str) -> Result<NumberFacts, String> {
+        let answer = read(self.get(number, FIELDS)).await?;
+        let text = |pointer: &str| answer.pointer(pointer)?.as_str().map(str::to_owned);
+        let callback = ["phone_number", "whatsapp_business_account", "application"]
+            .iter()
+            .find_map(|place| text(&format!("/webhook_configuration/{place}")));
+        Ok(NumberFacts {
+            is_on_biz_app: answer.get("is_on_biz_app").and_then(Value::as_bool),
+            platform: text("/platform_type"),
+            status: text("/status"),
+            quality: text("/quality_rating"),
+            callback,
+        })
     }
 }

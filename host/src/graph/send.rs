@@ -66,8 +66,6 @@ impl Client {
 
     /// Marks a message read, perhaps with a typing indicator. Repeating it does no harm.
     pub async fn mark_read(&self, number: &str, body: &Value) -> Outcome<()> {
-        let success =
-            |answer: &Value| (answer.get("success") == Some(&Value::Bool(true))).then_some(());
         self.messages(number, body, success).await
     }
 
@@ -77,43 +75,85 @@ impl Client {
         body: &Value,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Outcome<T> {
-        let response = match self.post(number, "messages").json(body).send().await {
-            Ok(response) => response,
-            Err(error) if error.is_builder() => {
-                return Outcome::Unsendable {
-                    cause: words(error),
-                };
-            }
-            // A connection that never stood has carried nothing.
-            Err(error) if error.is_connect() => {
-                return Outcome::NotSent {
-                    cause: words(error),
-                };
-            }
-            Err(error) => {
-                return Outcome::Lost {
-                    cause: words(error),
-                };
-            }
-        };
-        let status = response.status();
-        let answer = match bounded(response).await {
-            Ok(answer) => answer,
-            Err(cause) => return Outcome::Lost { cause },
-        };
-        if status.is_success()
-            && let Some(done) = serde_json::from_slice(&answer).ok().as_ref().and_then(read)
-        {
-            return Outcome::Done(done);
-        }
-        match meta_error::read(status.as_u16(), &answer) {
-            Failure::Refused(error) => Outcome::Refused(error),
-            Failure::Turned { status } => Outcome::Turned { status },
-            Failure::LostAnswer { status } => Outcome::Lost {
-                cause: format!("an answer that is not Meta's, with status {status}"),
-            },
-        }
+        outcome(self.post(number, "messages").json(body), read).await
     }
+}
+
+/// Makes a call that changes something, and says what came of it.
+pub(super) async fn outcome<T>(
+    request: reqwest::RequestBuilder,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Outcome<T> {
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_builder() => {
+            return Outcome::Unsendable {
+                cause: words(error),
+            };
+        }
+        // A connection that never stood has carried nothing.
+        Err(error) if error.is_connect() => {
+            return Outcome::NotSent {
+                cause: words(error),
+            };
+        }
+        Err(error) => {
+            return Outcome::Lost {
+                cause: words(error),
+            };
+        }
+    };
+    let status = response.status();
+    let answer = match bounded(response).await {
+        Ok(answer) => answer,
+        Err(cause) => return Outcome::Lost { cause },
+    };
+    if status.is_success()
+        && let Some(done) = serde_json::from_slice(&answer).ok().as_ref().and_then(read)
+    {
+        return Outcome::Done(done);
+    }
+    match meta_error::read(status.as_u16(), &answer) {
+        Failure::Refused(error) => Outcome::Refused(error),
+        Failure::Turned { status } => Outcome::Turned { status },
+        Failure::LostAnswer { status } => Outcome::Lost {
+            cause: format!("an answer that is not Meta's, with status {status}"),
+        },
+    }
+}
+
+/// Makes a call that changes nothing; the answer is Meta's object.
+///
+/// # Errors
+/// Why there is none: on the way, or Meta's code with what it means.
+pub(super) async fn read(request: reqwest::RequestBuilder) -> Result<Value, String> {
+    let response = request.send().await.map_err(words)?;
+    let status = response.status();
+    let answer = bounded(response).await?;
+    if status.is_success()
+        && let Ok(answer) = serde_json::from_slice(&answer)
+    {
+        return Ok(answer);
+    }
+    match meta_error::read(status.as_u16(), &answer) {
+        Failure::Refused(error) => Err(refusal(&error)),
+        _ => Err(format!(
+            "an answer that is not Meta's, with status {status}"
+        )),
+    }
+}
+
+/// Meta's refusal in words that hold no number: its code, and what to do where that is known.
+pub fn refusal(error: &MetaError) -> String {
+    match meta_error::meaning(error.code) {
+        Some(meaning) => format!("Meta refused with code {}: {meaning}", error.code),
+        None => format!("Meta refused with code {}", error.code),
+    }
+}
+
+/// Meta's `{"success": true}`.
+pub(super) fn success(answer: &Value) -> Option<()> {
+    (answer.get("success") == Some(&Value::Bool(true))).then_some(())
 }
 
 pub(super) async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, String> {

@@ -17,6 +17,8 @@ pub const APP_SILENT: &str = "app-silent";
 pub const APP_SILENT_URGENT: &str = "app-silent-urgent";
 pub const NUMBER_OFFBOARDED: &str = "number-offboarded";
 pub const NUMBER_DISCONNECTED: &str = "number-disconnected";
+pub const CONTACTS_MISSING: &str = "contacts-missing";
+pub const HISTORY_MISSING: &str = "history-missing";
 
 /// An alarm as it is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `businesses`: whose numbers are whose
-//! - `numbers`: the life of each business number
+//! - `numbers`: the life of each business number; `connections`: how it is connected; `syncs`: its contacts and history
 //! - `marketing`: who gets no marketing messages
 //! - `openings`: to whom conversations were begun
 //! - `standing`: what Meta says of numbers' quality and of accounts
@@ -26,6 +26,7 @@
 
 pub mod alarms;
 pub mod businesses;
+pub mod connections;
 mod conversations;
 pub mod erase;
 mod events;
@@ -45,6 +46,7 @@ mod pace;
 pub mod receipts;
 pub mod retention;
 mod standing;
+pub mod syncs;
 mod templates;
 pub mod tokens;
 mod traces;
@@ -63,13 +65,14 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/12.sql"),
 ];

@@ -167,8 +167,12 @@ pub(super) fn live_on(
             next.reason,
             next.initiated_by
         ])?;
-    if sign == Sign::Added && number.state == State::Disconnected {
-        forget_imports(connection, id)?;
+    if sign == Sign::Added && next.state == State::Live {
+        if number.state == State::Disconnected {
+            connected_anew(connection, id, at_ms.min(now_ms))?;
+        } else {
+            onboarded(connection, id, at_ms.min(now_ms))?;
+        }
     }
     let to = (next.state != number.state).then_some(next.state);
     let mut moved = Moved {
@@ -188,16 +192,30 @@ pub(super) fn live_on(
     Ok(moved)
 }
 
-/// A number that is connected anew brings its contacts and its history anew.
-fn forget_imports(connection: &Connection, number: &str) -> Result<(), StoreError> {
+/// When the number was connected, as far as nobody knows better.
+fn onboarded(connection: &Connection, number: &str, at_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE numbers SET onboarded_ms = ?2 WHERE id = ?1 AND onboarded_ms IS NULL",
+        )?
+        .execute(params![number, at_ms])?;
+    Ok(())
+}
+
+/// A number that is connected anew brings its contacts and its history anew, and may ask for them again.
+pub(super) fn connected_anew(
+    connection: &Connection,
+    number: &str,
+    at_ms: i64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached("DELETE FROM history_chunks WHERE number = ?1")?
         .execute([number])?;
     connection
         .prepare_cached(
-            "UPDATE numbers SET contacts_state = 'none', history_declined = 0 WHERE id = ?1",
+            "UPDATE numbers SET contacts_state = 'none', history_declined = 0, onboarded_ms = ?2 WHERE id = ?1",
         )?
-        .execute([number])?;
+        .execute(params![number, at_ms])?;
     Ok(())
 }
 

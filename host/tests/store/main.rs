@@ -24,4 +24,5 @@ mod projections;
 mod receipts;
 mod retention;
 mod runs;
+mod syncs;
 mod writing;

@@ -45,6 +45,10 @@ pub struct FileSettings {
     pub held_hours: Option<u64>,
     pub opt_out_words: Option<Vec<String>>,
     pub opt_in_words: Option<Vec<String>>,
+    pub signup_app_id: Option<String>,
+    pub signup_config_id: Option<String>,
+    /// A JSON object.
+    pub signup_extras: Option<String>,
     /// Where each of them stands, as `duet.toml:3`.
     #[serde(skip)]
     pub places: BTreeMap<&'static str, String>,
@@ -88,6 +92,9 @@ impl FileSettings {
                 "graph_url" => self.graph_url = Some(text),
                 "log" => self.log = Some(text),
                 "log_level" => self.log_level = Some(text),
+                "signup.app_id" => self.signup_app_id = Some(text),
+                "signup.config_id" => self.signup_config_id = Some(text),
+                "signup.extras" => self.signup_extras = Some(text),
                 _ => {}
             },
             SettingValue::Words(words) => match key {
@@ -123,10 +130,11 @@ pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
 }
 
 /// The tables, and what is given in each, for a remedy.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 4] = [
     ("retention", "days"),
     ("media", "number"),
     ("sending", "number"),
+    ("signup", "text"),
 ];
 
 fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
@@ -185,7 +193,10 @@ fn read_field(
     settings: &mut FileSettings,
     findings: &mut Findings<'_>,
 ) {
-    let takes_integer = matches!(setting.kind, Kind::Integer { .. } | Kind::Bytes { .. });
+    let takes_integer = matches!(
+        setting.kind,
+        Kind::Integer { .. } | Kind::Bytes { .. } | Kind::Id
+    );
     let takes_string = !matches!(setting.kind, Kind::Integer { .. });
     let text = match field.value.get_ref() {
         DeValue::String(text) if takes_string => text.to_string(),

@@ -8,6 +8,8 @@ use crate::toml_file::{bytes_from_text, bytes_text, quoted};
 
 /// Longest phrase of [`Kind::Words`].
 const WORD_CHARS_MAX: usize = 100;
+/// Longest text of [`Kind::Json`].
+const JSON_BYTES_MAX: usize = 4096;
 
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub enum Kind {
     Words {
         items_max: usize,
     },
+    /// One of Meta's ids.
+    Id,
+    /// A JSON object, as text.
+    Json,
     /// Only from the environment; read by the gateway and never shown.
     Secret,
 }
@@ -41,7 +47,7 @@ pub enum Kind {
 pub enum SettingValue {
     Address(SocketAddr),
     Path(PathBuf),
-    /// A URL without a slash at its end, or one of the words.
+    /// A URL without a slash at its end, one of the words, an id, or JSON.
     Text(String),
     /// A count, or bytes.
     Number(u64),
@@ -74,6 +80,8 @@ impl Kind {
                     "at most {items_max} phrases without commas, each of at most {WORD_CHARS_MAX} characters"
                 )
             }
+            Kind::Id => "an id of Meta's, at most 32 digits".to_owned(),
+            Kind::Json => format!("a JSON object of at most {JSON_BYTES_MAX} bytes"),
             Kind::Secret => "text".to_owned(),
         }
     }
@@ -99,6 +107,8 @@ impl Kind {
             Kind::Words { items_max } => words(text)
                 .filter(|words| words.len() <= items_max)
                 .map(SettingValue::Words),
+            Kind::Id => id_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
+            Kind::Json => json_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Secret => (!text.is_empty()).then(|| SettingValue::Text(text.to_owned())),
         }
     }
@@ -135,6 +145,15 @@ fn words(text: &str) -> Option<Vec<String>> {
         .iter()
         .all(fits)
         .then(|| words.into_iter().map(str::to_owned).collect())
+}
+
+fn id_is_valid(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn json_is_valid(text: &str) -> bool {
+    type Object = serde_json::Map<String, serde_json::Value>;
+    text.len() <= JSON_BYTES_MAX && serde_json::from_str::<Object>(text).is_ok()
 }
 
 fn path_is_valid(text: &str) -> bool {

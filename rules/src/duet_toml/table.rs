@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 32] = [
+pub const SETTINGS: [Setting; 35] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -282,5 +282,28 @@ pub const SETTINGS: [Setting; 32] = [
         kind: Kind::Words { items_max: 50 },
         default: None,
         doc: "What a customer writes to get marketing messages again",
+    },
+    Setting {
+        key: "signup.app_id",
+        env: "DUET_SIGNUP_APP_ID",
+        kind: Kind::Id,
+        default: None,
+        doc: "Id of the Meta app; with it and the app secret Meta tells more, and the signup page works",
+    },
+    Setting {
+        key: "signup.config_id",
+        env: "DUET_SIGNUP_CONFIG_ID",
+        kind: Kind::Id,
+        default: None,
+        doc: "Id of the app's configuration of Facebook Login for Business, for the signup page",
+    },
+    Setting {
+        key: "signup.extras",
+        env: "DUET_SIGNUP_EXTRAS",
+        kind: Kind::Json,
+        default: Some(
+            r#"{"featureType":"whatsapp_business_app_onboarding","sessionInfoVersion":"3"}"#,
+        ),
+        doc: "What the signup page passes to Meta as extras, as JSON",
     },
 ];

@@ -32,6 +32,7 @@ fn check_problems(text: &str, expect: &str) {
 fn sample(setting: &Setting) -> String {
     match setting.kind {
         Kind::Integer { min, .. } => min.to_string(),
+        Kind::Id => "1".to_owned(),
         _ => format!("{:?}", setting.default.unwrap_or("secrets/file")),
     }
 }

@@ -43,6 +43,8 @@ pub struct Config {
     pub delivery: DeliveryRules,
     /// Meta's mood at the start.
     pub mood: Mood,
+    /// Webhook fields that the app is subscribed to, as `GET /{app}/subscriptions` lists them; others come as well.
+    pub fields: Vec<String>,
     /// What the first contacts sync brings.
     pub contacts: Vec<AppContact>,
     /// What the history sync brings.
@@ -77,6 +79,7 @@ impl Default for Config {
             statuses: StatusDelays::default(),
             delivery: DeliveryRules::default(),
             mood: Mood::default(),
+            fields: FIELDS.map(str::to_owned).to_vec(),
             contacts: vec![AppContact {
                 phone: "919800000001".into(),
                 full_name: "Asha Rao".into(),
@@ -89,6 +92,19 @@ impl Default for Config {
         }
     }
 }
+
+/// What an app for coexistence subscribes to.
+const FIELDS: [&str; 9] = [
+    "account_update",
+    "business_capability_update",
+    "history",
+    "message_template_status_update",
+    "messages",
+    "phone_number_quality_update",
+    "smb_app_state_sync",
+    "smb_message_echoes",
+    "user_preferences",
+];
 
 /// A business number.
 #[derive(Clone, Debug, Serialize, Deserialize)]

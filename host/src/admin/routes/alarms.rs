@@ -27,7 +27,8 @@ pub(super) struct AlarmQuery {
 struct Alarm {
     id: i64,
     /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `app-silent` (for 10 days),
-    /// `app-silent-urgent` (for 13), `number-offboarded` or `number-disconnected`.
+    /// `app-silent-urgent` (for 13), `number-offboarded`, `number-disconnected`, `contacts-missing` or `history-missing`
+    /// (asked for in vain).
     name: String,
     number: Option<String>,
     contact: Option<i64>,

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod businesses;
+mod connections;
 mod contacts;
 mod conversations;
 mod dead_letters;
@@ -40,6 +41,8 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))
+        .routes(routes!(numbers::one))
+        .routes(routes!(connections::list))
         .routes(routes!(numbers::history))
         .routes(routes!(handling::settings))
         .routes(routes!(ledger::ledger))
@@ -62,6 +65,8 @@ pub(super) fn operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
         .routes(routes!(handling::set_settings))
+        .routes(routes!(connections::add))
+        .routes(routes!(numbers::sync))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
         .routes(routes!(alarms::acknowledge))

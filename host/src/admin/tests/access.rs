@@ -44,6 +44,10 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/tokens",
         "POST /api/v1/tokens",
         "DELETE /api/v1/tokens/1",
+        "GET /api/v1/numbers/1",
+        "POST /api/v1/numbers",
+        "POST /api/v1/numbers/1/sync",
+        "GET /api/v1/connections",
         "GET /api/v1/businesses",
         "POST /api/v1/businesses",
         "DELETE /api/v1/businesses/1",
@@ -55,7 +59,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 40, "{listed:?}");
+    assert_eq!(listed.len(), 44, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

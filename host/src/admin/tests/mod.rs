@@ -13,6 +13,7 @@ mod requests;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use duet_rules::coexistence::Kind;
 use duet_rules::ledger::Compared;
 use reqwest::Method;
 use rusqlite::{Connection, params};
@@ -61,6 +62,26 @@ impl Operations for Notes {
     fn message_history(&self, number: String) -> Operation<'_, Compared> {
         let silent = Compared::NotOffered("a test".into());
         self.note(format!("record of {number}"), silent)
+    }
+
+    fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {
+        let report = ConnectReport {
+            findings: Vec::new(),
+            begun: false,
+        };
+        self.note(format!("connect {wish:?}"), report)
+    }
+
+    fn ask_syncs(
+        &self,
+        number: String,
+        kinds: Vec<Kind>,
+        again: bool,
+    ) -> Operation<'_, Vec<SyncReport>> {
+        self.note(
+            format!("ask for {kinds:?} of {number}, {again}"),
+            Vec::new(),
+        )
     }
 
     fn export(&self, contact: i64) -> Operation<'_, Value> {

@@ -1,9 +1,10 @@
-use duet_rules::coexistence::Number;
+use duet_rules::coexistence::{Joining, Number, Stage, stage};
 use duet_rules::history::Report;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, Row, params};
 
 use super::history::history;
 use crate::store::numbers::life;
+use crate::store::syncs::{self, SyncRow};
 use crate::store::{Store, StoreError};
 
 /// A business number and how far its two lives are joined.
@@ -16,9 +17,17 @@ pub struct NumberRow {
     /// `""` is the gateway's own.
     pub business: String,
     pub life: Number,
-    pub contacts_state: String,
+    pub stage: Stage,
+    /// When it was connected, as far as it is known.
+    pub onboarded_ms: Option<i64>,
+    pub contacts: SyncRow,
+    pub history_sync: SyncRow,
     pub history: Report,
 }
+
+const COLUMNS: &str =
+    "id, display, waba, state, state_since_ms, app_seen_ms, reason, initiated_by, history_declined,
+                       connecting, onboarded_ms, business";
 
 impl Store {
     /// Numbers after the id `after`, in the order of their ids, as they are at `now_ms`.
@@ -29,41 +38,61 @@ impl Store {
         now_ms: i64,
     ) -> Result<Vec<NumberRow>, StoreError> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, display, waba, state, state_since_ms, app_seen_ms, reason, initiated_by, contacts_state,
-                        history_declined, business
-                 FROM numbers WHERE id > ?1 ORDER BY id LIMIT ?2",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM numbers WHERE id > ?1 ORDER BY id LIMIT ?2"
+            ))?;
             let mut rows = statement.query(params![after, limit])?;
             let mut numbers = Vec::new();
             while let Some(row) = rows.next()? {
-                let id: String = row.get(0)?;
-                numbers.push(NumberRow {
-                    history: history(connection, &id, row.get(9)?, now_ms)?,
-                    id,
-                    display: row.get(1)?,
-                    waba: row.get(2)?,
-                    business: row.get(10)?,
-                    life: life(row, 3)?,
-                    contacts_state: row.get(8)?,
-                });
+                numbers.extend(number(connection, row, now_ms)?);
             }
             Ok(numbers)
         })
         .await
     }
 
-    /// Whether the chats of a number came over; `None` when there is no such number.
-    pub async fn history(&self, number: String, now_ms: i64) -> Result<Option<Report>, StoreError> {
+    /// One number as it is at `now_ms`; `None` when there is no such number.
+    pub async fn number(&self, id: String, now_ms: i64) -> Result<Option<NumberRow>, StoreError> {
         self.read(move |connection| {
-            let declined: Option<bool> = connection
-                .prepare_cached("SELECT history_declined FROM numbers WHERE id = ?1")?
-                .query_row([&number], |row| row.get(0))
-                .optional()?;
-            declined
-                .map(|declined| history(connection, &number, declined, now_ms))
-                .transpose()
+            let mut statement = connection
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM numbers WHERE id = ?1"))?;
+            let mut rows = statement.query([id])?;
+            match rows.next()? {
+                Some(row) => number(connection, row, now_ms),
+                None => Ok(None),
+            }
         })
         .await
     }
+}
+
+fn number(
+    connection: &Connection,
+    row: &Row<'_>,
+    now_ms: i64,
+) -> Result<Option<NumberRow>, StoreError> {
+    let id: String = row.get(0)?;
+    let history = history(connection, &id, row.get(8)?, now_ms)?;
+    let Some([contacts, history_sync]) = syncs::both(connection, &id, now_ms)? else {
+        return Ok(None);
+    };
+    let life = life(row, 3)?;
+    let joining = Joining {
+        connecting: row.get(9)?,
+        contacts: contacts.state,
+        history: history_sync.state,
+        came: history.state,
+    };
+    Ok(Some(NumberRow {
+        stage: stage(&life, &joining, now_ms),
+        id,
+        display: row.get(1)?,
+        waba: row.get(2)?,
+        business: row.get(11)?,
+        life,
+        onboarded_ms: row.get(10)?,
+        contacts,
+        history_sync,
+        history,
+    }))
 }

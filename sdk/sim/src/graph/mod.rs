@@ -182,6 +182,7 @@ async fn dispatch(state: &Arc<State>, call: &Call, struck: &[Trouble]) -> (Answe
         (method, [number, "block_users"]) => numbers::block_users(state, number, method, call),
         (&Method::GET | &Method::POST, ["oauth", "access_token"]) => oauth::exchange(state, call),
         (&Method::GET, ["debug_token"]) => oauth::debug(state, call),
+        (&Method::GET, [subscriptions::APP_ID, "subscriptions"]) => oauth::subscriptions(state),
         (&Method::GET, [number, "message_history"]) => history::list(state, number, call),
         (&Method::GET, [id, "events"]) => history::events(state, id, call),
         (&Method::GET, [waba, "phone_numbers"]) => numbers::list(state, waba),

@@ -30,14 +30,32 @@ fn refused(why: &str) -> GraphError {
 
 /// True for calls that bring other credentials than a token of the business: the app's own.
 pub(super) fn is_open(state: &State, call: &Call) -> bool {
-    let debug = || {
+    let is_app = || {
         let own = format!("{APP_ID}|{}", state.config.app_secret);
         let given = call
             .token()
             .map(|given| given.strip_prefix("Bearer ").unwrap_or(given));
-        call.segments == ["debug_token"] && given == Some(own.as_str())
+        given == Some(own.as_str())
     };
-    call.segments == ["oauth", "access_token"] || debug()
+    match call.segments.as_slice() {
+        [oauth, edge] if oauth == "oauth" => edge == "access_token",
+        [debug] if debug == "debug_token" => is_app(),
+        [app, edge] if app == APP_ID && edge == "subscriptions" => is_app(),
+        _ => false,
+    }
+}
+
+/// `GET /{app}/subscriptions`: the webhook fields, for the app's own token.
+pub(super) fn subscriptions(state: &State) -> Answer {
+    let field = |name: &String| json!({"name": name, "version": "v23.0"});
+    let fields: Vec<Value> = state.config.fields.iter().map(field).collect();
+    let callback = lock(&state.webhook).clone();
+    Ok(json!({"data": [{
+        "object": "whatsapp_business_account",
+        "callback_url": callback,
+        "active": true,
+        "fields": fields,
+    }]}))
 }
 
 pub(super) fn exchange(state: &State, call: &Call) -> Answer {

@@ -1,21 +1,4 @@
-//! The life of a number that is in the WhatsApp Business app and on the Cloud API at once: a pure function of
-//! what is known, what has happened, and when.
-//!
-//! | in | this | leads to |
-//! |---|---|---|
-//! | any | `PARTNER_REMOVED`, `ACCOUNT_DELETED` | disconnected, with reason and initiator |
-//! | any | `PARTNER_ADDED` | live |
-//! | live, reconnecting | `ACCOUNT_OFFBOARDED` | offboarded; reconnecting when it is the older word of the two |
-//! | offboarded, disconnected | `ACCOUNT_RECONNECTED` | reconnecting |
-//! | offboarded, disconnected | a later sign of the app | reconnecting |
-//! | offboarded, reconnecting | `is_on_biz_app` is true | live |
-//! | reconnecting | `is_on_biz_app` is false | offboarded |
-//! | reconnecting | Meta gives no verdict | live |
-//!
-//! Promises: no order of arrival leaves a number on the wrong side for good. Meta's own samples of
-//! OFFBOARDED and RECONNECTED have swapped times, so neither their order nor their times decide: Meta is
-//! asked while the number is offboarded or reconnecting. What is much older than the state is a late
-//! repetition and changes nothing.
+//! Whether a number is in the app and on the Cloud API, by what Meta and the app say.
 
 /// Meta's words within so long of each other may be in any order; older ones are late.
 const DOUBT_MS: i64 = 10 * 60 * 1000;

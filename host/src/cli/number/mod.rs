@@ -1,4 +1,6 @@
-//! `duet number`: the answers to an owner's questions, from the gateway that runs.
+//! `duet number`: the answers to an owner's questions, from the gateway that runs, and connecting numbers through it.
+
+mod connect;
 
 use anyhow::bail;
 use reqwest::Method;
@@ -21,6 +23,10 @@ pub(super) enum Verb {
     Set(Changes),
     /// What came of its messages, and whether anything is missing: exit code 1 if so
     Ledger(ledger::Asked),
+    /// Connect the numbers of an account that stay in the WhatsApp Business app
+    Add(connect::Account),
+    /// Ask Meta for a number's contacts and history; each is given once, within 24 hours after it was connected
+    Sync(connect::AskFor),
 }
 
 #[derive(clap::Args)]
@@ -48,6 +54,8 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Status(one) => status(&one).await,
         Verb::Set(changes) => set(&changes).await,
         Verb::Ledger(asked) => ledger::run(&asked).await,
+        Verb::Add(account) => connect::add(&account).await,
+        Verb::Sync(ask) => connect::sync(&ask).await,
     }
 }
 
@@ -124,7 +132,7 @@ fn print(number: &Value, history: &Value) {
     if let Some(due) = at(number, "/app_due_at").as_str() {
         println!("  open the app on the phone before {due}, or Meta disconnects the number");
     }
-    println!("  contacts: {}", word(at(number, "/contacts/state")));
+    println!("  contacts: {}", word(at(number, "/contacts/summary")));
     println!("  history: {}", word(at(history, "/summary")));
     for phase in at(history, "/phases").as_array().into_iter().flatten() {
         println!(

@@ -1,0 +1,86 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::meant;
+use crate::cli::Ended;
+use crate::cli::answer::{at, word};
+use crate::cli::place::Gateway;
+use crate::config::Flags;
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Account {
+    /// Meta's id of the WhatsApp Business Account
+    waba: String,
+    /// The only number of it that is meant, by Meta's phone_number_id
+    #[arg(long)]
+    number: Option<String>,
+    /// Whose it is; the gateway's own if absent
+    #[arg(long)]
+    business: Option<String>,
+    /// Only look; nothing is changed
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct AskFor {
+    /// Which: its phone, or Meta's phone_number_id
+    number: String,
+    /// Only this
+    #[arg(value_parser = ["contacts", "history"])]
+    kind: Option<String>,
+    /// Although it may have been asked for before: Meta then refuses, and what it gave once it does not give again
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
+    let gateway = Gateway::running(&account.flags)?;
+    let wish = json!({
+        "waba": account.waba, "number": account.number, "business": account.business, "dry_run": account.dry_run,
+    });
+    let told = gateway.send(Method::POST, "numbers", &wish).await?;
+    for finding in at(&told, "/findings").as_array().into_iter().flatten() {
+        println!(
+            "{:8}{}: {}",
+            word(at(finding, "/verdict")),
+            word(at(finding, "/check")),
+            word(at(finding, "/detail"))
+        );
+        if at(finding, "/remedy").is_string() {
+            println!("        {}", word(at(finding, "/remedy")));
+        }
+    }
+    if at(&told, "/begun") == &Value::Bool(true) {
+        println!("begun: duet number list shows how far it has come");
+        return Ok(Ended::Done);
+    }
+    println!("{}", word(at(&told, "/verdict")));
+    match at(&told, "/ready") {
+        Value::Bool(true) => Ok(Ended::Done),
+        _ => Ok(Ended::Problems),
+    }
+}
+
+pub(super) async fn sync(ask: &AskFor) -> anyhow::Result<Ended> {
+    let gateway = Gateway::running(&ask.flags)?;
+    let number = meant(&gateway, &ask.number).await?;
+    let path = format!("numbers/{}/sync", word(at(&number, "/id")));
+    let kinds = ask.kind.as_ref().map(|kind| vec![kind]);
+    let body = json!({"kinds": kinds, "again": ask.again});
+    let told = gateway.send(Method::POST, &path, &body).await?;
+    for kind in at(&told, "/asked").as_array().into_iter().flatten() {
+        let kind = word(kind);
+        let state = at(&told, &format!("/number/{kind}/state"));
+        println!("{kind}: asked for; {}", word(state));
+    }
+    for not in at(&told, "/not_asked").as_array().into_iter().flatten() {
+        let (kind, reason) = (at(not, "/kind"), at(not, "/reason"));
+        println!("{}: not asked for. {}", word(kind), word(reason));
+    }
+    Ok(Ended::Done)
+}

@@ -1,0 +1,45 @@
+use duet_rules::readiness::{self, Finding};
+
+use super::Connecting;
+
+impl Connecting {
+    /// What stands between an account and its connection; nothing is changed by looking. `number`: the only one that is
+    /// meant.
+    pub async fn look(&self, waba: &str, number: Option<&str>) -> Vec<Finding> {
+        let now_ms = crate::now_ms();
+        let app = self.app.as_ref();
+        let told = self.meta.debug_token(app).await;
+        let mut findings = readiness::token(&told, Some(waba), now_ms);
+        let id = app.map(|app| app.id.clone());
+        let id = id.or_else(|| told.ok()?.app);
+        let mut numbers = Vec::new();
+        let listed = match self.meta.phone_numbers(waba).await {
+            Ok(listed) => {
+                for listed in listed {
+                    let facts = self.meta.number(&listed.id).await;
+                    numbers.push((listed.id, facts));
+                }
+                Ok(numbers)
+            }
+            Err(cause) => Err(cause),
+        };
+        findings.extend(readiness::numbers(&listed, number));
+        let apps = self.meta.subscribed_apps(waba).await;
+        findings.push(readiness::subscription(&apps, id.as_deref(), true));
+        let fields = match app {
+            Some(app) => app.fields().await,
+            None => Err("signup.app_id is not set".to_owned()),
+        };
+        findings.push(readiness::fields(&fields));
+        findings.push(self.can_keep(now_ms).await);
+        findings
+    }
+
+    /// What is asked for comes at once, and only once.
+    async fn can_keep(&self, now_ms: i64) -> Finding {
+        match self.store.probe(now_ms).await {
+            Ok(()) => Finding::well("store", "the store takes what comes"),
+            Err(error) => Finding::problem("store", error.to_string(), "make room on the disk"),
+        }
+    }
+}

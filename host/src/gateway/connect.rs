@@ -1,0 +1,64 @@
+use duet_rules::coexistence::Kind;
+use duet_rules::readiness::{Verdict, worst};
+
+use super::operations::{GatewayOperations, refused};
+use crate::admin::{ConnectReport, ConnectWish, OperationError, SyncReport};
+use crate::connecting::{Asked, Connecting, ask};
+use crate::store::businesses::BusinessError;
+
+impl GatewayOperations {
+    /// Begins to connect unless something stands in the way.
+    pub(super) async fn connect_account(
+        &self,
+        wish: ConnectWish,
+    ) -> Result<ConnectReport, OperationError> {
+        let ConnectWish {
+            waba,
+            number,
+            business,
+            dry_run,
+        } = wish;
+        let findings = self.connecting.look(&waba, number.as_deref()).await;
+        let begun = !dry_run && worst(&findings) != Verdict::Problem;
+        if begun {
+            if let Some(business) = business {
+                let given = self.store.give_account(waba.clone(), business);
+                given.await.map_err(not_given)?;
+            }
+            let now_ms = crate::now_ms();
+            let opened = self.store.open_connection(waba, number, false, now_ms);
+            opened.await.map_err(refused)?;
+        }
+        Ok(ConnectReport { findings, begun })
+    }
+
+    pub(super) async fn ask_for(
+        &self,
+        number: String,
+        kinds: Vec<Kind>,
+        again: bool,
+    ) -> Result<Vec<SyncReport>, OperationError> {
+        let Connecting { store, meta, .. } = &self.connecting;
+        let mut reports = Vec::new();
+        for kind in kinds {
+            let asked = ask(store, meta, &number, kind, again).await;
+            let not_asked = match asked.map_err(refused)? {
+                None => return Err(OperationError::NotFound("number")),
+                Some(Asked::MustNot(reason)) => Some(reason),
+                Some(Asked::Ended | Asked::Later(_)) => None,
+            };
+            reports.push(SyncReport { kind, not_asked });
+        }
+        Ok(reports)
+    }
+}
+
+fn not_given(error: BusinessError) -> OperationError {
+    match error {
+        BusinessError::Store(error) => refused(error),
+        error => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
+    }
+}

@@ -1,0 +1,77 @@
+//! `/{waba}/phone_numbers` and `/{waba}/subscribed_apps`: the numbers of an account, and whether its webhooks come.
+
+use serde_json::Value;
+
+use super::Client;
+use super::send::{Outcome, outcome, read, success};
+
+const PAGE: &str = "100";
+/// An account has some dozen numbers.
+const PAGES_MAX: usize = 20;
+
+/// A number of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Meta's phone_number_id.
+    pub id: String,
+    /// Its digits with country code.
+    pub display: Option<String>,
+}
+
+impl Client {
+    /// The numbers of an account. Embedded Signup tells the account alone, so this is how a new number is found.
+    ///
+    /// # Errors
+    /// Why they could not be read to the end, without a number.
+    pub async fn phone_numbers(&self, waba: &str) -> Result<Vec<Listed>, String> {
+        let mut listed = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("fields", "id,display_phone_number"), ("limit", PAGE)];
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let page = read(self.get_edge(waba, "phone_numbers", &query)).await?;
+            let Some(data) = page.get("data").and_then(Value::as_array) else {
+                return Err("an answer without data".into());
+            };
+            listed.extend(data.iter().filter_map(number));
+            let cursor = page
+                .pointer("/paging/cursors/after")
+                .and_then(Value::as_str)
+                .filter(|_| page.pointer("/paging/next").is_some_and(Value::is_string));
+            match cursor {
+                Some(cursor) => after = Some(cursor.to_owned()),
+                None => return Ok(listed),
+            }
+        }
+        Err(format!("the list has more than {PAGES_MAX} pages"))
+    }
+
+    /// Subscribes the token's app to the account's webhooks. Repeating it does no harm.
+    pub async fn subscribe(&self, waba: &str) -> Outcome<()> {
+        outcome(self.post(waba, "subscribed_apps"), success).await
+    }
+
+    /// The ids of the apps that get the account's webhooks.
+    ///
+    /// # Errors
+    /// Why they could not be read.
+    pub async fn subscribed_apps(&self, waba: &str) -> Result<Vec<String>, String> {
+        let answer = read(self.get_edge(waba, "subscribed_apps", &[])).await?;
+        let Some(data) = answer.get("data").and_then(Value::as_array) else {
+            return Err("an answer without data".into());
+        };
+        let id = |app: &Value| {
+            let id = app.pointer("/whatsapp_business_api_data/id")?;
+            id.as_str().map(str::to_owned)
+        };
+        Ok(data.iter().filter_map(id).collect())
+    }
+}
+
+fn number(number: &Value) -> Option<Listed> {
+    let display = number.get("display_phone_number").and_then(Value::as_str);
+    Some(Listed {
+        id: number.get("id")?.as_str()?.to_owned(),
+        display: display.map(|text| text.chars().filter(char::is_ascii_digit).collect()),
+    })
+}

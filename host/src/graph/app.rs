@@ -1,0 +1,99 @@
+//! What Meta tells the app itself, by its id and secret: what a token may do, which webhook fields it gets.
+
+use duet_rules::readiness::TokenFacts;
+use serde_json::Value;
+
+use super::send::read;
+use super::{Client, OpenError, Settings, Token};
+
+/// The object whose fields matter, in Meta's words.
+const OBJECT: &str = "whatsapp_business_account";
+
+/// The Meta app. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    client: Client,
+    pub id: String,
+}
+
+impl App {
+    /// Prepares the calls; `of_business` has the address and the times, its token is not used.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the secret cannot stand in a header.
+    pub fn new(of_business: &Settings, id: &str, secret: &str) -> Result<App, OpenError> {
+        Ok(App {
+            client: Client::new(&Settings {
+                token: Token::new(&format!("{id}|{secret}")),
+                ..of_business.clone()
+            })?,
+            id: id.to_owned(),
+        })
+    }
+
+    /// The webhook fields that the app is subscribed to.
+    ///
+    /// # Errors
+    /// Why Meta does not say.
+    pub async fn fields(&self) -> Result<Vec<String>, String> {
+        let answer = read(self.client.get_edge(&self.id, "subscriptions", &[])).await?;
+        let Some(data) = answer.get("data").and_then(Value::as_array) else {
+            return Err("an answer without data".into());
+        };
+        let of_object = |subscription: &&Value| {
+            subscription.get("object").and_then(Value::as_str) == Some(OBJECT)
+                && subscription.get("active") != Some(&Value::Bool(false))
+        };
+        let fields = data
+            .iter()
+            .filter(of_object)
+            .filter_map(|subscription| subscription.get("fields")?.as_array().map(Vec::as_slice));
+        // Old versions list names, new ones objects.
+        let name = |field: &Value| {
+            let name = field.as_str().or_else(|| field.get("name")?.as_str())?;
+            Some(name.to_owned())
+        };
+        Ok(fields.flatten().filter_map(name).collect())
+    }
+}
+
+impl Client {
+    /// What this client's token may do. Meta tells it to the app, and most times to the token itself.
+    ///
+    /// # Errors
+    /// Why Meta does not say.
+    pub async fn debug_token(&self, by: Option<&App>) -> Result<TokenFacts, String> {
+        let asking = by.map_or(self, |app| &app.client);
+        let query = [("input_token", self.token().expose())];
+        let answer = read(asking.get_root("debug_token", &query)).await?;
+        let data = answer.get("data").ok_or("an answer without data")?;
+        Ok(facts(data))
+    }
+}
+
+fn facts(data: &Value) -> TokenFacts {
+    let text = |pointer: &str| data.pointer(pointer)?.as_str().map(str::to_owned);
+    let texts = |list: Option<&Value>| -> Vec<String> {
+        let list = list.and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    };
+    let granular = data.get("granular_scopes").and_then(Value::as_array);
+    let wabas = granular.into_iter().flatten().find_map(|scope| {
+        let is_ours = scope.get("scope")?.as_str()? == "whatsapp_business_management";
+        // Without targets the scope is for everything that the business has.
+        let targets = scope.get("target_ids").filter(|_| is_ours)?;
+        Some(texts(Some(targets)))
+    });
+    let expires_s = data.get("expires_at").and_then(Value::as_i64);
+    TokenFacts {
+        is_valid: data.get("is_valid") == Some(&Value::Bool(true)),
+        error: text("/error/message"),
+        app: text("/app_id"),
+        expires_ms: expires_s
+            .filter(|expires| *expires > 0)
+            .map(|expires| expires.saturating_mul(1000)),
+        scopes: texts(data.get("scopes")),
+        wabas,
+    }
+}
