@@ -1,6 +1,7 @@
 //! Duet, the gateway. The modules stand in the way of a message; ARCHITECTURE.md is the map.
 
 pub mod admin;
+pub mod alarms;
 pub mod cli;
 pub mod coexistence;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod gateway;
 pub mod graph;
 pub mod intake;
 pub mod media;
+pub mod outbound;
 pub mod outbox;
 pub mod plugin;
 pub mod receive;

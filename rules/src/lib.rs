@@ -4,6 +4,7 @@
 //! seeded simulations can drive it, and so that the sim speaks the same protocol as the gateway.
 //! Deliberately absent: clocks, files, sockets, SQL, wasm.
 
+pub mod alarm;
 pub mod backoff;
 pub mod business;
 pub mod coexistence;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod media;
 pub mod meta_error;
+pub mod outbound;
 pub mod plugins_toml;
 pub mod readiness;
 pub mod sending;

@@ -5,6 +5,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod alarms;
 mod coexistence;
 mod connecting;
 mod crash;

@@ -8,6 +8,7 @@
 //! - `element_table`: what each public payload must become
 //! - `chain`: what the plugin `probe` must have made of a conversation
 //! - `fake_graph`: answers what a well-behaved Meta never does
+//! - `receiver` and `mailbox`: take what the gateway posts and mails
 //! - `flood` and `checker`: many webhooks fast, and whether all of them came through
 //! - `process`: what the system says of the gateway's memory and time
 //! - `tries`: what was tried at Meta
@@ -20,9 +21,11 @@ pub mod element_table;
 pub mod fake_graph;
 pub mod flood;
 pub mod gateway;
+pub mod mailbox;
 pub mod meta;
 pub mod plugins_file;
 pub mod process;
+pub mod receiver;
 pub mod tries;
 pub mod wait;
 pub mod webhook;

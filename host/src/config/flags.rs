@@ -70,6 +70,9 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Words { .. } => "WORDS",
         Kind::Id => "ID",
         Kind::Json => "JSON",
+        Kind::Server => "HOST:PORT",
+        Kind::Mails { .. } => "ADDRESSES",
+        Kind::Line => "TEXT",
         Kind::OneOf(_) | Kind::Secret => "WORD",
     }
 }

@@ -4,6 +4,7 @@
 //! absent: a setting that turns signatures off.
 
 mod admin_token;
+mod alarms;
 mod flags;
 mod secret;
 mod secrets;
@@ -13,6 +14,7 @@ mod sources;
 use duet_rules::toml_file;
 
 pub use admin_token::admin_token;
+pub use alarms::{AlarmMail, AlarmSecrets, AlarmSettings, AlarmWebhook, MailSecurity};
 pub use flags::Flags;
 pub use secret::Secret;
 pub use secrets::{Secrets, secrets_problems};

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use duet_rules::duet_toml::{SettingValue, setting};
 
 use super::sources::{not_text, set};
-use super::{Problem, Secret, Sources};
+use super::{AlarmSecrets, Problem, Secret, Sources};
 
 /// A file with a secret is short; a longer one is a mistake.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -18,6 +18,7 @@ pub struct Secrets {
     pub admin_token: Option<Secret>,
     /// Absent: nothing can be sent.
     pub access_token: Option<Secret>,
+    pub alarms: AlarmSecrets,
 }
 
 impl Secrets {
@@ -45,6 +46,7 @@ impl Secrets {
             &mut problems,
         );
 
+        let alarms = AlarmSecrets::resolve(sources, &mut problems);
         let app = app.as_deref().map(split).unwrap_or_default();
         let unreadable = !problems.is_empty();
         if app.is_empty() && !unreadable {
@@ -68,6 +70,7 @@ impl Secrets {
                 verify_token: Secret::new(verify_token),
                 admin_token: admin_token.map(Secret::new),
                 access_token: access_token.map(Secret::new),
+                alarms,
             }),
             _ => Err(problems),
         }
@@ -102,6 +105,7 @@ pub fn secrets_problems(sources: &Sources<'_>) -> Vec<Problem> {
     ] {
         read(sources, name, written, &mut problems);
     }
+    AlarmSecrets::resolve(sources, &mut problems);
     problems
 }
 
@@ -124,14 +128,14 @@ fn split(text: &str) -> Vec<Secret> {
 
 /// The secret `name`: from the file that a flag names, else its variable or the file that the variable's
 /// `_FILE` twin names, else the file that duet.toml names.
-fn read(
+pub(super) fn read(
     sources: &Sources<'_>,
     name: &str,
     written: &Option<PathBuf>,
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let key = format!("{name}_file");
-    let variable = format!("DUET_{}", name.to_uppercase());
+    let variable = format!("DUET_{}", name.replace('.', "_").to_uppercase());
     let twin = format!("{variable}_FILE");
     if sources.flags.get(&key).is_none()
         && let Some(value) = set(sources.environment, &variable)

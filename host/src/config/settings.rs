@@ -1,9 +1,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use duet_rules::duet_toml::SettingValue;
+use duet_rules::duet_toml::{SettingValue, setting};
 
-use super::{Problem, Sources};
+use super::{AlarmSettings, Problem, Sources};
 use crate::telemetry::LogFormat;
 
 /// All settings but the secrets, checked.
@@ -42,6 +42,7 @@ pub struct Settings {
     pub signup_config_id: String,
     /// A JSON object.
     pub signup_extras: String,
+    pub alarms: AlarmSettings,
 }
 
 impl Settings {
@@ -84,6 +85,7 @@ impl Settings {
             signup_app_id: read.text("signup.app_id", &file.signup_app_id),
             signup_config_id: read.text("signup.config_id", &file.signup_config_id),
             signup_extras: read.text("signup.extras", &file.signup_extras),
+            alarms: AlarmSettings::resolve(&mut read),
         };
         if read.problems.is_empty() {
             Ok(settings)
@@ -94,12 +96,26 @@ impl Settings {
 }
 
 /// Reads one setting after the other. What cannot be read leaves a problem and a stand-in that nobody sees.
-struct Reading<'s, 'a> {
+pub(super) struct Reading<'s, 'a> {
     sources: &'s Sources<'a>,
     problems: Vec<Problem>,
 }
 
 impl Reading<'_, '_> {
+    /// A value of `[alarms]`.
+    pub(super) fn of_alarms(&mut self, key: &'static str) -> Option<SettingValue> {
+        self.value(key, self.sources.file.alarms.get(key).cloned())
+    }
+
+    /// What cannot be used together.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str, remedy: &str) {
+        self.problems.push(Problem {
+            place: setting(key).map_or(key.into(), |setting| self.sources.place(setting)),
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+
     fn value(&mut self, key: &str, written: Option<SettingValue>) -> Option<SettingValue> {
         self.sources.value(key, written, &mut self.problems)
     }

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::admin::{self, Admin, RootToken};
+use crate::alarms::Herald;
 use crate::coexistence::Enquiry;
 use crate::config::{Secrets, Settings};
 use crate::connecting::Connecting;
@@ -125,6 +126,13 @@ pub async fn run(
         bell: bell.clone(),
         metrics: metrics.clone(),
     };
+    let herald = Herald::new(
+        store.clone(),
+        &settings.alarms,
+        &secrets.alarms,
+        wake(&sends),
+    )
+    .await?;
     store.resume_syncs().await?;
     let enquiry = Enquiry {
         store: store.clone(),
@@ -199,6 +207,7 @@ pub async fn run(
     let cataloguer = tokio::spawn(rounds::make(catalogue, stopping.clone()));
     let connector = tokio::spawn(rounds::make(connecting, stopping.clone()));
     let fetcher = tokio::spawn(media.run(stopping.clone()));
+    let herald = herald.map(|herald| tokio::spawn(herald.run()));
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
         receipts.clone(),
@@ -220,6 +229,9 @@ pub async fn run(
     let _ = received.await;
     keeper.abort();
     enquirer.abort();
+    if let Some(herald) = herald {
+        herald.abort();
+    }
     cataloguer.abort();
     stop_rest.send_replace(true);
     let ended = async {

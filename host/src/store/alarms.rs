@@ -63,9 +63,12 @@ impl Store {
         self.write(move |connection| {
             let changed = connection
                 .prepare_cached(
-                    "UPDATE alarms SET acknowledged_ms = ?2 WHERE id = ?1 AND acknowledged_ms IS NULL",
+                    "UPDATE alarms SET acknowledged_ms = ?2, next_ms = NULL WHERE id = ?1 AND acknowledged_ms IS NULL",
                 )?
                 .execute(params![id, now_ms])?;
+            if changed > 0 {
+                super::notices::forget_waiting(connection, id)?;
+            }
             Ok(changed > 0)
         })
         .await
@@ -80,7 +83,8 @@ pub(super) fn forget(connection: &Connection, now_ms: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The alarms of a number with these names have lost their reason: nobody need acknowledge them.
+/// The alarms of a number with these names have lost their reason: nobody need acknowledge them, and whoever was told
+/// hears that too.
 pub(super) fn settle(
     connection: &Connection,
     names: &[&str],
@@ -90,7 +94,7 @@ pub(super) fn settle(
     for name in names {
         connection
             .prepare_cached(
-                "UPDATE alarms SET acknowledged_ms = ?3 WHERE name = ?1 AND number = ?2 AND acknowledged_ms IS NULL",
+                "UPDATE alarms SET acknowledged_ms = ?3, settled = 1, next_ms = ?3 WHERE name = ?1 AND number = ?2 AND acknowledged_ms IS NULL",
             )?
             .execute(params![name, number, now_ms])?;
     }
@@ -135,8 +139,16 @@ pub(super) fn raise(
     }
     connection
         .prepare_cached(
-            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail, next_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?5)",
         )?
-        .execute(params![alarm.name, alarm.number, alarm.contact, alarm.seq, now_ms, alarm.detail])?;
+        .execute(params![
+            alarm.name,
+            alarm.number,
+            alarm.contact,
+            alarm.seq,
+            now_ms,
+            alarm.detail
+        ])?;
     Ok(true)
 }

@@ -197,6 +197,25 @@ fn tell(
     Ok(())
 }
 
+/// The contact has been found to be several: what one of their conversations was last told is told of the others, which
+/// are handled like it from now on.
+pub(super) fn join(connection: &Connection, contact: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "WITH person AS (
+                 SELECT c.id, c.number, c.handling_seq FROM conversations c JOIN contacts k ON k.id = c.contact
+                 WHERE k.id = ?1 OR k.same_as = ?1)
+             INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms)
+             SELECT p.id, h.handling, h.cause, h.who, h.seq, h.at_ms, h.last_seq, h.last_ms, h.until_ms
+             FROM person p JOIN person o ON o.number = p.number AND o.id <> p.id
+             JOIN handovers h ON h.conversation = o.id AND h.last_seq = p.handling_seq
+             WHERE NOT EXISTS (SELECT 1 FROM handovers x WHERE x.conversation = p.id AND x.last_seq = p.handling_seq)
+             GROUP BY p.id",
+        )?
+        .execute([contact])?;
+    Ok(())
+}
+
 fn change(row: &Row<'_>) -> Result<Change, rusqlite::Error> {
     let (handling, cause): (String, String) = (row.get(0)?, row.get(1)?);
     Ok(Change {

@@ -11,7 +11,7 @@
 //! - `standing`: what Meta says of numbers' quality and of accounts
 //! - `templates`: what is known of each account's templates
 //! - `outbox`: sends and the gate before each; `pace`: what has been taken from the rates
-//! - `alarms`: what an admin should look at
+//! - `alarms`: what an admin should look at; `notices`: what leaves of them
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store
@@ -39,6 +39,7 @@ pub mod lanes;
 mod ledger;
 mod marketing;
 pub mod media;
+pub mod notices;
 mod numbers;
 mod openings;
 pub mod outbox;

@@ -17,6 +17,7 @@ mod handling;
 mod house;
 mod ledger;
 mod media;
+mod notices;
 mod once;
 mod opening;
 mod people;

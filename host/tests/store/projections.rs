@@ -357,6 +357,9 @@ async fn a_person_who_is_known_twice_is_taken_over_once_and_whole() {
                 Some(1_789_999_990_000 + 86_400_000),
                 "{told:?} {last:?}"
             );
+            let story = house.store.handling_story(id, 0).await.unwrap();
+            let causes: Vec<_> = story.iter().map(|change| change.cause.as_str()).collect();
+            assert_eq!(causes, ["echo"], "{told:?} {last:?}");
         }
         let ana = house.contact(ANA.phone).await.unwrap();
         let erased = house.store.erase_contact(&house.log, ana).await.unwrap();

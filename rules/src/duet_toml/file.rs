@@ -49,6 +49,9 @@ pub struct FileSettings {
     pub signup_config_id: Option<String>,
     /// A JSON object.
     pub signup_extras: Option<String>,
+    /// The keys of `[alarms]`.
+    #[serde(flatten)]
+    pub alarms: BTreeMap<&'static str, SettingValue>,
     /// Where each of them stands, as `duet.toml:3`.
     #[serde(skip)]
     pub places: BTreeMap<&'static str, String>,
@@ -68,11 +71,20 @@ impl FileSettings {
         for path in paths.into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        for value in self.alarms.values_mut() {
+            if let SettingValue::Path(path) = value {
+                *path = folder.join(&*path);
+            }
+        }
         self
     }
 
     /// Puts a checked value into its field.
-    fn set(&mut self, key: &str, value: SettingValue) {
+    fn set(&mut self, key: &'static str, value: SettingValue) {
+        if key.starts_with("alarms.") {
+            self.alarms.insert(key, value);
+            return;
+        }
         match value {
             SettingValue::Address(address) => match key {
                 "listen" => self.listen = Some(address),
@@ -130,11 +142,12 @@ pub fn parse(file: &str, text: impl AsRef<[u8]>) -> Outcome<FileSettings> {
 }
 
 /// The tables, and what is given in each, for a remedy.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     ("retention", "days"),
     ("media", "number"),
     ("sending", "number"),
     ("signup", "text"),
+    ("alarms", "value"),
 ];
 
 fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> FileSettings {
@@ -171,13 +184,15 @@ fn read_table(
     };
     if let Some(mut section) = root.table(table, findings) {
         for (setting, key) in keys() {
-            if let Some(field) = section.field(key) {
+            if !setting.in_file() {
+                refuse_secret(setting, section.forbidden(key), findings);
+            } else if let Some(field) = section.field(key) {
                 read_field(setting, &field, settings, findings);
             }
         }
         section.finish(findings);
     }
-    for (setting, key) in keys() {
+    for (setting, key) in keys().filter(|(setting, _)| setting.in_file()) {
         root.suggest(setting.key);
         if let Some(field) = root.forbidden(key) {
             let message = format!("{key} stands outside of [{table}]");
@@ -230,7 +245,7 @@ fn read_field(
 
 /// A list of phrases as it would be written in the environment; none if the setting takes no list, or not this one.
 fn list(setting: &Setting, array: &DeArray<'_>) -> Option<String> {
-    if !matches!(setting.kind, Kind::Words { .. }) {
+    if !matches!(setting.kind, Kind::Words { .. } | Kind::Mails { .. }) {
         return None;
     }
     let words = array.iter().map(|item| item.get_ref().as_str());
@@ -243,14 +258,18 @@ fn list(setting: &Setting, array: &DeArray<'_>) -> Option<String> {
 /// A secret in this file would end up in backups and version control. Its value is not repeated.
 fn refuse_secrets(root: &mut Section<'_>, findings: &mut Findings<'_>) {
     for secret in SETTINGS.iter().filter(|setting| !setting.in_file()) {
-        let Some(field) = root.forbidden(secret.key) else {
-            continue;
-        };
-        let message = format!("{} is a secret and must not stand in this file", secret.key);
-        let remedy = format!(
-            "write {}_file = \"<path>\" or set {}",
-            secret.key, secret.env
-        );
-        findings.add(field.offset, message, remedy);
+        refuse_secret(secret, root.forbidden(secret.key), findings);
     }
+}
+
+fn refuse_secret(secret: &Setting, field: Option<Field<'_>>, findings: &mut Findings<'_>) {
+    let Some(field) = field else {
+        return;
+    };
+    let message = format!("{} is a secret and must not stand in this file", secret.key);
+    let remedy = format!(
+        "write {}_file = \"<path>\" or set {}",
+        secret.key, secret.env
+    );
+    findings.add(field.offset, message, remedy);
 }

@@ -10,6 +10,8 @@ use crate::toml_file::{bytes_from_text, bytes_text, quoted};
 const WORD_CHARS_MAX: usize = 100;
 /// Longest text of [`Kind::Json`].
 const JSON_BYTES_MAX: usize = 4096;
+/// Longest text of [`Kind::Line`].
+const LINE_CHARS_MAX: usize = 200;
 
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,14 @@ pub enum Kind {
     Id,
     /// A JSON object, as text.
     Json,
+    /// Host name or address, and port.
+    Server,
+    /// Mail addresses: a list in the file, with commas elsewhere.
+    Mails {
+        items_max: usize,
+    },
+    /// One line.
+    Line,
     /// Only from the environment; read by the gateway and never shown.
     Secret,
 }
@@ -82,6 +92,11 @@ impl Kind {
             }
             Kind::Id => "an id of Meta's, at most 32 digits".to_owned(),
             Kind::Json => format!("a JSON object of at most {JSON_BYTES_MAX} bytes"),
+            Kind::Server => "a host and a port such as mail.example.com:587".to_owned(),
+            Kind::Mails { items_max } => {
+                format!("at most {items_max} mail addresses such as admin@example.com")
+            }
+            Kind::Line => format!("one line of at most {LINE_CHARS_MAX} characters"),
             Kind::Secret => "text".to_owned(),
         }
     }
@@ -109,6 +124,12 @@ impl Kind {
                 .map(SettingValue::Words),
             Kind::Id => id_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Json => json_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
+            Kind::Server => server_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
+            Kind::Mails { items_max } => words(text)
+                .filter(|mails| (1..=items_max).contains(&mails.len()))
+                .filter(|mails| mails.iter().all(|mail| mail_is_valid(mail)))
+                .map(SettingValue::Words),
+            Kind::Line => line_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Secret => (!text.is_empty()).then(|| SettingValue::Text(text.to_owned())),
         }
     }
@@ -154,6 +175,26 @@ fn id_is_valid(text: &str) -> bool {
 fn json_is_valid(text: &str) -> bool {
     type Object = serde_json::Map<String, serde_json::Value>;
     text.len() <= JSON_BYTES_MAX && serde_json::from_str::<Object>(text).is_ok()
+}
+
+fn server_is_valid(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let in_host = |char: char| char.is_ascii_alphanumeric() || "-._[]:".contains(char);
+    let port_is_valid = port.parse::<u16>().is_ok_and(|port| port > 0);
+    (1..=253).contains(&host.len()) && host.chars().all(in_host) && port_is_valid
+}
+
+/// Whether a mail server would look at it; it knows better.
+fn mail_is_valid(text: &str) -> bool {
+    let odd = |char: char| char.is_whitespace() || char.is_control() || "<>,;\"".contains(char);
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) && !text.contains(odd)
+}
+
+fn line_is_valid(text: &str) -> bool {
+    (1..=LINE_CHARS_MAX).contains(&text.chars().count()) && !text.contains(char::is_control)
 }
 
 fn path_is_valid(text: &str) -> bool {

@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 35] = [
+pub const SETTINGS: [Setting; 51] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -305,5 +305,120 @@ pub const SETTINGS: [Setting; 35] = [
             r#"{"featureType":"whatsapp_business_app_onboarding","sessionInfoVersion":"3"}"#,
         ),
         doc: "What the signup page passes to Meta as extras, as JSON",
+    },
+    Setting {
+        key: "alarms.repeat_seconds",
+        env: "DUET_ALARMS_REPEAT_SECONDS",
+        kind: Kind::Integer {
+            min: 1,
+            max: 604_800,
+        },
+        default: Some("3600"),
+        doc: "After so long an alarm that nobody has acknowledged is told again, more urgently",
+    },
+    Setting {
+        key: "alarms.webhook_url",
+        env: "DUET_ALARMS_WEBHOOK_URL",
+        kind: Kind::Url,
+        default: None,
+        doc: "Where alarms are posted, signed as Standard Webhooks",
+    },
+    Setting {
+        key: "alarms.webhook_private",
+        env: "DUET_ALARMS_WEBHOOK_PRIVATE",
+        kind: Kind::OneOf(&["no", "yes"]),
+        default: Some("no"),
+        doc: "Whether that may be an address of the network around the gateway",
+    },
+    Setting {
+        key: "alarms.webhook_secret_file",
+        env: "DUET_ALARMS_WEBHOOK_SECRET_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the secret that signs them",
+    },
+    Setting {
+        key: "alarms.smtp_server",
+        env: "DUET_ALARMS_SMTP_SERVER",
+        kind: Kind::Server,
+        default: None,
+        doc: "Mail server that takes alarms",
+    },
+    Setting {
+        key: "alarms.smtp_security",
+        env: "DUET_ALARMS_SMTP_SECURITY",
+        kind: Kind::OneOf(&["starttls", "tls", "none"]),
+        default: Some("starttls"),
+        doc: "How the way to it is secured; none only on this machine",
+    },
+    Setting {
+        key: "alarms.smtp_user",
+        env: "DUET_ALARMS_SMTP_USER",
+        kind: Kind::Line,
+        default: None,
+        doc: "Name by which the mail server knows the gateway",
+    },
+    Setting {
+        key: "alarms.smtp_password_file",
+        env: "DUET_ALARMS_SMTP_PASSWORD_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the password for it",
+    },
+    Setting {
+        key: "alarms.mail_from",
+        env: "DUET_ALARMS_MAIL_FROM",
+        kind: Kind::Mails { items_max: 1 },
+        default: None,
+        doc: "Who the mails are from",
+    },
+    Setting {
+        key: "alarms.mail_to",
+        env: "DUET_ALARMS_MAIL_TO",
+        kind: Kind::Mails { items_max: 10 },
+        default: None,
+        doc: "Whom they go to",
+    },
+    Setting {
+        key: "alarms.template_number",
+        env: "DUET_ALARMS_TEMPLATE_NUMBER",
+        kind: Kind::Line,
+        default: None,
+        doc: "Number that tells alarms to a phone, by its phone_number_id",
+    },
+    Setting {
+        key: "alarms.template_to",
+        env: "DUET_ALARMS_TEMPLATE_TO",
+        kind: Kind::Line,
+        default: None,
+        doc: "The owner's phone with its country code",
+    },
+    Setting {
+        key: "alarms.template_name",
+        env: "DUET_ALARMS_TEMPLATE_NAME",
+        kind: Kind::Line,
+        default: None,
+        doc: "Approved template whose body has one parameter",
+    },
+    Setting {
+        key: "alarms.template_language",
+        env: "DUET_ALARMS_TEMPLATE_LANGUAGE",
+        kind: Kind::Line,
+        default: Some("en"),
+        doc: "Its language",
+    },
+    Setting {
+        key: "alarms.webhook_secret",
+        env: "DUET_ALARMS_WEBHOOK_SECRET",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Secret that signs alarms",
+    },
+    Setting {
+        key: "alarms.smtp_password",
+        env: "DUET_ALARMS_SMTP_PASSWORD",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Password for the mail server",
     },
 ];

@@ -33,6 +33,9 @@ fn sample(setting: &Setting) -> String {
     match setting.kind {
         Kind::Integer { min, .. } => min.to_string(),
         Kind::Id => "1".to_owned(),
+        Kind::Url => "'http://a'".into(),
+        Kind::Server => "'mail.example.com:587'".into(),
+        Kind::Mails { .. } => "['admin@example.com']".into(),
         _ => format!("{:?}", setting.default.unwrap_or("secrets/file")),
     }
 }
@@ -129,6 +132,15 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
         (
             "admin_lisen = '127.0.0.1:1'",
             r#"duet.toml:1: unknown key "admin_lisen"; did you mean admin_listen?"#,
+        ),
+        (
+            "[alarms]\nwebhook_secret = 'x'",
+            r#"duet.toml:2: alarms.webhook_secret is a secret and must not stand in this file; write alarms.webhook_secret_file = "<path>" or set DUET_ALARMS_WEBHOOK_SECRET"#,
+        ),
+        (
+            "[alarms]\nsmtp_server = 'mail.example.com'\nmail_to = ['admin@']",
+            r#"duet.toml:2: alarms.smtp_server is "mail.example.com"; give a host and a port such as mail.example.com:587
+               duet.toml:3: alarms.mail_to is "admin@"; give at most 10 mail addresses such as admin@example.com"#,
         ),
         (
             "events_days = 3",

@@ -8,7 +8,7 @@ use crate::admin::error::ApiError;
 use crate::admin::input::{Id, Params};
 use crate::admin::page::page;
 use crate::admin::shape::Time;
-use crate::store::views::AlarmRow;
+use crate::store::views::{AlarmRow, NoticeRow};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +39,25 @@ struct Alarm {
     /// How often it was raised while open.
     times: i64,
     detail: String,
+    /// By somebody, or by itself.
     acknowledged_at: Option<Time>,
+    /// It was over by itself.
+    settled: bool,
+    /// What has left of it, or is to leave: the newest 20 that were sent, and what waits.
+    notices: Vec<Notice>,
+}
+
+/// What is said of an alarm, by one way.
+#[derive(Serialize, ToSchema)]
+struct Notice {
+    /// `webhook`, `mail` or `template`.
+    channel: String,
+    /// `pending`, `sent` (a template: it stands in the outbox), or `dead` (given up).
+    state: String,
+    at: Time,
+    attempts: i64,
+    /// Why it has not left.
+    cause: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,5 +114,17 @@ fn shape(row: AlarmRow) -> Alarm {
         times: row.times,
         detail: row.detail,
         acknowledged_at: Time::maybe(row.acknowledged_ms),
+        settled: row.settled,
+        notices: row.notices.into_iter().map(notice).collect(),
+    }
+}
+
+fn notice(row: NoticeRow) -> Notice {
+    Notice {
+        channel: row.channel,
+        state: row.state,
+        at: Time::new(row.at_ms),
+        attempts: row.attempts,
+        cause: row.cause,
     }
 }

@@ -12,6 +12,7 @@ mod versions;
 
 use std::sync::Arc;
 
+use duet_rules::identity::Identity;
 use duet_rules::sending::{OptWords, Pace};
 use duet_rules::webhook::{Element, Key, Meaning};
 pub(super) use messages::catch_up;
@@ -145,6 +146,20 @@ impl Store {
         })
         .await
     }
+}
+
+/// The conversation of a number with a phone, made if need be.
+pub(super) fn conversation_with(
+    connection: &Connection,
+    number: &str,
+    phone: &str,
+) -> Result<i64, StoreError> {
+    let identity = Identity {
+        wa_id: Some(phone.to_owned()),
+        ..Identity::default()
+    };
+    let contact = person::contact(connection, &identity, &Meaning::Nothing)?;
+    project::conversation(connection, number, contact)
 }
 
 pub(super) fn place(connection: &Connection, part: Part) -> Result<Place, StoreError> {

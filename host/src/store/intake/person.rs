@@ -167,5 +167,6 @@ fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError>
              WHERE conversations.number = l.number AND conversations.id IN (SELECT id FROM person)",
         )?
         .execute([one])?;
+    super::super::handling::join(connection, one)?;
     super::super::marketing::join(connection, one)
 }

@@ -24,3 +24,30 @@ INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq,
     SELECT c.id, c.handling, CASE WHEN c.handling_by IS NOT NULL THEN 'plugin' WHEN e.kind LIKE 'echo.%' THEN 'echo' ELSE 'api' END,
     c.handling_by, c.handling_seq, e.received_ms, c.handling_seq, e.received_ms, c.handling_until_ms
     FROM conversations c JOIN events e ON e.seq = c.handling_seq WHERE c.handling_seq > 0;
+
+-- Alarms leave. `step`: how often one was told; `next_ms`: when it is to be told again, or that it has settled by itself.
+ALTER TABLE alarms ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarms ADD COLUMN step INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarms ADD COLUMN next_ms INTEGER;
+UPDATE alarms SET next_ms = 0 WHERE acknowledged_ms IS NULL;
+CREATE INDEX alarms_due ON alarms (next_ms) WHERE next_ms IS NOT NULL;
+
+-- What is said of an alarm, a row for each way out each time; `body` is the same at each attempt.
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    alarm INTEGER NOT NULL,
+    -- webhook, mail or template
+    channel TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    -- pending, sent, or dead (given up)
+    state TEXT NOT NULL DEFAULT 'pending',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    next_ms INTEGER NOT NULL,
+    cause TEXT
+);
+CREATE INDEX notices_open ON notices (channel, id) WHERE state = 'pending';
+CREATE INDEX notices_by_alarm ON notices (alarm, id);
+CREATE TRIGGER alarm_deleted AFTER DELETE ON alarms BEGIN
+    DELETE FROM notices WHERE alarm = old.id;
+END;

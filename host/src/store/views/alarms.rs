@@ -1,4 +1,4 @@
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::Page;
 use crate::store::{Store, StoreError};
@@ -17,6 +17,22 @@ pub struct AlarmRow {
     pub times: i64,
     pub detail: String,
     pub acknowledged_ms: Option<i64>,
+    /// It was over by itself.
+    pub settled: bool,
+    /// What has left, or is to leave; the newest are kept.
+    pub notices: Vec<NoticeRow>,
+}
+
+/// What is said of an alarm, by one way.
+#[derive(Debug, Clone)]
+pub struct NoticeRow {
+    pub channel: String,
+    /// `pending`, `sent` or `dead`.
+    pub state: String,
+    pub at_ms: i64,
+    pub attempts: i64,
+    /// Why it has not left.
+    pub cause: Option<String>,
 }
 
 impl Store {
@@ -28,7 +44,7 @@ impl Store {
     ) -> Result<Vec<AlarmRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms FROM alarms
+                "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms, settled FROM alarms
                  WHERE id > ?1 AND (?2 IS NULL OR (acknowledged_ms IS NULL) = ?2) ORDER BY id LIMIT ?3",
             )?;
             let rows = statement.query_map(params![page.after, open, page.limit], |row| {
@@ -43,10 +59,32 @@ impl Store {
                     times: row.get(7)?,
                     detail: row.get(8)?,
                     acknowledged_ms: row.get(9)?,
+                    settled: row.get(10)?,
+                    notices: Vec::new(),
                 })
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut alarms: Vec<AlarmRow> = rows.collect::<Result<_, _>>()?;
+            for alarm in &mut alarms {
+                alarm.notices = notices(connection, alarm.id)?;
+            }
+            Ok(alarms)
         })
         .await
     }
+}
+
+fn notices(connection: &Connection, alarm: i64) -> Result<Vec<NoticeRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT channel, state, created_ms, attempt, cause FROM notices WHERE alarm = ?1 ORDER BY id",
+    )?;
+    let rows = statement.query_map([alarm], |row| {
+        Ok(NoticeRow {
+            channel: row.get(0)?,
+            state: row.get(1)?,
+            at_ms: row.get(2)?,
+            attempts: row.get(3)?,
+            cause: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

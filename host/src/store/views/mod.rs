@@ -15,7 +15,7 @@ mod outbox;
 mod receipts;
 mod templates;
 
-pub use alarms::AlarmRow;
+pub use alarms::{AlarmRow, NoticeRow};
 pub use contacts::ContactRow;
 pub use conversations::{ConversationFilter, ConversationRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow};

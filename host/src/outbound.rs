@@ -1,0 +1,90 @@
+//! Calls to addresses that somebody has named: never by a redirect or a proxy, and only to the public internet unless the
+//! admin has said that the network around the gateway is fine. Every address that a name leads to is looked at.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use duet_rules::outbound::is_public;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// Where calls may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Public,
+    /// Private addresses, too.
+    Anywhere,
+}
+
+/// A client for one purpose. The process must have installed a rustls provider before.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client(reach: Reach) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_MAX)
+        .timeout(ANSWER_MAX)
+        .user_agent(concat!("duet/", env!("CARGO_PKG_VERSION")));
+    match reach {
+        Reach::Public => builder.dns_resolver(PublicOnly).build(),
+        Reach::Anywhere => builder.build(),
+    }
+}
+
+/// Whether an address that is written out may be called; a name is looked at when it is resolved.
+pub fn may_call(url: &Url, reach: Reach) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let literal = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    reach == Reach::Anywhere || literal.map_or(true, is_public)
+}
+
+/// A name with one private address among others may be somebody's trick: then none of them counts.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            if found.iter().any(|address| !is_public(address.ip())) {
+                return Err("the name leads to a private address".into());
+            }
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_private_address_is_called_neither_by_name_nor_written_out() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for (url, public) in [
+            ("http://127.0.0.1:9/", false),
+            ("http://[::1]:9/", false),
+            ("http://[::ffff:10.0.0.1]/", false),
+            ("http://0x7f.1/", false),
+            ("http://8.8.8.8/", true),
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert_eq!(may_call(&url, Reach::Public), public, "{url}");
+            assert!(may_call(&url, Reach::Anywhere));
+        }
+        let refused = client(Reach::Public).unwrap().get("http://localhost:9/");
+        let refused = format!("{:?}", refused.send().await.unwrap_err());
+        assert!(refused.contains("private address"), "{refused}");
+        let reached = client(Reach::Anywhere).unwrap().get("http://localhost:9/");
+        let reached = format!("{:?}", reached.send().await.unwrap_err());
+        assert!(!reached.contains("private address"), "{reached}");
+    }
+}
