@@ -7,6 +7,7 @@ pub mod coexistence;
 pub mod config;
 pub mod connecting;
 pub mod dispatch;
+pub mod doctor;
 pub mod effect;
 pub mod event;
 pub mod failpoint;

@@ -399,3 +399,63 @@ async fn connecting_is_cut(place: &'static str, lost: &str) -> anyhow::Result<()
     }
     scene.end().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() -> anyhow::Result<()> {
+    let scene = Scene::new(config()).await?;
+    scene.add(json!({})).await?;
+    scene.connected().await?;
+    scene
+        .number("all has come", |number| {
+            number["history"]["state"] == "complete"
+        })
+        .await?;
+    let (ended, words) = scene.gateway.duet(&["doctor"]).await?;
+    assert!(ended.success() && !words.contains("problem"), "{words}");
+    for told in [
+        "token is valid",
+        "all fields",
+        "agrees with Meta's",
+        "go to",
+    ] {
+        assert!(words.contains(told), "{told}: {words}");
+    }
+
+    scene
+        .sim
+        .account(duet_sim::play::AccountEvent {
+            number: Some(scene.number.clone()),
+            event: "PARTNER_REMOVED".into(),
+            reason: Some("PRIMARY_INACTIVITY".into()),
+            ..duet_sim::play::AccountEvent::default()
+        })
+        .await?;
+    let number = scene
+        .number("off", |number| number["state"] == "disconnected")
+        .await?;
+    let means = number["reason_means"].as_str().unwrap_or_default();
+    assert!(means.contains("14 days"), "{number}");
+    scene.sim.set_mood(Mood {
+        token_expired: true,
+        ..Mood::default()
+    });
+    let (ended, words) = scene.gateway.duet(&["doctor", "--json"]).await?;
+    assert!(!ended.success(), "{words}");
+    let told: Value = serde_json::from_str(&words)?;
+    let findings = told["findings"].as_array().cloned().unwrap_or_default();
+    for check in ["token", "state"] {
+        let found = findings.iter().find(|finding| finding["check"] == check);
+        let found = found.unwrap_or(&Value::Null);
+        assert_eq!(found["verdict"], "problem", "{check}: {words}");
+        assert!(found["remedy"].is_string(), "{check}: {words}");
+    }
+    let (ended, words) = scene
+        .gateway
+        .duet(&["number", "leave", &scene.number])
+        .await?;
+    assert!(
+        ended.success() && words.contains("Business Platform"),
+        "{words}"
+    );
+    scene.end().await
+}

@@ -5,6 +5,7 @@ use serde_json::Value;
 use duet_rules::coexistence::Kind;
 use duet_rules::readiness::Finding;
 
+use crate::doctor::Examined;
 use crate::effect::Handling;
 
 /// Why an operation was not done.
@@ -106,6 +107,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Asks Meta for its own record of a number, and holds it against what is known here.
     fn message_history(&self, number: String) -> Operation<'_, Compared>;
+
+    /// Looks at everything that the numbers need, at Meta's and here; nothing is changed.
+    fn examine(&self) -> Operation<'_, Vec<Examined>>;
 
     /// Connects the numbers of an account that are in the app, or only looks whether it can be done.
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport>;

@@ -11,12 +11,7 @@ use crate::plugin::{self, Component};
 /// Tells every problem of both files and of the settings in the environment. Secrets need not be given, so that files
 /// can be checked where there are none; a file that is named for one has to be there.
 pub(super) fn check(flags: &Flags) -> Ended {
-    let (sources, mut problems) = Sources::read(flags, &environment);
-    match Settings::resolve(&sources) {
-        Ok(settings) => problems.extend(plugins(&settings.plugins)),
-        Err(refused) => problems.extend(refused),
-    }
-    problems.extend(secrets_problems(&sources));
+    let problems = problems(flags);
     for problem in &problems {
         println!("{problem}");
     }
@@ -27,6 +22,16 @@ pub(super) fn check(flags: &Flags) -> Ended {
         }
         _ => Ended::Problems,
     }
+}
+
+pub(super) fn problems(flags: &Flags) -> Vec<Problem> {
+    let (sources, mut problems) = Sources::read(flags, &environment);
+    match Settings::resolve(&sources) {
+        Ok(settings) => problems.extend(plugins(&settings.plugins)),
+        Err(refused) => problems.extend(refused),
+    }
+    problems.extend(secrets_problems(&sources));
+    problems
 }
 
 fn plugins(path: &Path) -> Vec<Problem> {

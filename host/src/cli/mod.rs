@@ -5,6 +5,7 @@ mod answer;
 mod business;
 mod check;
 mod contact;
+mod doctor;
 mod handling;
 mod ledger;
 mod number;
@@ -38,6 +39,8 @@ enum Command {
     Serve(Flags),
     /// Check duet.toml and plugins.toml: every problem with its line and remedy
     Check(Flags),
+    /// Check all of that, and everything that the numbers need at Meta's: each finding with its remedy
+    Doctor(doctor::Asked),
     /// A local Meta and a local phone
     Sim(duet_sim::cli::SimArgs),
     /// Print everything that is kept of a contact, as JSON, while the gateway runs or is stopped
@@ -112,6 +115,7 @@ fn command(command: Command) -> anyhow::Result<Ended> {
     match command {
         Command::Serve(flags) => asynchronous(serve::serve(flags)),
         Command::Check(flags) => Ok(check::check(&flags)),
+        Command::Doctor(asked) => asynchronous(doctor::run(asked)),
         Command::Sim(arguments) => asynchronous(async {
             duet_sim::cli::run(arguments).await?;
             Ok(Ended::Done)

@@ -26,17 +26,22 @@ impl Connecting {
         findings.extend(readiness::numbers(&listed, number));
         let apps = self.meta.subscribed_apps(waba).await;
         findings.push(readiness::subscription(&apps, id.as_deref(), true));
-        let fields = match app {
-            Some(app) => app.fields().await,
-            None => Err("signup.app_id is not set".to_owned()),
-        };
-        findings.push(readiness::fields(&fields));
+        findings.push(self.fields().await);
         findings.push(self.can_keep(now_ms).await);
         findings
     }
 
+    /// Whether the app gets the webhooks that it needs.
+    pub async fn fields(&self) -> Finding {
+        let told = match &self.app {
+            Some(app) => app.fields().await,
+            None => Err("signup.app_id is not set".to_owned()),
+        };
+        readiness::fields(&told)
+    }
+
     /// What is asked for comes at once, and only once.
-    async fn can_keep(&self, now_ms: i64) -> Finding {
+    pub async fn can_keep(&self, now_ms: i64) -> Finding {
         match self.store.probe(now_ms).await {
             Ok(()) => Finding::well("store", "the store takes what comes"),
             Err(error) => Finding::problem("store", error.to_string(), "make room on the disk"),

@@ -16,6 +16,7 @@ use crate::admin::{
 };
 use crate::connecting::Connecting;
 use crate::dispatch::Dispatch;
+use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
 use crate::graph::{Client, NoRecord};
 use crate::intake::feed::Feed;
@@ -214,6 +215,10 @@ impl Operations for GatewayOperations {
 
     fn message_history(&self, number: String) -> Operation<'_, Compared> {
         self.look_at_meta(number).boxed()
+    }
+
+    fn examine(&self) -> Operation<'_, Vec<Examined>> {
+        async { examine(&self.connecting).await.map_err(refused) }.boxed()
     }
 
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {

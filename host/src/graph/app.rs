@@ -1,9 +1,10 @@
 //! What Meta tells the app itself, by its id and secret: what a token may do, which webhook fields it gets.
 
 use duet_rules::readiness::TokenFacts;
+use reqwest::header::DATE;
 use serde_json::Value;
 
-use super::send::read;
+use super::send::{read, words};
 use super::{Client, OpenError, Settings, Token};
 
 /// The object whose fields matter, in Meta's words.
@@ -58,6 +59,20 @@ impl App {
 }
 
 impl Client {
+    /// Meta's clock, ms since 1970, from whatever answer it gives.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn clock(&self) -> Result<i64, String> {
+        let response = self.get_root("debug_token", &[]).send().await;
+        let response = response.map_err(words)?;
+        let date = response.headers().get(DATE);
+        let date = date.and_then(|date| date.to_str().ok());
+        let date = date.ok_or("an answer without a date")?;
+        let zoned = jiff::fmt::rfc2822::parse(date).map_err(|error| error.to_string())?;
+        Ok(zoned.timestamp().as_millisecond())
+    }
+
     /// What this client's token may do. Meta tells it to the app, and most times to the token itself.
     ///
     /// # Errors

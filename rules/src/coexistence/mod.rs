@@ -29,10 +29,12 @@
 //! asked while the number is offboarded or reconnecting. What is much older than the state is a late
 //! repetition and changes nothing.
 
+mod leaving;
 mod life;
 mod stage;
 mod sync;
 
+pub use leaving::{WAYS, Way, reason_means};
 pub use life::{Number, Pulse, Sign, State};
 pub use stage::{Joining, Stage, stage};
 pub use sync::{Kind, Outcome, Request, SILENT_MAX_MS, Sync, WINDOW_MS};

@@ -40,6 +40,8 @@ pub(super) struct Readiness {
 /// One thing that was looked at.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Found {
+    /// The account or number that it is about; absent when it is about the gateway.
+    about: Option<String>,
     check: &'static str,
     /// `well`, `doubt` or `problem`.
     verdict: &'static str,
@@ -142,13 +144,17 @@ fn readiness(findings: Vec<Finding>, begun: bool) -> Readiness {
         } else {
             format!("not yet, because {}", problems.join("; and "))
         },
-        findings: findings.into_iter().map(found).collect(),
+        findings: findings
+            .into_iter()
+            .map(|finding| found(None, finding))
+            .collect(),
         begun,
     }
 }
 
-fn found(finding: Finding) -> Found {
+pub(super) fn found(about: Option<String>, finding: Finding) -> Found {
     Found {
+        about,
         check: finding.check,
         verdict: finding.verdict.as_str(),
         detail: finding.detail,

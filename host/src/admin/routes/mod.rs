@@ -6,6 +6,7 @@ mod connections;
 mod contacts;
 mod conversations;
 mod dead_letters;
+mod doctor;
 mod events;
 mod handling;
 mod health;
@@ -41,7 +42,9 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))
+        .routes(routes!(doctor::examine))
         .routes(routes!(numbers::one))
+        .routes(routes!(numbers::leaving))
         .routes(routes!(connections::list))
         .routes(routes!(numbers::history))
         .routes(routes!(handling::settings))

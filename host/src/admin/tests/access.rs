@@ -45,6 +45,8 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "POST /api/v1/tokens",
         "DELETE /api/v1/tokens/1",
         "GET /api/v1/numbers/1",
+        "GET /api/v1/numbers/1/leaving",
+        "GET /api/v1/doctor",
         "POST /api/v1/numbers",
         "POST /api/v1/numbers/1/sync",
         "GET /api/v1/connections",
@@ -59,7 +61,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 44, "{listed:?}");
+    assert_eq!(listed.len(), 46, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

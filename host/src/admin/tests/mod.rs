@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::Secret;
+use crate::doctor::Examined;
 use crate::effect::Handling;
 
 const ROOT: &str = "root-token";
@@ -62,6 +63,10 @@ impl Operations for Notes {
     fn message_history(&self, number: String) -> Operation<'_, Compared> {
         let silent = Compared::NotOffered("a test".into());
         self.note(format!("record of {number}"), silent)
+    }
+
+    fn examine(&self) -> Operation<'_, Vec<Examined>> {
+        self.note("examine".into(), Vec::new())
     }
 
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {

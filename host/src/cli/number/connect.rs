@@ -1,9 +1,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::meant;
+use super::{One, meant};
 use crate::cli::Ended;
 use crate::cli::answer::{at, word};
+use crate::cli::doctor::tell_findings;
 use crate::cli::place::Gateway;
 use crate::config::Flags;
 
@@ -44,17 +45,7 @@ pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
         "waba": account.waba, "number": account.number, "business": account.business, "dry_run": account.dry_run,
     });
     let told = gateway.send(Method::POST, "numbers", &wish).await?;
-    for finding in at(&told, "/findings").as_array().into_iter().flatten() {
-        println!(
-            "{:8}{}: {}",
-            word(at(finding, "/verdict")),
-            word(at(finding, "/check")),
-            word(at(finding, "/detail"))
-        );
-        if at(finding, "/remedy").is_string() {
-            println!("        {}", word(at(finding, "/remedy")));
-        }
-    }
+    tell_findings(&told);
     if at(&told, "/begun") == &Value::Bool(true) {
         println!("begun: duet number list shows how far it has come");
         return Ok(Ended::Done);
@@ -81,6 +72,25 @@ pub(super) async fn sync(ask: &AskFor) -> anyhow::Result<Ended> {
     for not in at(&told, "/not_asked").as_array().into_iter().flatten() {
         let (kind, reason) = (at(not, "/kind"), at(not, "/reason"));
         println!("{}: not asked for. {}", word(kind), word(reason));
+    }
+    Ok(Ended::Done)
+}
+
+pub(super) async fn leave(one: &One) -> anyhow::Result<Ended> {
+    let gateway = Gateway::running(&one.flags)?;
+    let number = meant(&gateway, &one.number).await?;
+    let path = format!("numbers/{}/leaving", word(at(&number, "/id")));
+    let told = gateway.call(Method::GET, &path, &[]).await?;
+    for way in at(&told, "/ways").as_array().into_iter().flatten() {
+        println!("To keep {} alone:", word(at(way, "/keeps")));
+        for step in at(way, "/steps").as_array().into_iter().flatten() {
+            println!("  - {}", word(step));
+        }
+        println!("  Lost:");
+        for lost in at(way, "/lost").as_array().into_iter().flatten() {
+            println!("  - {}", word(lost));
+        }
+        println!("  {}", word(at(way, "/here")));
     }
     Ok(Ended::Done)
 }

@@ -23,6 +23,8 @@ pub(super) enum Verb {
     Set(Changes),
     /// What came of its messages, and whether anything is missing: exit code 1 if so
     Ledger(ledger::Asked),
+    /// The ways out: what to tap in the app, and what is lost
+    Leave(One),
     /// Connect the numbers of an account that stay in the WhatsApp Business app
     Add(connect::Account),
     /// Ask Meta for a number's contacts and history; each is given once, within 24 hours after it was connected
@@ -54,6 +56,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Status(one) => status(&one).await,
         Verb::Set(changes) => set(&changes).await,
         Verb::Ledger(asked) => ledger::run(&asked).await,
+        Verb::Leave(one) => connect::leave(&one).await,
         Verb::Add(account) => connect::add(&account).await,
         Verb::Sync(ask) => connect::sync(&ask).await,
     }
@@ -124,6 +127,9 @@ fn print(number: &Value, history: &Value) {
             word(at(number, "/reason")),
             word(at(number, "/initiated_by"))
         );
+        if at(number, "/reason_means").is_string() {
+            println!("  {}", word(at(number, "/reason_means")));
+        }
     }
     match at(number, "/app_seen_at").as_str() {
         Some(seen) => println!("  app: last seen {seen}"),

@@ -1,12 +1,14 @@
 //! - `history`: whether the chats came over
+//! - `leaving`: the ways out
 //! - `sync`: requests for contacts and history
 
 mod history;
+mod leaving;
 mod sync;
 
 use axum::Json;
 use axum::extract::State;
-use duet_rules::coexistence::Pulse;
+use duet_rules::coexistence::{Pulse, reason_means};
 use duet_rules::history::{Kept, State as Came};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,6 +22,7 @@ use crate::store::syncs::SyncRow;
 use crate::store::views::NumberRow;
 
 pub(in crate::admin) use history::{__path_history, history};
+pub(in crate::admin) use leaving::{__path_leaving, leaving};
 pub(in crate::admin) use sync::{__path_sync, sync};
 
 #[derive(Deserialize, IntoParams)]
@@ -52,6 +55,8 @@ pub(in crate::admin) struct Number {
     /// Why and by whom it was disconnected, in Meta's words.
     reason: Option<String>,
     initiated_by: Option<String>,
+    /// What the reason means, and what to do.
+    reason_means: Option<&'static str>,
     contacts: ContactsImport,
     history: HistoryImport,
     /// When the app on the phone last showed life.
@@ -157,6 +162,7 @@ fn number(row: NumberRow, now_ms: i64) -> Number {
         display: row.display,
         waba: row.waba,
         business: row.business,
+        reason_means: row.life.reason.as_deref().and_then(reason_means),
         reason: row.life.reason,
         initiated_by: row.life.initiated_by,
     }

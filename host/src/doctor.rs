@@ -1,0 +1,131 @@
+//! Looks at everything that a number needs at Meta's and here, and judges it by `rules::readiness`. Nothing is changed.
+
+use std::collections::BTreeSet;
+
+use duet_rules::coexistence::{Pulse, Stage};
+use duet_rules::readiness::{self, Finding};
+
+use crate::connecting::Connecting;
+use crate::store::StoreError;
+use crate::store::syncs::SyncRow;
+use crate::store::views::NumberRow;
+
+/// Numbers that are looked at.
+const NUMBERS_MAX: u32 = 1000;
+
+/// A finding, and the account or number that it is about; none when it is about the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    pub about: Option<String>,
+    pub finding: Finding,
+}
+
+/// Looks at the gateway, every account and every number.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn examine(house: &Connecting) -> Result<Vec<Examined>, StoreError> {
+    let now_ms = crate::now_ms();
+    let numbers = house
+        .store
+        .numbers(String::new(), NUMBERS_MAX, now_ms)
+        .await?;
+    let app = house.app.as_ref();
+    let token = house.meta.debug_token(app).await;
+    let app_id = app.map(|app| app.id.clone());
+    let app_id = app_id.or_else(|| token.as_ref().ok()?.app.clone());
+    let mut examined = about(None, readiness::token(&token, None, now_ms));
+    examined.extend(about(None, [house.fields().await]));
+    examined.extend(about(None, [clock(house).await]));
+    examined.extend(about(None, [house.can_keep(now_ms).await]));
+    let live = numbers
+        .iter()
+        .filter(|row| row.stage != Stage::Disconnected);
+    let wabas: BTreeSet<_> = live.filter_map(|row| row.waba.clone()).collect();
+    for waba in wabas {
+        let apps = house.meta.subscribed_apps(&waba).await;
+        let finding = readiness::subscription(&apps, app_id.as_deref(), false);
+        examined.extend(about(Some(&waba), [finding]));
+    }
+    for row in &numbers {
+        examined.extend(about(Some(&row.id), number(house, row, now_ms).await));
+    }
+    Ok(examined)
+}
+
+fn about(whom: Option<&str>, findings: impl IntoIterator<Item = Finding>) -> Vec<Examined> {
+    let of = |finding| Examined {
+        about: whom.map(str::to_owned),
+        finding,
+    };
+    findings.into_iter().map(of).collect()
+}
+
+async fn clock(house: &Connecting) -> Finding {
+    match house.meta.clock().await {
+        Ok(metas_ms) => readiness::clock(metas_ms, crate::now_ms()),
+        Err(cause) => Finding::problem(
+            "meta",
+            format!("Meta's API does not answer: {cause}"),
+            "look at this machine's network, and at graph_url",
+        ),
+    }
+}
+
+async fn number(house: &Connecting, row: &NumberRow, now_ms: i64) -> Vec<Finding> {
+    let mut findings = vec![state(row, now_ms)];
+    if row.stage == Stage::Disconnected {
+        return findings;
+    }
+    match house.meta.number(&row.id).await {
+        Ok(facts) => {
+            findings.extend(readiness::number(&row.id, &facts));
+            findings.push(readiness::callback(&row.id, &facts));
+        }
+        Err(cause) => findings.push(Finding::problem(
+            "number",
+            format!("Meta does not say what the number is: {cause}"),
+            "look whether the token is for its account",
+        )),
+    }
+    findings.extend([&row.contacts, &row.history_sync].map(sync));
+    findings
+}
+
+fn state(row: &NumberRow, now_ms: i64) -> Finding {
+    let word = row.stage.as_str();
+    let detail = format!("the number is {word}");
+    match (row.stage, row.life.pulse(now_ms)) {
+        (Stage::Disconnected, _) => Finding::problem(
+            "state",
+            detail,
+            "connect it anew: the business goes through the signup, then duet number add",
+        ),
+        (Stage::Offboarded | Stage::Reconnecting, _) => Finding::doubt(
+            "state",
+            detail,
+            "finish the move in the app on the phone; sends wait until then",
+        ),
+        (_, Pulse::Urgent) => Finding::problem(
+            "state",
+            "the app on the phone was not used for 13 days; Meta disconnects the number tomorrow",
+            "open the app on the phone now",
+        ),
+        (_, Pulse::AtRisk) => Finding::doubt(
+            "state",
+            "the app on the phone was not used for 10 days; after 14 Meta disconnects the number",
+            "open the app on the phone",
+        ),
+        _ => Finding::well("state", detail),
+    }
+}
+
+fn sync(row: &SyncRow) -> Finding {
+    let check = row.kind.as_str();
+    let (word, summary) = (row.state.as_str(), row.state.summary(row.kind));
+    if row.state.has_failed() {
+        Finding::doubt(check, format!("the {check} are {word}"), summary)
+    } else {
+        Finding::well(check, summary)
+    }
+}
