@@ -2,6 +2,7 @@
 //!
 //! - `receipts`: webhook bodies, in a file and with a writer of their own, fsynced before the 200
 //! - `writer`: the one writer of the main file, with group commit
+//! - `checkpoint`: copies the write-ahead logs back, beside the writers
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `businesses`: whose numbers are whose
@@ -26,6 +27,7 @@
 
 pub mod alarms;
 pub mod businesses;
+mod checkpoint;
 pub mod connections;
 mod conversations;
 pub mod erase;
@@ -60,6 +62,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use checkpoint::Checkpoints;
 pub use conversations::Conversation;
 use writer::Writer;
 
@@ -159,8 +162,9 @@ impl Store {
         let path = folder.join("duet.db");
         let mut connection = connect(&path, CACHE_KIB)?;
         let epoch = prepare(&mut connection, &path)?;
-        let writer =
-            Writer::start(connection).map_err(|error| OpenError::Folder(folder.into(), error))?;
+        let checkpoints = Checkpoints::start(&mut connection, &path)?;
+        let writer = Writer::start(connection, checkpoints)
+            .map_err(|error| OpenError::Folder(folder.into(), error))?;
         let inner = Inner {
             path,
             writer,
@@ -276,7 +280,7 @@ fn lock(folder: &Path) -> Result<std::fs::File, OpenError> {
     }
 }
 
-/// A writing connection: WAL, every commit fsynced, checkpoints made by hand beside the commits.
+/// A writing connection: WAL, every commit fsynced, checkpoints made beside the commits.
 fn connect(path: &Path, cache_kib: i64) -> Result<Connection, OpenError> {
     let open = || -> Result<Connection, rusqlite::Error> {
         let connection = Connection::open(path)?;

@@ -2,24 +2,21 @@
 //! stands in a savepoint of its own, so that one that fails undoes only itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rusqlite::hooks::Wal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::StoreError;
+use super::checkpoint::Checkpoints;
 
 /// Operations that may wait for the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4096;
 /// One commit takes at most so many operations, and runs them for at most so long.
 const BATCH_MAX: usize = 512;
 const BATCH_RUN_MAX: Duration = Duration::from_millis(8);
-/// The write-ahead log is copied back between commits once it has so many pages.
-const CHECKPOINT_PAGES: i32 = 2000;
 
 /// An operation on its way through the writer.
 trait Job: Send {
@@ -120,11 +117,14 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Writer, std::io::Error> {
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Checkpoints,
+    ) -> Result<Writer, std::io::Error> {
         let (queue, orders) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("duet-store".into())
-            .spawn(move || serve(connection, &orders))?;
+            .spawn(move || serve(&connection, &checkpoints, &orders))?;
         let places = Arc::new(Semaphore::new(QUEUE_MAX));
         Ok(Writer {
             queue: Some(queue),
@@ -177,18 +177,17 @@ impl Writer {
 }
 
 /// Until every sender is gone.
-fn serve(mut connection: Connection, orders: &Receiver<Order>) {
-    let pages = watch_log(&mut connection);
-    let connection = &connection;
+fn serve(connection: &Connection, checkpoints: &Checkpoints, orders: &Receiver<Order>) {
     while let Ok(first) = orders.recv() {
         let maintenance = match first {
             Order::Write(first) => write_batch(connection, first, orders),
             Order::Maintain(maintenance, _place) => Some(maintenance),
         };
         if let Some(maintenance) = maintenance {
+            let _still = checkpoints.hold();
             maintenance(connection);
         }
-        checkpoint(connection, &pages);
+        checkpoints.after_commit(connection);
     }
 }
 
@@ -262,25 +261,4 @@ fn run(connection: &Connection, job: &mut dyn Job) {
 
 fn step(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
-}
-
-/// Counts the pages of the write-ahead log, as of the last commit.
-pub(super) fn watch_log(connection: &mut Connection) -> Arc<AtomicI32> {
-    let pages = Arc::new(AtomicI32::new(0));
-    let seen = pages.clone();
-    let hook = move |_: &mut Wal, count| {
-        seen.store(count, Ordering::Relaxed);
-        Ok(())
-    };
-    // Without the hook the count stays 0 and the log is copied back when the last connection closes.
-    let _ = connection.wal_hook(Some(hook));
-    pages
-}
-
-/// Copies the log back while it is short, so that no single checkpoint stalls the commits for long.
-pub(super) fn checkpoint(connection: &Connection, pages: &AtomicI32) {
-    if pages.load(Ordering::Relaxed) > CHECKPOINT_PAGES {
-        // A failure leaves the log longer; the next commit tries again.
-        let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    }
 }

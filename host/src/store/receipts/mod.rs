@@ -1,29 +1,33 @@
 //! The receipt log: webhook bodies as they came, in a file and with a writer of their own, so that no
 //! other transaction delays an answer to Meta. An append is answered after the fsync of its group commit.
+//!
+//! - `writer`: the thread that commits; `waiting`: which bodies it commits next
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+mod waiting;
+mod writer;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
 use duet_rules::webhook::Mentions;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{oneshot, watch};
 
-use super::writer::{Maintenance, checkpoint, maintenance, watch_log};
+use super::checkpoint::Checkpoints;
+use super::writer::maintenance;
 use super::{OpenError, SCHEMA, StoreError};
+use waiting::Append;
+use writer::{File, Log, Order};
 
 /// Its name in the data folder.
 pub(super) const FILE: &str = "receipts.db";
 /// Bodies are appended and read once, in order: hardly a page is looked at again.
 const CACHE_KIB: i64 = 1024;
-/// One commit takes at most so many bodies and bytes.
-const BATCH_MAX: usize = 256;
-const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Maintenance tries so often to get a place in the queue.
 const QUEUE_TRIES_MAX: u32 = 500;
 const QUEUE_TRY_PAUSE: Duration = Duration::from_millis(10);
@@ -46,19 +50,6 @@ pub enum AppendError {
     Full,
     #[error("the receipt log cannot write: {0}")]
     Disk(String),
-}
-
-struct Append {
-    body: Bytes,
-    received_ms: i64,
-    mentions: Mentions,
-    done: oneshot::Sender<Result<i64, String>>,
-}
-
-/// What the writer is asked for.
-enum Order {
-    Append(Append),
-    Maintain(Maintenance),
 }
 
 /// The receipt log. Cheap to clone; the file closes when the last clone is gone.
@@ -92,8 +83,9 @@ impl ReceiptLog {
             file: path.clone(),
             source,
         };
-        let connection = super::connect(&path, CACHE_KIB)?;
+        let mut connection = super::connect(&path, CACHE_KIB)?;
         let newest = prepare(&connection, &path)?;
+        let checkpoints = Checkpoints::start(&mut connection, &path)?;
         let reader = super::reader(&path).map_err(sqlite)?;
         let last = Arc::new(AtomicI64::new(newest));
         let last_echo = Arc::new(AtomicI64::new(0));
@@ -104,6 +96,7 @@ impl ReceiptLog {
         let log = Log {
             file: File::open(&path).map_err(|error| OpenError::Folder(folder.into(), error))?,
             connection,
+            checkpoints,
             last: last.clone(),
             last_echo: last_echo.clone(),
             bytes_waiting: bytes_waiting.clone(),
@@ -366,150 +359,4 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
             source,
         }),
     }
-}
-
-/// Which file the path led to when it was opened: what is written to a file that has no name is lost.
-struct File {
-    path: PathBuf,
-    id: (u64, u64),
-}
-
-impl File {
-    fn open(path: &Path) -> std::io::Result<File> {
-        Ok(File {
-            path: path.to_owned(),
-            id: File::id(path)?,
-        })
-    }
-
-    fn id(path: &Path) -> std::io::Result<(u64, u64)> {
-        let metadata = std::fs::metadata(path)?;
-        Ok((metadata.dev(), metadata.ino()))
-    }
-
-    fn is_in_place(&self) -> bool {
-        File::id(&self.path).is_ok_and(|id| id == self.id)
-    }
-}
-
-/// The writer's side.
-struct Log {
-    file: File,
-    connection: Connection,
-    last: Arc<AtomicI64>,
-    last_echo: Arc<AtomicI64>,
-    bytes_waiting: Arc<AtomicUsize>,
-    healthy: Arc<AtomicBool>,
-    acknowledge: watch::Sender<i64>,
-}
-
-impl Log {
-    /// Until every clone of the log is gone.
-    fn serve(mut self, orders: &Receiver<Order>) {
-        let pages = watch_log(&mut self.connection);
-        while let Ok(first) = orders.recv() {
-            let (batch, maintenance) = collect(first, orders);
-            if !batch.is_empty() {
-                self.append(batch);
-            }
-            if let Some(maintenance) = maintenance {
-                maintenance(&self.connection);
-            }
-            checkpoint(&self.connection, &pages);
-        }
-    }
-
-    fn append(&self, batch: Vec<Append>) {
-        let committed = self.commit(&batch);
-        let bytes = batch.iter().map(|append| append.body.len()).sum();
-        self.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
-        self.healthy.store(committed.is_ok(), Ordering::Relaxed);
-        match committed {
-            Ok(ids) => self.answer(batch, &ids),
-            Err(error) => {
-                tracing::warn!(%error, bodies = batch.len(), "the receipt log cannot write, Meta keeps these bodies");
-                for append in batch {
-                    let _ = append.done.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    fn commit(&self, batch: &[Append]) -> Result<Vec<i64>, String> {
-        if !self.file.is_in_place() {
-            return Err(format!(
-                "{} was removed or replaced under the running gateway; put it back, or start the gateway again",
-                self.file.path.display()
-            ));
-        }
-        let result = self.insert(batch);
-        if result.is_err() && !self.connection.is_autocommit() {
-            let rolled_back = self.connection.execute_batch("ROLLBACK");
-            rolled_back.map_err(|error| error.to_string())?;
-        }
-        result.map_err(|error| error.to_string())
-    }
-
-    fn insert(&self, batch: &[Append]) -> Result<Vec<i64>, rusqlite::Error> {
-        self.connection
-            .prepare_cached("BEGIN IMMEDIATE")?
-            .execute([])?;
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO receipts (received_ms, history, body) VALUES (?1, ?2, ?3)",
-        )?;
-        let mut ids = Vec::with_capacity(batch.len());
-        for append in batch {
-            ids.push(insert.insert(params![
-                append.received_ms,
-                append.mentions.history,
-                &append.body[..]
-            ])?);
-        }
-        let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        self.connection
-            .prepare_cached("UPDATE tally SET accepted = accepted + ?1")?
-            .execute([count])?;
-        crate::failpoint::hit("receipts.before_commit");
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        crate::failpoint::hit("receipts.after_commit");
-        Ok(ids)
-    }
-
-    fn answer(&self, batch: Vec<Append>, ids: &[i64]) {
-        let echo = batch
-            .iter()
-            .zip(ids)
-            .rev()
-            .find(|(append, _)| append.mentions.echoes);
-        if let Some((_, &echo)) = echo {
-            self.last_echo.store(echo, Ordering::Release);
-        }
-        if let Some(&newest) = ids.last() {
-            self.last.store(newest, Ordering::Release);
-            self.acknowledge.send_replace(newest);
-        }
-        for (append, &id) in batch.into_iter().zip(ids) {
-            let _ = append.done.send(Ok(id));
-        }
-    }
-}
-
-/// The bodies that wait together, and the maintenance that comes after them.
-fn collect(first: Order, orders: &Receiver<Order>) -> (Vec<Append>, Option<Maintenance>) {
-    let mut bytes = 0;
-    let mut batch = Vec::new();
-    let mut next = Some(first);
-    while let Some(order) = next.take() {
-        match order {
-            Order::Maintain(maintenance) => return (batch, Some(maintenance)),
-            Order::Append(append) => {
-                bytes += append.body.len();
-                batch.push(append);
-            }
-        }
-        if batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
-            next = orders.try_recv().ok();
-        }
-    }
-    (batch, None)
 }
