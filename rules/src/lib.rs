@@ -18,6 +18,7 @@ pub mod meta_error;
 pub mod outbound;
 pub mod plugins_toml;
 pub mod readiness;
+pub mod search;
 pub mod sending;
 #[cfg(test)]
 mod settings_page;

@@ -94,3 +94,52 @@ async fn a_failed_message_keeps_metas_whole_reason() -> anyhow::Result<()> {
     );
     gateway.end().await
 }
+
+/// Whoever looks for what a customer wrote finds it, over the API and on the command line, and types no syntax by accident.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_found_by_their_words() -> anyhow::Result<()> {
+    let gateway = Gateway::start(Setup::default()).await?;
+    let text = "कल सुबह \"parcel\" aayega, pakka?";
+    shown(
+        &gateway,
+        &[webhook::texts(
+            CUSTOMER,
+            "Asha",
+            &[("wamid.1", text), ("wamid.2", "another")],
+        )],
+    )
+    .await?;
+    let admin = gateway.admin()?;
+    for q in ["parcel", "सुबह", "%22parcel%20aay%22*", "pak*"] {
+        let page = admin.get(&format!("/messages/search?q={q}")).await?;
+        let [message] = &page["messages"].as_array().map_or(&[][..], Vec::as_slice) else {
+            anyhow::bail!("{q}: {page}");
+        };
+        assert_eq!(
+            (&message["id"], &message["text"]),
+            (&json!("wamid.1"), &json!(text)),
+            "{q}"
+        );
+        assert!(message["conversation"].is_i64() && message["number"].is_string());
+        let older = format!(
+            "/messages/search?q={q}&after={}",
+            page["next"].as_str().unwrap_or_default()
+        );
+        assert_eq!(admin.get(&older).await?["messages"], json!([]), "{q}");
+    }
+    assert_eq!(
+        admin.get("/messages/search?q=parcel%20NOT%20zebra").await?["messages"],
+        json!([])
+    );
+    let (status, refused) = admin
+        .call(reqwest::Method::GET, "/messages/search?q=%3F%21", None)
+        .await?;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (400, &json!("bad_parameter")),
+        "{refused}"
+    );
+    let (ended, told) = gateway.duet(&["search", "aay*"]).await?;
+    assert!(ended.success() && told.contains("[aayega]"), "{told}");
+    gateway.end().await
+}

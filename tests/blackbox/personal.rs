@@ -15,11 +15,13 @@ const STAYS: &str = "919887654321";
 /// The bytes of the image that she sent.
 const PICTURE: &str = "picture-of-hers-with-enough-bytes";
 /// What must not be found afterwards; each was in a webhook.
-const TRACES: [&str; 8] = [
+const TRACES: [&str; 9] = [
     "919812345678",
     "Zerlinde Quastenflosser",
     "Zerl Privat",
     "my-secret-garden",
+    // Stands in the index of words, too.
+    "xylophonquark",
     "echo-to-her",
     "caption-of-hers",
     "history-of-hers",
@@ -49,7 +51,7 @@ fn bodies(image: &str) -> Vec<Value> {
             "messages",
             json!({
                 "contacts": [contact.clone(), other],
-                "messages": [hers("wamid.her.1", "text", json!({"body": "my-secret-garden"})), text_of_other],
+                "messages": [hers("wamid.her.1", "text", json!({"body": "my-secret-garden xylophonquark"})), text_of_other],
             }),
         )]),
         webhook::body(&[webhook::change(
@@ -138,6 +140,8 @@ async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::
         "the export has somebody else's"
     );
 
+    let hits = admin.get("/messages/search?q=xylophon*").await?;
+    assert_eq!(hits["messages"].as_array().map(Vec::len), Some(1), "{hits}");
     admin.delete(&path).await?;
     // Looked at while it runs, and once more when it has stopped and started.
     let mut wamids: Vec<String> = [

@@ -10,6 +10,7 @@ mod handling;
 mod ledger;
 mod number;
 mod place;
+mod search;
 mod serve;
 mod version;
 
@@ -53,6 +54,8 @@ enum Command {
     /// The businesses whose numbers this gateway serves
     #[command(subcommand)]
     Business(business::Verb),
+    /// Messages that hold words, newest first
+    Search(search::Asked),
     /// Compile a component into the cache: the gateway's own child process
     #[command(hide = true)]
     Compile {
@@ -85,6 +88,7 @@ fn command_line() -> clap::Command {
         .mut_subcommand("serve", |command| command.after_help(secrets))
         .mut_subcommand("export", few)
         .mut_subcommand("erase", few)
+        .mut_subcommand("search", few)
         .mut_subcommand("number", |command| command.mut_subcommands(few))
         .mut_subcommand("business", |command| command.mut_subcommands(few))
 }
@@ -124,6 +128,7 @@ fn command(command: Command) -> anyhow::Result<Ended> {
         Command::Erase(named) => asynchronous(contact::erase(named)),
         Command::Number(verb) => asynchronous(number::run(verb)),
         Command::Business(verb) => asynchronous(business::run(verb)),
+        Command::Search(asked) => asynchronous(search::run(asked)),
         Command::Compile { component, cache } => {
             crate::plugin::compile_main(&component, &cache)?;
             Ok(Ended::Done)

@@ -15,6 +15,8 @@ use crate::telemetry::{Metrics, tell_alarms};
 const EVERY: Duration = Duration::from_secs(60);
 /// Pruning looks at much and changes little.
 const PRUNE_EVERY: u32 = 60;
+/// Between two slices of older messages that go into the index of words: others want the writer, too.
+const INDEX_PAUSE: Duration = Duration::from_millis(20);
 const DAY_MS: u64 = 24 * 3_600_000;
 
 impl From<&Settings> for Retention {
@@ -61,6 +63,20 @@ pub(super) async fn keep(
         match store.prune(&receipts, retention, crate::now_ms()).await {
             Ok(pruned) => tracing::debug!(?pruned, "what was too old is gone"),
             Err(error) => tracing::warn!(%error, "what is too old could not be removed"),
+        }
+    }
+}
+
+/// Takes older messages into the index of words, after an upgrade. Ends when all are in it, or by being dropped.
+pub(super) async fn index(store: Store) {
+    loop {
+        match store.index_messages().await {
+            Ok(true) => tokio::time::sleep(INDEX_PAUSE).await,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "older messages could not be taken into the index of words");
+                tokio::time::sleep(EVERY).await;
+            }
         }
     }
 }

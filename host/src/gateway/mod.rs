@@ -208,6 +208,7 @@ pub async fn run(
     let connector = tokio::spawn(rounds::make(connecting, stopping.clone()));
     let fetcher = tokio::spawn(media.run(stopping.clone()));
     let herald = herald.map(|herald| tokio::spawn(herald.run()));
+    let indexer = tokio::spawn(keeper::index(store.clone()));
     let keeper = tokio::spawn(keeper::keep(
         store.clone(),
         receipts.clone(),
@@ -227,6 +228,7 @@ pub async fn run(
     tracing::info!("stopping: what was accepted is answered, what runs commits");
     stop_public.send_replace(true);
     let _ = received.await;
+    indexer.abort();
     keeper.abort();
     enquirer.abort();
     if let Some(herald) = herald {

@@ -17,7 +17,7 @@
 //! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store
 //! - `media`: the files of messages
-//! - `views`: what the admin API reads
+//! - `views`: what the admin API reads; `search`: the index of messages' words
 //! - `tokens`: who may use the admin API
 //! - `erase`: a contact leaves; `export`: it takes its data along; `traces`: what gives it away in bytes
 //! - `retention`: what goes with time
@@ -48,6 +48,7 @@ pub mod outbox;
 mod pace;
 pub mod receipts;
 pub mod retention;
+mod search;
 mod standing;
 pub mod syncs;
 mod templates;
@@ -69,7 +70,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -78,6 +79,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema/6.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
     include_str!("schema/12.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.

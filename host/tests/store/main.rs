@@ -25,5 +25,6 @@ mod projections;
 mod receipts;
 mod retention;
 mod runs;
+mod search;
 mod syncs;
 mod writing;

@@ -26,7 +26,7 @@ pub(super) struct MessageQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Message {
+pub(super) struct Message {
     /// The wamid; `m` and a number where Meta has given none yet.
     id: String,
     /// `in` or `out`.
@@ -162,7 +162,7 @@ pub(super) async fn send(
     Ok((StatusCode::ACCEPTED, Json(Queued { outbox })))
 }
 
-fn shape(row: MessageRow, personal: bool) -> Message {
+pub(super) fn shape(row: MessageRow, personal: bool) -> Message {
     let is_in_app_only = is_unshown(&row.kind);
     let earlier = row.earlier.into_iter().filter(|_| personal);
     Message {

@@ -17,6 +17,7 @@ mod numbers;
 mod outbox;
 mod plugins;
 mod receipts;
+mod search;
 mod templates;
 mod tokens;
 
@@ -79,6 +80,7 @@ pub(super) fn personal() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(receipts::body))
         .routes(routes!(media::file))
+        .routes(routes!(search::list))
         .routes(routes!(contacts::export))
         .routes(routes!(contacts::erase))
 }

@@ -25,6 +25,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/conversations/1",
         "GET /api/v1/conversations/1/messages",
         "GET /api/v1/conversations/1/messages/m1/media",
+        "GET /api/v1/messages/search",
         "POST /api/v1/conversations/1/messages",
         "POST /api/v1/conversations/1/handling",
         "GET /api/v1/conversations/1/handling",
@@ -61,7 +62,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 46, "{listed:?}");
+    assert_eq!(listed.len(), 47, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

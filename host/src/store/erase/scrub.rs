@@ -1,5 +1,6 @@
 //! Deleted rows are overwritten at once (`secure_delete`), yet copies linger: cells that moved to another page,
-//! and the write-ahead logs. So both files are rewritten and both logs cut to nothing.
+//! beginnings of words in the index of messages, and the write-ahead logs. So the index and both files are rewritten
+//! and both logs cut to nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::super::receipts::ReceiptLog;
+use super::super::search::rewrite_index;
 use super::super::{Store, StoreError};
 
 /// Rows of one transaction in the receipt log.
@@ -35,7 +37,10 @@ impl Store {
             .await?;
         let folder = self.folder();
         let main = self
-            .maintain(move |connection| rewrite(connection, &folder))
+            .maintain(move |connection| {
+                rewrite_index(connection)?;
+                rewrite(connection, &folder)
+            })
             .await?;
         let media = self.sweep_media().await.err();
         let lingering = receipts

@@ -8,6 +8,11 @@ use crate::store::{Store, StoreError};
 /// A page ends after so many bytes of texts.
 const PAGE_BYTES_MAX: usize = 8 << 20;
 
+/// What a row of the table `m` and its file `f` are read from.
+pub(super) const COLUMNS: &str = "id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, edited, revoked, earlier,
+    errors, f.state, coalesce(f.mime_type, m.media ->> 'mime_type'), coalesce(f.digest, f.claimed), f.bytes,
+    m.media ->> 'filename', f.cause";
+
 /// A place in a conversation's messages: after everything older than `at_ms`, and up to `id` within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessagePlace {
@@ -63,13 +68,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<MessageRow>, StoreError> {
         self.read(move |connection| {
-            let after = after.unwrap_or(MessagePlace { at_ms: i64::MIN, id: 0 });
-            let mut statement = connection.prepare_cached(
-                "SELECT id, wamid, direction, origin, type, text, at_ms, status, status_error, reply_to, edited, revoked, earlier, errors,
-                 f.state, coalesce(f.mime_type, m.media ->> 'mime_type'), coalesce(f.digest, f.claimed), f.bytes,
-                 m.media ->> 'filename', f.cause
-                 FROM messages m LEFT JOIN media f ON f.message = m.id WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4",
-            )?;
+            let after = after.unwrap_or(MessagePlace {
+                at_ms: i64::MIN,
+                id: 0,
+            });
+            let sql = format!(
+                "SELECT {COLUMNS} FROM messages m LEFT JOIN media f ON f.message = m.id
+                 WHERE conversation = ?1 AND (at_ms, id) > (?2, ?3) ORDER BY at_ms, id LIMIT ?4"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let mut found = statement.query(params![conversation, after.at_ms, after.id, limit])?;
             let (mut rows, mut bytes) = (Vec::new(), 0);
             while bytes < PAGE_BYTES_MAX
@@ -82,10 +89,9 @@ impl Store {
                 rows.push(row);
             }
             let chat = Chat::read(connection, conversation)?;
-            for row in &mut rows {
-                if let (Some(chat), Some(quoted)) = (&chat, &row.reply_to) {
-                    row.reply_to = chat.known_as(connection, quoted)?.or(row.reply_to.take());
-                }
+            if let Some(chat) = chat {
+                rows.iter_mut()
+                    .try_for_each(|row| chat.resolve(connection, row))?;
             }
             Ok(rows)
         })
@@ -94,14 +100,17 @@ impl Store {
 }
 
 /// Whose conversation it is: what a message's second key is made of.
-struct Chat {
+pub(super) struct Chat {
     number: String,
     /// Phone and user id of the contact.
     peers: [Option<String>; 2],
 }
 
 impl Chat {
-    fn read(connection: &Connection, conversation: i64) -> Result<Option<Chat>, StoreError> {
+    pub(super) fn read(
+        connection: &Connection,
+        conversation: i64,
+    ) -> Result<Option<Chat>, StoreError> {
         let chat = connection
             .prepare_cached(
                 "SELECT c.number, k.wa_id, k.user_id FROM conversations c JOIN contacts k ON k.id = c.contact
@@ -115,6 +124,18 @@ impl Chat {
             })
             .optional()?;
         Ok(chat)
+    }
+
+    /// Has the message name the one that it answers by the wamid by which that is known here.
+    pub(super) fn resolve(
+        &self,
+        connection: &Connection,
+        row: &mut MessageRow,
+    ) -> Result<(), StoreError> {
+        if let Some(quoted) = &row.reply_to {
+            row.reply_to = self.known_as(connection, quoted)?.or(row.reply_to.take());
+        }
+        Ok(())
     }
 
     /// The wamid of the message that Meta means by `quoted`. A quotation may name it by an id that is scoped to
@@ -144,7 +165,7 @@ impl Chat {
     }
 }
 
-fn message(row: &Row<'_>) -> Result<MessageRow, rusqlite::Error> {
+pub(super) fn message(row: &Row<'_>) -> Result<MessageRow, rusqlite::Error> {
     Ok(MessageRow {
         id: row.get(0)?,
         wamid: row.get(1)?,

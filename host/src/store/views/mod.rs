@@ -13,6 +13,7 @@ mod messages;
 mod numbers;
 mod outbox;
 mod receipts;
+mod search;
 mod templates;
 
 pub use alarms::{AlarmRow, NoticeRow};
@@ -26,6 +27,7 @@ pub use messages::{MediaRow, MessagePlace, MessageRow};
 pub use numbers::NumberRow;
 pub use outbox::{OutboxFilter, OutboxRow};
 pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};
+pub use search::{FoundRow, Search, Wanted};
 pub use templates::TemplateRow;
 
 /// Which rows of a list: those after `after`, at most `limit`.
