@@ -200,7 +200,7 @@ async fn a_lost_answer_is_settled_by_a_status_and_holds_its_conversation_till_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_without_a_status_becomes_a_dead_letter_and_is_never_sent_again()
+async fn a_lost_answer_without_a_status_becomes_a_dead_letter_and_is_sent_again_only_on_demand()
 -> anyhow::Result<()> {
     let stage = Stage::set(StatusDelays {
         sent_ms: None,
@@ -244,6 +244,16 @@ async fn a_lost_answer_without_a_status_becomes_a_dead_letter_and_is_never_sent_
     stage.reply_is(1, "sent").await?;
     let dead = stage.admin.count("dead-letters", "", 1, PATIENCE).await?;
     assert_eq!(dead[0]["outbox"], 2);
+
+    // Somebody has looked in the app, and says that it is to be sent even so.
+    let path = format!("/dead-letters/{}/redrive?even_if_sent=true", dead[0]["id"]);
+    stage.admin.post(&path, &Value::Null).await?;
+    stage.reply_is(2, "sent").await?;
+    assert_eq!(stage.counts(), [1, 3, 2]);
+    stage.admin.count("dead-letters", "", 0, PATIENCE).await?;
+    let ledger = format!("/numbers/{}/ledger", webhook::NUMBER);
+    let ledger = stage.admin.get(&ledger).await?;
+    assert_eq!(ledger["adds_up"], true, "{ledger}");
     stage.gateway.end().await
 }
 

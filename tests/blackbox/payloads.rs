@@ -107,6 +107,10 @@ async fn bodies_written_by_hand_change_what_they_tell_of() -> anyhow::Result<()>
     let declined = admin.get("/numbers/106540352242999/history").await?;
     assert_eq!(declined["state"], "declined");
 
+    let alarms = admin.rows("alarms", "open=true").await?;
+    let alert = |alarm: &&Value| alarm["name"] == "account-alert" && alarm["number"] == NUMBER;
+    assert_eq!(alarms.iter().filter(alert).count(), 1, "{alarms:?}");
+
     let messages = async |phone: &str| -> anyhow::Result<Vec<Value>> {
         let conversation = admin.conversation(phone, wait).await?;
         admin

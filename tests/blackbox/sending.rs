@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duet_sim::{Config, Deed, Mood, Sim, StatusDelays, Trouble};
+use duet_sim::{Config, Deed, Mood, Number, Sim, StatusDelays, Trouble};
 use duet_tests::tries::{tries, wait_tries};
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const CUSTOMER: &str = "919800000001";
+/// A second number of the same business, in an account of its own.
+const OTHER_NUMBER: &str = "106540352242923";
+const OTHER_WABA: &str = "102290129340399";
 
 /// A gateway without plugins, and a Meta that refuses what is too fast.
 struct Stage {
@@ -23,8 +26,15 @@ struct Stage {
 impl Stage {
     async fn set(change: impl FnOnce(Setup) -> Setup) -> anyhow::Result<Stage> {
         let sim = Sim::start(Config {
-            app_secret: gateway::APP_SECRET.into(),
-            token: gateway::ACCESS_TOKEN.into(),
+            numbers: vec![
+                Number::default(),
+                Number {
+                    id: OTHER_NUMBER.into(),
+                    digits: "912255500101".into(),
+                    waba: OTHER_WABA.into(),
+                    ..Number::default()
+                },
+            ],
             open_window: true,
             statuses: StatusDelays {
                 sent_ms: None,
@@ -35,7 +45,7 @@ impl Stage {
                 rate_limits: true,
                 ..Mood::default()
             },
-            ..Config::default()
+            ..gateway::sim()
         })
         .await?;
         let gateway = Gateway::start(change(Setup::default().graph(sim.url()))).await?;
@@ -498,6 +508,127 @@ async fn a_restricted_account_sends_no_campaign_and_still_answers() -> anyhow::R
         };
         assert_eq!(names, open, "{said}");
     }
+    stage.gateway.end().await
+}
+
+/// Meta denies something for what the business has sent before: no more campaigns before somebody has looked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn campaigns_wait_for_a_critical_alert_until_it_is_over() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    let conversation = stage.meets(CUSTOMER).await?;
+    let alert = |severity: &str, status: &str| {
+        let value = json!({"entity_type": "BUSINESS", "entity_id": "506914307656634", "alert_info": {
+            "alert_severity": severity, "alert_status": status, "alert_description": "Limits cannot be increased.",
+            "alert_type": "INCREASED_CAPABILITIES_ELIGIBILITY_FAILED"}});
+        webhook::body(&[json!({"field": "account_alerts", "value": value})])
+    };
+    stage.meta.deliver(&alert("CRITICAL", "ACTIVE")).await?;
+    let told = stage
+        .admin
+        .row("alarms", "it is told", PATIENCE, |alarm| {
+            alarm["name"] == "account-alert-critical"
+        })
+        .await?;
+    assert!(
+        told["detail"].to_string().contains("eligibility_failed"),
+        "{told}"
+    );
+    stage.says(conversation, &campaign()).await?;
+    stage
+        .admin
+        .row("outbox", "it waits", PATIENCE, |row| {
+            row["cause"] == "account-alert"
+        })
+        .await?;
+    stage.says(conversation, &text("yes, in blue")).await?;
+    let sent = stage.sim.wait_sent(1, PATIENCE).await?;
+    assert_eq!(sent[0].body["text"]["body"], "yes, in blue");
+    stage.meta.deliver(&alert("CRITICAL", "NONE")).await?;
+    let sent = stage.sim.wait_sent(2, PATIENCE).await?;
+    assert_eq!(sent[1].body["type"], "template");
+    assert!(stage.admin.rows("alarms", "open=true").await?.is_empty());
+    stage.gateway.end().await
+}
+
+/// It says what Meta charges. What may be sent is the window's to say, and that stays a day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_through_an_advertisement_and_was_answered_costs_nothing_for_three_days()
+-> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    let mut body = webhook::text(CUSTOMER, "wamid.ad", "is it still there?");
+    body["entry"][0]["changes"][0]["value"]["messages"][0]["referral"] = json!({"source_type": "ad", "source_id": "120200000000000", "ctwa_clid": "ARAkLkA8rmlFeiCktEJQ"});
+    stage.meta.deliver(&body).await?;
+    let conversation = stage.admin.conversation(CUSTOMER, PATIENCE).await?;
+    assert_eq!(
+        conversation["free_until"],
+        Value::Null,
+        "nobody has answered"
+    );
+    let id = conversation["id"].as_i64().unwrap_or_default();
+    stage.says(id, &text("Yes.")).await?;
+    stage.sim.wait_sent(1, PATIENCE).await?;
+    until("messages are free", PATIENCE, || async {
+        let conversation = stage.admin.conversation(CUSTOMER, PATIENCE).await?;
+        let hours = |field: &str| {
+            let time: jiff::Timestamp = conversation[field].as_str()?.parse().ok()?;
+            Some((time.as_second() - i64::try_from(webhook::now_s()).ok()?) / 3600)
+        };
+        let is_so = hours("free_until") == Some(71) && hours("window_until") == Some(23);
+        Ok(Seen::when(is_so, (), || conversation.to_string()))
+    })
+    .await?;
+    stage.gateway.end().await
+}
+
+/// Meta counts over all accounts of a portfolio.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_accounts_of_one_portfolio_share_one_limit() -> anyhow::Result<()> {
+    let stage = Stage::set(|setup| setup).await?;
+    for waba in [webhook::WABA, OTHER_WABA] {
+        let info = json!({"waba_id": waba, "owner_business_id": "2329417887457253"});
+        let value = json!({"event": "PARTNER_ADDED", "waba_info": info});
+        let mut added = webhook::body(&[json!({"field": "account_update", "value": value})]);
+        added["entry"][0]["id"] = json!(waba);
+        stage.meta.deliver(&added).await?;
+    }
+    let limit = |max: i64| {
+        let value = json!({"max_daily_conversations_per_business": max});
+        webhook::body(&[json!({"field": "business_capability_update", "value": value})])
+    };
+    stage.meta.deliver(&limit(1)).await?;
+    let mut conversations = Vec::new();
+    for (customer, number, waba) in [
+        ("919800000031", webhook::NUMBER, webhook::WABA),
+        ("919800000032", OTHER_NUMBER, OTHER_WABA),
+    ] {
+        let mut body = webhook::text(customer, &format!("wamid.{customer}"), "hello");
+        body["entry"][0]["id"] = json!(waba);
+        let value = &mut body["entry"][0]["changes"][0]["value"];
+        value["metadata"]["phone_number_id"] = json!(number);
+        value["messages"][0]["timestamp"] = json!((webhook::now_s() - 30 * 3600).to_string());
+        stage.meta.deliver(&body).await?;
+        let conversation = stage.admin.conversation(customer, PATIENCE).await?;
+        conversations.push(conversation["id"].as_i64().unwrap_or_default());
+        let templates = format!("waba={waba}");
+        until("the templates are read", PATIENCE, || async {
+            let rows = stage.admin.rows("templates", &templates).await?;
+            Ok(Seen::when(!rows.is_empty(), (), || templates.clone()))
+        })
+        .await?;
+    }
+    stage.says(conversations[0], &campaign()).await?;
+    stage.sim.wait_sent(1, PATIENCE).await?;
+    stage.says(conversations[1], &campaign()).await?;
+    let held = stage
+        .admin
+        .row("outbox", "the other account waits", PATIENCE, |row| {
+            row["cause"] == "portfolio-limit"
+        })
+        .await?;
+    assert_eq!(held["conversation"], conversations[1]);
+    // The word for one account frees what waits in the other one.
+    stage.meta.deliver(&limit(-1)).await?;
+    stage.sim.wait_sent(2, PATIENCE).await?;
     stage.gateway.end().await
 }
 

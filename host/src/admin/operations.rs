@@ -93,6 +93,10 @@ pub trait Operations: Send + Sync + 'static {
     /// Has the event of a dead letter handled again.
     fn redrive(&self, dead_letter: i64) -> Operation<'_, ()>;
 
+    /// Sends what a dead letter of a send has left unsent, through the gate. One that the customer may have got
+    /// already only when `even_if_sent`.
+    fn redrive_send(&self, dead_letter: i64, even_if_sent: bool) -> Operation<'_, ()>;
+
     /// Gives a conversation to a person, for `seconds` or the usual time, or back to the automations.
     fn set_handling(
         &self,

@@ -23,8 +23,12 @@ use crate::intake::feed::Feed;
 use crate::outbox;
 use crate::store::erase::EraseError;
 use crate::store::handling::Keeps;
+use crate::store::outbox::Redriven;
 use crate::store::receipts::ReceiptLog;
 use crate::store::{Store, StoreError};
+
+/// Why a send is not repeated without another word.
+const MAY_HAVE_ARRIVED: &str = "Meta's answer was lost, so the customer may have got it; ask in the app, then repeat with ?even_if_sent=true, or write to the conversation instead";
 
 #[derive(Clone)]
 pub(super) struct GatewayOperations {
@@ -194,6 +198,28 @@ impl Operations for GatewayOperations {
             {
                 true => Ok(()),
                 false => Err(OperationError::NotFound("dead letter")),
+            }
+        })
+    }
+
+    fn redrive_send(&self, dead_letter: i64, even_if_sent: bool) -> Operation<'_, ()> {
+        self.whole(move |gateway| async move {
+            let store = &gateway.store;
+            let now_ms = crate::now_ms();
+            match store
+                .redrive_send(dead_letter, even_if_sent, now_ms)
+                .await
+                .map_err(refused)?
+            {
+                Redriven::Waits(row) => {
+                    gateway.sends.wake([row]);
+                    Ok(())
+                }
+                Redriven::Gone => Err(OperationError::NotFound("dead letter")),
+                Redriven::MayHaveArrived => Err(OperationError::Refused {
+                    reason: MAY_HAVE_ARRIVED.into(),
+                    code: None,
+                }),
             }
         })
     }

@@ -92,7 +92,9 @@ pub(super) fn conversation(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
              n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
-             (SELECT settings FROM handling_settings h WHERE h.number = c.number)
+             (SELECT settings FROM handling_settings h WHERE h.number = c.number),
+             EXISTS (SELECT 1 FROM alarms l WHERE l.name = 'account-alert-critical' AND coalesce(l.number, '') = c.number
+                 AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
              JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
@@ -121,6 +123,7 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         },
         standing: Standing {
             flagged: row.get(13)?,
+            alerted: row.get(18)?,
             locked: row.get(14)?,
             restricted_until_ms: row.get(15)?,
         },

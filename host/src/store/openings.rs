@@ -1,10 +1,26 @@
-//! The customers to whom an account has begun conversations, counted as Meta counts them.
+//! The customers to whom an account has begun conversations, counted as Meta counts them: over all accounts of a
+//! portfolio. A customer to whom two of them wrote first counts twice, so that a send rather waits than fails.
 
 use duet_rules::sending::{Cause, OPENED_MS, Openings, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::outbox::{Whose, free};
+
+/// The accounts that share one limit with the account ?1, itself among them.
+const PORTFOLIO: &str = "WITH portfolio (waba) AS (SELECT ?1 UNION SELECT b.waba FROM accounts a
+    JOIN accounts b ON b.portfolio = a.portfolio WHERE a.waba = ?1)";
+
+/// Meta has told whose account it is (`owner_business_id`).
+pub(super) fn belongs(connection: &Connection, waba: &str, owner: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO accounts (waba, portfolio) VALUES (?1, ?2)
+             ON CONFLICT (waba) DO UPDATE SET portfolio = excluded.portfolio",
+        )?
+        .execute([waba, owner])?;
+    Ok(())
+}
 
 /// Whether one more customer may be written to first: the send `row` into a conversation of this account.
 pub(super) fn judge(
@@ -16,13 +32,15 @@ pub(super) fn judge(
 ) -> Result<Option<Verdict>, StoreError> {
     forget(connection, waba, now_ms)?;
     let openings = connection
-        .prepare_cached(
-            "SELECT openings_max, openings,
-             coalesce((SELECT min(o.at_ms) FROM openings o WHERE o.waba = a.waba), ?3)
-             FROM accounts a WHERE waba = ?1 AND openings_max IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM openings o WHERE o.waba = ?1 AND o.contact =
-                 (SELECT coalesce(same_as, id) FROM contacts WHERE id = ?2))",
-        )?
+        .prepare_cached(&format!(
+            "{PORTFOLIO}
+             SELECT (SELECT openings_max FROM accounts WHERE waba IN portfolio ORDER BY openings_max_ms DESC LIMIT 1),
+             (SELECT sum(openings) FROM accounts WHERE waba IN portfolio),
+             coalesce((SELECT min((SELECT min(o.at_ms) FROM openings o WHERE o.waba = p.waba)) FROM portfolio p), ?3)
+             WHERE EXISTS (SELECT 1 FROM accounts WHERE waba = ?1)
+             AND NOT EXISTS (SELECT 1 FROM openings o WHERE o.waba IN portfolio AND o.contact =
+                 (SELECT coalesce(same_as, id) FROM contacts WHERE id = ?2))"
+        ))?
         .query_row(params![waba, contact, now_ms], |row| {
             Ok(Openings {
                 max: row.get(0)?,
@@ -66,17 +84,27 @@ pub(super) fn limit(
              openings_max_ms = excluded.openings_max_ms WHERE openings_max_ms <= excluded.openings_max_ms",
         )?
         .execute(params![waba, max, at_ms])?;
-    free(
-        connection,
-        Whose::Waba(waba),
-        &[Cause::PortfolioLimit],
-        now_ms,
-    )
+    let mut portfolio =
+        connection.prepare_cached(&format!("{PORTFOLIO} SELECT waba FROM portfolio"))?;
+    let accounts = portfolio.query_map([waba], |row| row.get(0))?;
+    let accounts: Vec<String> = accounts.collect::<Result<_, _>>()?;
+    let mut freed = Vec::new();
+    for waba in &accounts {
+        freed.extend(free(
+            connection,
+            Whose::Waba(waba),
+            &[Cause::PortfolioLimit],
+            now_ms,
+        )?);
+    }
+    Ok(freed)
 }
 
 fn forget(connection: &Connection, waba: &str, now_ms: i64) -> Result<(), StoreError> {
     connection
-        .prepare_cached("DELETE FROM openings WHERE waba = ?1 AND at_ms <= ?2")?
+        .prepare_cached(&format!(
+            "{PORTFOLIO} DELETE FROM openings WHERE waba IN portfolio AND at_ms <= ?2"
+        ))?
         .execute(params![waba, now_ms.saturating_sub(OPENED_MS)])?;
     Ok(())
 }

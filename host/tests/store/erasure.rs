@@ -267,6 +267,21 @@ async fn a_repetition_brings_nobody_back() {
     assert_eq!(house.contact(ANA.phone).await, None);
 }
 
+/// Meta tells for a month what became of a message.
+#[tokio::test]
+async fn the_late_status_of_an_erased_message_brings_nobody_back() {
+    let house = House::new();
+    house.deliver(&ANA.is_told("3A02", "Quittenmus")).await;
+    house.deliver(&BEN.is_told("3B02", "Quittenmus")).await;
+    let ana = house.contact(ANA.phone).await.unwrap();
+    house.store.erase_contact(&house.log, ana).await.unwrap();
+    assert!(house.deliver(&ANA.status("3A02", "read")).await.is_empty());
+    assert_eq!(house.contact(ANA.phone).await, None);
+    assert_eq!(house.deliver(&BEN.status("3B02", "read")).await.len(), 1);
+    // Of a message that was never here, a status comes as it always did.
+    assert_eq!(house.deliver(&ANA.status("3A09", "read")).await.len(), 1);
+}
+
 /// Rows that moved to other pages when theirs were full have left copies there.
 #[tokio::test]
 async fn erasing_leaves_no_copy_in_pages_that_were_split() {

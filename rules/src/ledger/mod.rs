@@ -48,7 +48,7 @@ pub struct Arrived {
     /// Bodies that held something of this number.
     pub receipts: i64,
     pub elements: i64,
-    /// Elements that Meta had sent before.
+    /// Elements that Meta had sent before, and late statuses of erased messages.
     pub repeated: i64,
     /// New events by what they are: `message`, `echo`, `status.delivered`, …
     pub kinds: BTreeMap<String, i64>,

@@ -87,6 +87,7 @@ pub enum Cause {
     TemplateDisabled,
     AccountRestricted,
     QualityLow,
+    AccountAlert,
     PortfolioLimit,
     HeldTooLong,
 }
@@ -197,9 +198,10 @@ fn hold(now_ms: i64, recheck_ms: i64, cause: Cause) -> Verdict {
 impl Cause {
     /// The causes of holds in which later sends to the same customer go first: a campaign that waits for hours must
     /// not keep an answer back.
-    pub const YIELDING: [Cause; 3] = [
+    pub const YIELDING: [Cause; 4] = [
         Cause::CampaignRate,
         Cause::QualityLow,
+        Cause::AccountAlert,
         Cause::PortfolioLimit,
     ];
 
@@ -221,6 +223,7 @@ impl Cause {
             Cause::TemplateDisabled => "template-disabled",
             Cause::AccountRestricted => "account-restricted",
             Cause::QualityLow => "quality-low",
+            Cause::AccountAlert => "account-alert",
             Cause::PortfolioLimit => "portfolio-limit",
             Cause::HeldTooLong => "held-too-long",
         }
@@ -257,6 +260,9 @@ impl Cause {
             Cause::TemplateDisabled => "Meta has disabled the template",
             Cause::AccountRestricted => {
                 "Meta has restricted or disabled the account; it may not begin conversations"
+            }
+            Cause::AccountAlert => {
+                "Meta has raised a critical alert about the account; acknowledge the alarm to go on"
             }
             Cause::QualityLow => "Meta has flagged the number for its low quality",
             Cause::HeldTooLong => {

@@ -2,6 +2,8 @@
 //!
 //! - `gate`: the last word before a send: takeover, window, opt-out, number
 //! - `marketing`: who gets no marketing messages
+//! - `alert`: what an alert of Meta's means for campaigns
+//! - `entry_point`: until when messages are free
 //! - `standing`: how Meta looks at the number and its account
 //! - `template`: what is known of a template
 //! - `openings`: to how many customers a business may write first
@@ -13,7 +15,9 @@
 //!
 //! Deliberately absent: attempts; those are the sender's.
 
+mod alert;
 mod callback;
+mod entry_point;
 mod gate;
 mod marketing;
 mod message;
@@ -25,7 +29,9 @@ mod request;
 mod standing;
 mod template;
 
+pub use alert::AlertWord;
 pub use callback::{callback, read_callback};
+pub use entry_point::free_until_ms;
 pub use gate::{
     Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
 };

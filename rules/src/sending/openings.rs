@@ -1,5 +1,5 @@
 //! To how many different customers a business may write first in 24 hours (WhatsApp Business Platform, "Messaging
-//! limits": counted per portfolio; Duet knows the account).
+//! limits": counted per portfolio; where Meta has not told the portfolio, by the account).
 
 use super::gate::{Cause, Verdict};
 
@@ -8,7 +8,7 @@ pub const OPENED_MS: i64 = 24 * 60 * 60 * 1000;
 /// Those who wait for the same moment are spread over so long, so that they do not all come at once.
 const SPREAD_MS: i64 = 600_000;
 
-/// An account's conversations of the last 24 hours.
+/// A portfolio's conversations of the last 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Openings {
     /// As many as Meta allows; `None` when it has not said, or has set no limit.

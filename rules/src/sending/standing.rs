@@ -17,6 +17,8 @@ const APART_MS: i64 = 97;
 pub struct Standing {
     /// The number's quality is low.
     pub flagged: bool,
+    /// Meta has raised a critical alert that nobody has looked at.
+    pub alerted: bool,
     /// The account is disabled.
     pub locked: bool,
     /// Until when the account may not begin conversations, ms since 1970.
@@ -41,9 +43,14 @@ impl Standing {
             });
         }
         let apart_ms = row.wrapping_mul(APART_MS).rem_euclid(QUALITY_RECHECK_MS);
-        (self.flagged && template.marketing).then(|| Verdict::Hold {
+        let cause = match (self.flagged, self.alerted) {
+            (true, _) => Cause::QualityLow,
+            (false, true) => Cause::AccountAlert,
+            (false, false) => return None,
+        };
+        template.marketing.then(|| Verdict::Hold {
             until_ms: now_ms.saturating_add(QUALITY_RECHECK_MS + apart_ms),
-            cause: Cause::QualityLow,
+            cause,
         })
     }
 }
@@ -129,6 +136,19 @@ mod tests {
             assert_eq!(verdict, Some(held(until_ms)), "each at a time of its own");
         }
         assert_eq!(flagged.judge(0, UTILITY, false, 1), None);
+        let alerted = Standing {
+            alerted: true,
+            ..Standing::default()
+        };
+        let held = alerted.judge(0, MARKETING, false, 1);
+        assert!(matches!(
+            held,
+            Some(Verdict::Hold {
+                cause: Cause::AccountAlert,
+                ..
+            })
+        ));
+        assert_eq!(alerted.judge(0, UTILITY, false, 1), None);
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub enum Meaning {
     Preference(Preference),
     Template(TemplateChange),
     Quality(NumberQuality),
+    Alert(AccountAlert),
     /// To how many customers the business may write first in 24 hours; `None` for any number.
     DailyLimit(Option<i64>),
     /// The user's business-scoped id changed.
@@ -67,6 +68,20 @@ pub enum Origin {
     Echo,
     /// From the days before onboarding.
     History,
+}
+
+/// What an `account_alerts` webhook says; words in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountAlert {
+    /// `business`, `phone_number`, …
+    pub entity: String,
+    pub entity_id: Option<String>,
+    /// `informational`, `warning` or `critical`.
+    pub severity: String,
+    /// `active` or `none`; absent in some samples.
+    pub status: Option<String>,
+    /// Such as `increased_capabilities_eligibility_failed`.
+    pub kind: String,
 }
 
 /// A message in either direction.
@@ -189,6 +204,8 @@ pub struct Account {
     /// Until when the account may not begin conversations: the far future when Meta names no end, 0 when it names no
     /// restriction any more. Nothing is said of it when only others are named.
     pub restricted_until_ms: Option<i64>,
+    /// `waba_info.owner_business_id`: the portfolio that the account belongs to.
+    pub owner: Option<String>,
 }
 
 /// Meta's word about a number's quality.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::change::Change;
-use super::element::{Account, Meaning, NumberQuality, TemplateChange};
+use super::element::{Account, AccountAlert, Meaning, NumberQuality, TemplateChange};
 use super::json::{Object, time_ms};
 use super::kinds::worded;
 use super::rows::Draft;
@@ -63,6 +63,8 @@ pub(super) fn field<'c>(change: &'c Change<'_>, json: &str, value: &Object<'_>) 
     let kind = kind(&change.field, value);
     let meaning = if change.field == "account_update" {
         Meaning::Account(account(value))
+    } else if change.field == "account_alerts" {
+        Meaning::Alert(alert(value))
     } else if change.field == "phone_number_quality_update" {
         quality(value).map_or(Meaning::Nothing, Meaning::Quality)
     } else if let Some(limit) = value.integer("max_daily_conversations_per_business") {
@@ -176,6 +178,20 @@ fn account(value: &Object<'_>) -> Account {
         initiated_by: of(&disconnection, "initiated_by"),
         ban: of(&value.object("ban_info"), "waba_ban_state").map(|state| state.to_lowercase()),
         restricted_until_ms: restricted_until_ms(value),
+        owner: of(&waba, "owner_business_id"),
+    }
+}
+
+/// Its words stand in `alert_info`; older samples have them beside the entity.
+fn alert(value: &Object<'_>) -> AccountAlert {
+    let info = value.object("alert_info");
+    let word = |name| info.as_ref().unwrap_or(value).lower(name);
+    AccountAlert {
+        entity: value.lower("entity_type").unwrap_or_default(),
+        entity_id: value.string("entity_id"),
+        severity: word("alert_severity").unwrap_or_default(),
+        status: word("alert_status"),
+        kind: word("alert_type").unwrap_or_default(),
     }
 }
 

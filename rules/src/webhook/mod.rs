@@ -73,8 +73,8 @@ mod tree;
 mod value;
 
 pub use element::{
-    Account, ContactChange, Edit, Element, HistoryProgress, Meaning, Media, Message, NumberQuality,
-    Origin, Preference, Revoke, Status, TemplateChange,
+    Account, AccountAlert, ContactChange, Edit, Element, HistoryProgress, Meaning, Media, Message,
+    NumberQuality, Origin, Preference, Revoke, Status, TemplateChange,
 };
 pub use key::Key;
 pub use kinds::is_unshown;

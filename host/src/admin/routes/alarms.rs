@@ -26,7 +26,8 @@ pub(super) struct AlarmQuery {
 #[derive(Serialize, ToSchema)]
 struct Alarm {
     id: i64,
-    /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `app-silent` (for 10 days),
+    /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `account-alert`,
+    /// `account-alert-critical` (campaigns wait until it is acknowledged), `app-silent` (for 10 days),
     /// `app-silent-urgent` (for 13), `number-offboarded`, `number-disconnected`, `contacts-missing` or `history-missing`
     /// (asked for in vain).
     name: String,

@@ -72,6 +72,8 @@ pub(super) struct Conversation {
     handling_by: Option<String>,
     /// Until when a free-form message may be sent.
     window_until: Option<Time>,
+    /// Until when messages cost nothing, since the customer came through an advertisement and was answered within a day.
+    free_until: Option<Time>,
     last_at: Option<Time>,
 }
 
@@ -181,6 +183,7 @@ fn shape(row: ConversationRow) -> Conversation {
         handling_until: Time::maybe(row.handling_until_ms),
         handling_by: row.handling_by,
         window_until: Time::maybe(row.window_until_ms),
+        free_until: Time::maybe(row.free_until_ms),
         last_at: Time::maybe(row.last_ms),
     }
 }

@@ -39,7 +39,7 @@ struct DeadLetter {
     /// The event's kind, while the event is kept.
     kind: Option<String>,
     conversation: Option<i64>,
-    /// The send that died, if it was one. It cannot be redriven.
+    /// The send that died, if it was one.
     outbox: Option<i64>,
     /// A plugin's words may quote the customer: absent without the scope `personal`.
     cause: Option<String>,
@@ -81,21 +81,30 @@ pub(super) async fn list(
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Redriven {
-    /// How many events are handled again.
+    /// How many events are handled again, or sends leave again.
     redriven: u64,
-    /// Dead sends, which are never repeated blindly.
+    /// Dead sends, which leave again only one by one.
     left: u64,
 }
 
-/// Has the event of one dead letter handled again.
-#[utoipa::path(post, path = "/dead-letters/{id}/redrive", params(("id" = i64, Path)), responses(
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RedriveQuery {
+    /// Also sends what the customer may have got already, since Meta's answer was lost.
+    even_if_sent: Option<bool>,
+}
+
+/// Has the event of one dead letter handled again, or its send leave again through the usual gate.
+#[utoipa::path(post, path = "/dead-letters/{id}/redrive", params(("id" = i64, Path), RedriveQuery), responses(
     (status = 200, body = Redriven),
     (status = 404, description = "There is no such dead letter"),
-    (status = 409, description = "It is a send, which is never repeated blindly"),
+    (status = 409, description = "It is a send that the customer may have got"),
 ))]
 pub(super) async fn redrive(
     State(app): State<App>,
     Id(id): Id,
+    Params(query): Params<RedriveQuery>,
 ) -> Result<Json<Redriven>, ApiError> {
     let before = Page {
         after: id.saturating_sub(1),
@@ -108,12 +117,12 @@ pub(super) async fn redrive(
         .pop();
     match row.filter(|row| row.id == id) {
         None => Err(ApiError::not_found("there is no such dead letter")),
-        Some(row) if row.outbox.is_some() => Err(ApiError::refused(
-            "a send is never repeated blindly; write to the conversation instead",
-            None,
-        )),
-        Some(_) => {
-            app.operations.redrive(id).await?;
+        Some(row) => {
+            let even_if_sent = query.even_if_sent.unwrap_or(false);
+            match row.outbox {
+                Some(_) => app.operations.redrive_send(id, even_if_sent).await?,
+                None => app.operations.redrive(id).await?,
+            }
             Ok(Json(Redriven {
                 redriven: 1,
                 left: 0,

@@ -71,7 +71,7 @@ struct LedgerArrived {
     /// Webhooks that held something of this number.
     receipts: i64,
     elements: i64,
-    /// Elements that Meta had sent before.
+    /// Elements that Meta had sent before, and late statuses of erased messages.
     repeated: i64,
     /// New events by their kind; of statuses by what they say.
     kinds: BTreeMap<String, i64>,

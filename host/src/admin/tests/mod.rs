@@ -52,6 +52,10 @@ impl Operations for Notes {
         self.note(format!("redrive {dead_letter}"), ())
     }
 
+    fn redrive_send(&self, dead_letter: i64, even_if_sent: bool) -> Operation<'_, ()> {
+        self.note(format!("send {dead_letter} again, {even_if_sent}"), ())
+    }
+
     fn set_handling(&self, id: i64, handling: Handling, seconds: Option<u64>) -> Operation<'_, ()> {
         self.note(format!("{id} to {handling:?} for {seconds:?}"), ())
     }

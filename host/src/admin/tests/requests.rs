@@ -125,10 +125,12 @@ async fn operations_get_what_the_admin_asked_for() {
     assert_eq!(handed.0, 200);
     let sent = post("/api/v1/conversations/1/messages", json!({"type": "text"})).await;
     assert_eq!(sent, (202, json!({"outbox": 9})));
-    assert_eq!(
-        post("/api/v1/dead-letters/2/redrive", Value::Null).await.0,
-        409
-    );
+    for path in [
+        "/api/v1/dead-letters/2/redrive",
+        "/api/v1/dead-letters/2/redrive?even_if_sent=true",
+    ] {
+        assert_eq!(post(path, Value::Null).await.0, 200);
+    }
     let redriven = post("/api/v1/dead-letters/redrive", json!({"plugin": "crm"})).await;
     assert_eq!(redriven, (200, json!({"redriven": 1, "left": 1})));
     let notes = fixture.notes.0.lock().unwrap().clone();
@@ -137,6 +139,8 @@ async fn operations_get_what_the_admin_asked_for() {
         [
             "1 to Person for Some(60)",
             "send {\"type\":\"text\"} to 1",
+            "send 2 again, false",
+            "send 2 again, true",
             "redrive 1"
         ]
     );

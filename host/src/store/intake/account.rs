@@ -1,12 +1,13 @@
 //! What Meta says of an account and its numbers: the life of each, and what keeps campaigns from leaving.
 
 use duet_rules::coexistence::{Sign, State};
-use duet_rules::sending::AccountWord;
-use duet_rules::webhook::{Account, NumberQuality};
+use duet_rules::sending::{AccountWord, AlertWord, Cause};
+use duet_rules::webhook::{Account, AccountAlert, NumberQuality};
 use rusqlite::Connection;
 
 use super::super::alarms::{self, Alarm};
-use super::super::{numbers, standing};
+use super::super::outbox::{Whose, free};
+use super::super::{numbers, openings, standing};
 use super::project::Change;
 use super::{Recorded, StoreError};
 
@@ -18,6 +19,10 @@ pub(super) fn state(
     recorded: &mut Recorded,
 ) -> Result<(), StoreError> {
     standing_of(connection, change, account, recorded)?;
+    let named = account.waba.as_ref().or(change.event.waba.as_ref());
+    if let (Some(waba), Some(owner)) = (named, &account.owner) {
+        openings::belongs(connection, waba, owner)?;
+    }
     let reason = account.reason.as_deref();
     let Some(sign) = Sign::of_account(&account.event, reason, account.initiated_by.as_deref())
     else {
@@ -84,6 +89,43 @@ fn standing_of(
         let alarm = Alarm::new(alarms::ACCOUNT_RESTRICTED, Some(number), detail)
             .because_of(change.event.seq);
         recorded.alarm(connection, alarm, change.event.received_ms)?;
+    }
+    Ok(())
+}
+
+/// What Meta wants somebody to look at, of one number or of all numbers of the account.
+pub(super) fn alert(
+    connection: &Connection,
+    change: &Change<'_>,
+    told: &AccountAlert,
+    recorded: &mut Recorded,
+) -> Result<(), StoreError> {
+    let event = change.event;
+    let of_number = told
+        .entity_id
+        .as_ref()
+        .filter(|_| told.entity == "phone_number");
+    let mut numbers = numbers::meant(connection, event.waba.as_deref(), None)?;
+    numbers.retain(|number| of_number.is_none_or(|meant| meant == number));
+    let name = match AlertWord::of(told) {
+        AlertWord::Over => None,
+        AlertWord::News => return Ok(()),
+        AlertWord::Look => Some(alarms::ACCOUNT_ALERT),
+        AlertWord::Stop => Some(alarms::ACCOUNT_ALERT_CRITICAL),
+    };
+    for number in numbers {
+        let Some(name) = name else {
+            let names = [alarms::ACCOUNT_ALERT, alarms::ACCOUNT_ALERT_CRITICAL];
+            alarms::settle(connection, &names, &number, event.received_ms)?;
+            let held = [Cause::AccountAlert];
+            let freed = free(connection, Whose::Number(&number), &held, event.received_ms)?;
+            recorded.movable.extend(freed);
+            continue;
+        };
+        let kind = &told.kind;
+        let detail = format!("Meta has raised {kind}; the event says what to do about it");
+        let alarm = Alarm::new(name, Some(number), detail).because_of(event.seq);
+        recorded.alarm(connection, alarm, event.received_ms)?;
     }
     Ok(())
 }

@@ -62,6 +62,11 @@ pub(super) fn message(
     if said.opens_window {
         widen(connection, conversation, at_ms)?;
     }
+    if said.referral && said.origin == Origin::Live {
+        connection
+            .prepare_cached("UPDATE conversations SET entry_ms = ?2 WHERE id = ?1")?
+            .execute(params![conversation, at_ms])?;
+    }
     if said.origin == Origin::Live {
         pace::came_in(connection, &change.terms.pace, change.passed(conversation))?;
         opt(connection, change.terms, change.event.contact, said, at_ms)?;

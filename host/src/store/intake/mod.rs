@@ -192,6 +192,10 @@ fn take_in(
             received_ms: slice.received_ms,
             terms,
         };
+        if is_of_erased(connection, &element)? {
+            tally.element(element.number.as_deref(), place, &ledger::Element::Repeated);
+            continue;
+        }
         match known(connection, &element.keys, slice.received_ms, recorded)? {
             Some(message) => {
                 tally.element(element.number.as_deref(), place, &ledger::Element::Repeated);
@@ -310,6 +314,24 @@ fn store(
     let message = project::apply(connection, &change, &element.meaning, recorded)?;
     register(connection, &element.keys, message, arrival.received_ms)?;
     Ok(event)
+}
+
+/// Whether it is the late status of a message that was erased: it would bring back whom it tells of.
+fn is_of_erased(connection: &Connection, element: &Element) -> Result<bool, StoreError> {
+    let (Meaning::Status(told), Some(number)) = (&element.meaning, &element.number) else {
+        return Ok(false);
+    };
+    let Some(wamid) = &told.wamid else {
+        return Ok(false);
+    };
+    let erased = connection
+        .prepare_cached(
+            "SELECT 1 FROM dedupe WHERE key = ?1
+             AND (message IS NULL OR NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = message))",
+        )?
+        .query_row([&Key::message(number, wamid).0[..]], |_| Ok(()))
+        .optional()?;
+    Ok(erased.is_some())
 }
 
 /// Whether the element belongs into a conversation: an address book entry or a group message does not.

@@ -71,6 +71,7 @@ pub(super) fn apply(
             )?;
         }
         Meaning::Account(account) => account::state(connection, change, account, recorded)?,
+        Meaning::Alert(alert) => account::alert(connection, change, alert, recorded)?,
         Meaning::Quality(quality) => account::quality(connection, change, quality, recorded)?,
         Meaning::DailyLimit(max) => {
             if let Some(waba) = &change.event.waba {

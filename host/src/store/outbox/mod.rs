@@ -7,6 +7,7 @@
 mod begin;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod redrive;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use duet_rules::sending::{Addressee, Cause, Kind, Limits, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
+pub use redrive::Redriven;
 pub(super) use settle::settle_in;
 
 use super::intake::{Part, place};

@@ -1,7 +1,7 @@
 //! A row and its message come together: by Meta's answer, or by a status that carries our mark. Either
 //! may come first, and both may come; the second finds its work done.
 
-use duet_rules::sending::{Kind, kind, read_callback, readable, reply_to};
+use duet_rules::sending::{Kind, free_until_ms, kind, read_callback, readable, reply_to};
 use duet_rules::webhook::{Key, Status};
 use duet_rules::{status, wamid};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -179,7 +179,23 @@ fn insert_message(
             "UPDATE conversations SET last_ms = max(coalesce(last_ms, 0), ?2) WHERE id = ?1",
         )?
         .execute(params![row.conversation, at_ms])?;
+    answered(connection, row.conversation, at_ms)?;
     status_of(connection, message)
+}
+
+/// The first answer to a customer who came through an advertisement makes messages free for a while.
+fn answered(connection: &Connection, conversation: i64, at_ms: i64) -> Result<(), StoreError> {
+    let entry_ms: Option<i64> = connection
+        .prepare_cached("SELECT entry_ms FROM conversations WHERE id = ?1")?
+        .query_row([conversation], |row| row.get(0))?;
+    if let Some(entry_ms) = entry_ms {
+        connection
+            .prepare_cached(
+                "UPDATE conversations SET entry_ms = NULL, free_until_ms = coalesce(?2, free_until_ms) WHERE id = ?1",
+            )?
+            .execute(params![conversation, free_until_ms(entry_ms, at_ms)])?;
+    }
+    Ok(())
 }
 
 fn status_of(connection: &Connection, message: i64) -> Result<Option<String>, StoreError> {

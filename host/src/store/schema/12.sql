@@ -78,6 +78,14 @@ CREATE TRIGGER letters_gone BEFORE DELETE ON dead_letters BEGIN
     ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 
+-- Whose account it is: the accounts of one portfolio share Meta's limit for a day.
+ALTER TABLE accounts ADD COLUMN portfolio TEXT;
+CREATE INDEX accounts_by_portfolio ON accounts (portfolio) WHERE portfolio IS NOT NULL;
+
+-- When the customer came through an advertisement and was not answered yet, and until when messages are free since then.
+ALTER TABLE conversations ADD COLUMN entry_ms INTEGER;
+ALTER TABLE conversations ADD COLUMN free_until_ms INTEGER;
+
 -- What was there before anybody counted.
 INSERT INTO ledger SELECT coalesce(number, ''), received_ms / 86400000, '', 'events.new', count(*)
     FROM events WHERE receipt > 0 GROUP BY 1, 2;

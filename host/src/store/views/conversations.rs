@@ -19,6 +19,8 @@ pub struct ConversationRow {
     pub handling_by: Option<String>,
     /// Until when a free-form message may be sent.
     pub window_until_ms: Option<i64>,
+    /// Until when messages are free, since the customer came through an advertisement.
+    pub free_until_ms: Option<i64>,
     pub last_ms: Option<i64>,
 }
 
@@ -31,7 +33,7 @@ pub struct ConversationFilter {
 
 const COLUMNS: &str =
     "c.id, c.number, c.window_until_ms, c.last_ms, c.handling_until_ms, c.handling_by,
-    c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 1)";
+    c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 1), c.free_until_ms";
 
 impl Store {
     /// Conversations in the order of their ids, as they stand at `now_ms`.
@@ -88,6 +90,7 @@ fn conversation(row: &Row<'_>) -> Result<ConversationRow, rusqlite::Error> {
         },
         handling_until_ms: if person { row.get(4)? } else { None },
         handling_by: if person { row.get(5)? } else { None },
-        contact: contact(row, 7)?,
+        free_until_ms: row.get(7)?,
+        contact: contact(row, 8)?,
     })
 }
