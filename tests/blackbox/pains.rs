@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use duet_sim::play::{AccountEvent, ContactChange, CustomerMessage, PhoneMessage};
+use duet_sim::play::{AccountEvent, ContactChange, CustomerMessage, PhoneMessage, Signup};
 use duet_sim::{Config, DeliveryRules, HistoryPlan, Mood, Sim, StatusDelays, WebhookMood};
 use duet_tests::plugins_file::PluginsFile;
 use duet_tests::wait::{Seen, until};
@@ -31,7 +31,8 @@ impl Shop {
         let sim = Sim::start(config).await?;
         let setup = Setup::default()
             .graph(sim.url())
-            .plugins(PluginsFile::probe("bot", 0));
+            .plugins(PluginsFile::probe("bot", 0))
+            .env("DUET_SIGNUP_APP_ID", "1234567890123456");
         let gateway = Gateway::start(setup).await?;
         sim.set_webhook(gateway.webhook()?);
         let admin = gateway.admin()?;
@@ -82,10 +83,43 @@ impl Shop {
     /// Nobody waits any more, and all of it adds up.
     async fn close(self) -> anyhow::Result<()> {
         self.quiet().await?;
-        let path = format!("/numbers/{}/ledger", webhook::NUMBER);
-        let ledger = self.admin.get(&path).await?;
-        assert_eq!(ledger["adds_up"], true, "{ledger}");
+        for number in self.admin.rows("numbers", "").await? {
+            let id = number["id"].as_str().unwrap_or_default();
+            let ledger = self.admin.get(&format!("/numbers/{id}/ledger")).await?;
+            assert_eq!(ledger["adds_up"], true, "{ledger}");
+        }
         self.gateway.end().await
+    }
+
+    /// A business that has just ended the signup: its account and its number.
+    fn signs_up(&self) -> anyhow::Result<(String, String)> {
+        let signed = self.sim.signs_up(&Signup::default())?;
+        let word = |pointer: &str| {
+            let word = signed.pointer(pointer).and_then(Value::as_str);
+            word.unwrap_or_default().to_owned()
+        };
+        Ok((word("/session/data/waba_id"), word("/number")))
+    }
+
+    /// The number of this account is connected, to the end.
+    async fn connects(&self, waba: &str) -> anyhow::Result<()> {
+        self.admin.post("/numbers", &json!({"waba": waba})).await?;
+        let done = |row: &Value| row["step"] == "done";
+        self.admin
+            .row("connections", "all steps are taken", PATIENCE, done)
+            .await?;
+        Ok(())
+    }
+
+    /// What Meta was asked for that it gives only once.
+    fn asked_once(&self) -> Vec<Value> {
+        let requests = self.sim.requests();
+        let asked = requests
+            .iter()
+            .filter(|request| request.path.ends_with("smb_app_data"));
+        asked
+            .map(|request| request.body["sync_type"].clone())
+            .collect()
     }
 }
 
@@ -380,6 +414,34 @@ async fn a_disconnection_never_goes_unnoticed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// 9. A call that corrupts the app on the phone, and a history that can be asked for once and was not, or in vain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connecting_harms_no_phone_and_asks_for_everything_once() -> anyhow::Result<()> {
+    let mut shop = Shop::open().await?;
+    let (waba, number) = shop.signs_up()?;
+    shop.connects(&waba).await?;
+    // An impatient admin, and a machine that is started anew.
+    shop.connects(&waba).await?;
+    shop.gateway.kill9().await?;
+    shop.gateway.restart().await?;
+    shop.sim.set_webhook(shop.gateway.webhook()?);
+    shop.admin = shop.gateway.admin()?;
+    shop.connects(&waba).await?;
+    let path = format!("/numbers/{number}");
+    until("all has come over", PATIENCE, || async {
+        let number = shop.admin.get(&path).await?;
+        let all =
+            number["history"]["state"] == "complete" && number["contacts"]["state"] == "synced";
+        Ok(Seen::when(all, (), || number.to_string()))
+    })
+    .await?;
+    assert_eq!(shop.asked_once(), ["smb_app_state_sync", "history"]);
+    for request in shop.sim.requests() {
+        assert!(!request.path.ends_with("register"), "{request:?}");
+    }
+    shop.close().await
+}
+
 /// 10. A message that was read becomes "delivered" again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_never_goes_backwards() -> anyhow::Result<()> {
@@ -472,6 +534,39 @@ async fn only_a_customers_new_message_opens_the_window() -> anyhow::Result<()> {
         }))
     })
     .await?;
+    shop.close().await
+}
+
+/// 13. An account has one address for its webhooks, and whichever tool was set up last has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_another_tool_took_is_told_and_taken_back() -> anyhow::Result<()> {
+    let shop = Shop::open().await?;
+    let (waba, number) = shop.signs_up()?;
+    shop.connects(&waba).await?;
+    let other = Gateway::start(Setup::default()).await?;
+    let taken = reqwest::Client::new()
+        .post(format!("{}/v23.0/{waba}/subscribed_apps", shop.sim.url()))
+        .bearer_auth(gateway::ACCESS_TOKEN)
+        .json(&json!({"override_callback_uri": other.webhook()?, "verify_token": gateway::VERIFY_TOKEN}))
+        .send()
+        .await?;
+    assert!(taken.status().is_success(), "{taken:?}");
+    let (_, words) = shop.gateway.duet(&["doctor"]).await?;
+    assert!(words.contains(&other.webhook()?), "where they go: {words}");
+    shop.connects(&waba).await?;
+    let message = CustomerMessage {
+        number: Some(number),
+        ..CustomerMessage::text("919800000077", "is anybody there?")
+    };
+    shop.sim.customer_sends(message).await?;
+    let shown = shop.messages("919800000077").await?;
+    assert_eq!(shown[0]["text"], "is anybody there?");
+    assert_eq!(
+        shop.asked_once().len(),
+        2,
+        "taking it back asks for nothing again"
+    );
+    other.end().await?;
     shop.close().await
 }
 

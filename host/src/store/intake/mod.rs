@@ -321,7 +321,8 @@ fn is_of_erased(connection: &Connection, element: &Element) -> Result<bool, Stor
     let (Meaning::Status(told), Some(number)) = (&element.meaning, &element.number) else {
         return Ok(false);
     };
-    let Some(wamid) = &told.wamid else {
+    // A message of a group was never kept, so that its key stands alone without an erasure.
+    let Some(wamid) = told.wamid.as_ref().filter(|_| !element.group) else {
         return Ok(false);
     };
     let erased = connection
