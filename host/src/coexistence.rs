@@ -9,7 +9,7 @@ use std::time::Duration;
 use duet_rules::coexistence::State;
 
 use crate::effect::Wake;
-use crate::graph::Client;
+use crate::graph::{Clients, NO_TOKEN};
 use crate::rounds::{Errand, Heard};
 use crate::store::{Store, StoreError};
 
@@ -21,7 +21,7 @@ const SILENT_MAX: u32 = 3;
 /// The questions that are open.
 pub struct Enquiry {
     pub store: Store,
-    pub meta: Client,
+    pub clients: Clients,
     /// Told the rows that may leave again.
     pub movable: Wake,
 }
@@ -35,7 +35,12 @@ impl Errand for Enquiry {
     }
 
     async fn ask(&self, number: &str, unheard: u32) -> Result<Heard, StoreError> {
-        let verdict = match self.meta.is_on_biz_app(number).await {
+        let business = self.store.business_of(number).await?.unwrap_or_default();
+        let told = match self.clients.of(&business, number) {
+            Some(client) => client.is_on_biz_app(number).await,
+            None => Err(NO_TOKEN.to_owned()),
+        };
+        let verdict = match told {
             Ok(on_app) => Some(on_app),
             Err(cause) => {
                 tracing::warn!(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use duet_rules::business::OWN;
 use duet_rules::coexistence::{Pulse, Stage};
 use duet_rules::readiness::{self, Finding};
 
 use crate::connecting::Connecting;
+use crate::graph::{Client, NO_TOKEN};
 use crate::store::StoreError;
 use crate::store::syncs::SyncRow;
 use crate::store::views::NumberRow;
@@ -31,19 +33,27 @@ pub async fn examine(house: &Connecting) -> Result<Vec<Examined>, StoreError> {
         .numbers(String::new(), NUMBERS_MAX, now_ms)
         .await?;
     let app = house.app.as_ref();
-    let token = house.meta.debug_token(app).await;
+    let own = house.clients.of_account(OWN);
+    let token = match &own {
+        Some(own) => own.debug_token(app).await,
+        None => Err(NO_TOKEN.to_owned()),
+    };
     let app_id = app.map(|app| app.id.clone());
     let app_id = app_id.or_else(|| token.as_ref().ok()?.app.clone());
     let mut examined = about(None, readiness::token(&token, None, now_ms));
     examined.extend(about(None, [house.fields().await]));
-    examined.extend(about(None, [clock(house).await]));
+    examined.extend(about(None, [clock(own.as_ref()).await]));
     examined.extend(about(None, [house.can_keep(now_ms).await]));
     let live = numbers
         .iter()
         .filter(|row| row.stage != Stage::Disconnected);
     let wabas: BTreeSet<_> = live.filter_map(|row| row.waba.clone()).collect();
     for waba in wabas {
-        let apps = house.meta.subscribed_apps(&waba).await;
+        let business = house.store.business_of_account(&waba).await?;
+        let apps = match house.clients.of_account(&business.unwrap_or_default()) {
+            Some(client) => client.subscribed_apps(&waba).await,
+            None => Err(NO_TOKEN.to_owned()),
+        };
         let finding = readiness::subscription(&apps, app_id.as_deref(), false);
         examined.extend(about(Some(&waba), [finding]));
     }
@@ -61,8 +71,12 @@ fn about(whom: Option<&str>, findings: impl IntoIterator<Item = Finding>) -> Vec
     findings.into_iter().map(of).collect()
 }
 
-async fn clock(house: &Connecting) -> Finding {
-    match house.meta.clock().await {
+async fn clock(own: Option<&Client>) -> Finding {
+    let told = match own {
+        Some(own) => own.clock().await,
+        None => Err(NO_TOKEN.to_owned()),
+    };
+    match told {
         Ok(metas_ms) => readiness::clock(metas_ms, crate::now_ms()),
         Err(cause) => Finding::problem(
             "meta",
@@ -77,7 +91,11 @@ async fn number(house: &Connecting, row: &NumberRow, now_ms: i64) -> Vec<Finding
     if row.stage == Stage::Disconnected {
         return findings;
     }
-    match house.meta.number(&row.id).await {
+    let told = match house.clients.of(&row.business, &row.id) {
+        Some(client) => client.number(&row.id).await,
+        None => Err(NO_TOKEN.to_owned()),
+    };
+    match told {
         Ok(facts) => {
             findings.extend(readiness::number(&row.id, &facts));
             findings.push(readiness::callback(&row.id, &facts));

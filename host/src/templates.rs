@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::graph::Client;
+use crate::graph::{Clients, NO_TOKEN};
 use crate::rounds::{Errand, Heard, PAUSE_MAX_MS};
 use crate::store::{Store, StoreError};
 
@@ -15,7 +15,7 @@ const WABAS_MAX: u32 = 1000;
 /// The lists that are kept.
 pub struct Catalogue {
     pub store: Store,
-    pub meta: Client,
+    pub clients: Clients,
 }
 
 impl Errand for Catalogue {
@@ -30,7 +30,12 @@ impl Errand for Catalogue {
 
     async fn ask(&self, waba: &str, unheard: u32) -> Result<Heard, StoreError> {
         let begun_ms = crate::now_ms();
-        match self.meta.templates(waba).await {
+        let business = self.store.business_of_account(waba).await?;
+        let listed = match self.clients.of_account(&business.unwrap_or_default()) {
+            Some(client) => client.templates(waba).await,
+            None => Err(NO_TOKEN.to_owned()),
+        };
+        match listed {
             Ok(listed) => {
                 let count = listed.len();
                 let read = self.store.templates_read(waba.to_owned(), listed, begun_ms);

@@ -17,6 +17,7 @@ pub mod media;
 pub mod meta_error;
 pub mod outbound;
 pub mod plugins_toml;
+pub mod provider;
 pub mod readiness;
 pub mod search;
 pub mod sending;

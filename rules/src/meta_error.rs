@@ -20,6 +20,8 @@ pub enum Class {
     RetryPair,
     /// Meta held it back for this user's good: nothing like it for 24 hours.
     NotFor24h,
+    /// It speaks against the token, not against the send: this one and all that follow wait for another token.
+    Token,
     /// The same send will never work.
     Never,
 }
@@ -54,25 +56,28 @@ pub enum Failure {
     LostAnswer { status: u16 },
 }
 
+/// "API Permission" in "Error codes": the token lacks one, or it was taken away.
+const PERMISSIONS: std::ops::RangeInclusive<i64> = 200..=299;
+
 /// Code, class, and what an admin should know or do about it. Codes as of "Error codes" of the
 /// WhatsApp Cloud API; the classes follow its advice.
 const TABLE: &[(i64, Class, &str)] = &[
     (
         0,
-        Class::Never,
-        "the access token is not accepted; set a new DUET_ACCESS_TOKEN",
+        Class::Token,
+        "the access token is not accepted; set a new one",
     ),
     (1, Class::Retry, "Meta does not know what went wrong"),
     (2, Class::Retry, "Meta's API is down or overloaded"),
     (
         3,
-        Class::Never,
+        Class::Token,
         "the app lacks a capability or permission for this call",
     ),
     (4, Class::Retry, "the app makes too many calls"),
     (
         10,
-        Class::Never,
+        Class::Token,
         "the token lacks a permission; grant whatsapp_business_messaging",
     ),
     (
@@ -83,8 +88,8 @@ const TABLE: &[(i64, Class, &str)] = &[
     (100, Class::Never, "a parameter is wrong"),
     (
         190,
-        Class::Never,
-        "the access token has expired; set a new DUET_ACCESS_TOKEN",
+        Class::Token,
+        "the access token has expired; set a new one",
     ),
     (
         368,
@@ -112,7 +117,7 @@ const TABLE: &[(i64, Class, &str)] = &[
         "the business may not message users in this country",
     ),
     (131_000, Class::Retry, "Meta failed for an unknown reason"),
-    (131_005, Class::Never, "the token lacks a permission"),
+    (131_005, Class::Token, "the token lacks a permission"),
     (131_008, Class::Never, "a required parameter is missing"),
     (131_009, Class::Never, "a parameter has a wrong value"),
     (131_016, Class::Retry, "a service of Meta's is unavailable"),
@@ -256,6 +261,7 @@ const TABLE: &[(i64, Class, &str)] = &[
 pub fn class(code: i64, is_transient: bool) -> Class {
     match (row(code), is_transient) {
         (Some((_, class, _)), _) => *class,
+        (None, _) if PERMISSIONS.contains(&code) => Class::Token,
         (None, true) => Class::Retry,
         (None, false) => Class::Never,
     }
@@ -264,7 +270,10 @@ pub fn class(code: i64, is_transient: bool) -> Class {
 /// What the code means, in words for an admin.
 #[must_use]
 pub fn meaning(code: i64) -> Option<&'static str> {
-    row(code).map(|(_, _, meaning)| *meaning)
+    let permission = PERMISSIONS
+        .contains(&code)
+        .then_some("the token lacks a permission");
+    row(code).map(|(_, _, meaning)| *meaning).or(permission)
 }
 
 fn row(code: i64) -> Option<&'static (i64, Class, &'static str)> {
@@ -316,6 +325,13 @@ impl MetaError {
     pub fn class(&self) -> Class {
         class(self.code, self.is_transient)
     }
+}
+
+/// Whether a code of [`Class::Token`] says that the token is none at all; the others say that it may not do this for
+/// this number.
+#[must_use]
+pub fn token_is_void(code: i64) -> bool {
+    matches!(code, 0 | 190)
 }
 
 impl std::fmt::Display for MetaError {
@@ -390,9 +406,13 @@ mod tests {
         assert_eq!(class(131_056, false), Class::RetryPair);
         assert_eq!(class(131_049, true), Class::NotFor24h);
         for code in [
-            131_026, 131_047, 131_048, 131_050, 131_051, 131_042, 131_031, 368, 190, 10, 132_001,
+            131_026, 131_047, 131_048, 131_050, 131_051, 131_042, 131_031, 368, 132_001,
         ] {
             assert_eq!(class(code, true), Class::Never, "{code}");
+        }
+        for code in [0, 3, 10, 190, 200, 294, 131_005] {
+            assert_eq!(class(code, true), Class::Token, "{code}");
+            assert!(meaning(code).is_some_and(|words| words.contains("token") || code == 3));
         }
         assert_eq!(class(999_999, true), Class::Retry);
         assert_eq!(class(999_999, false), Class::Never);

@@ -6,6 +6,7 @@
 )]
 
 mod alarms;
+mod businesses;
 mod coexistence;
 mod connecting;
 mod crash;

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// An answer, as it goes over the wire.
 pub struct Reply(Vec<u8>);
@@ -106,6 +107,14 @@ impl Drop for FakeGraph {
     }
 }
 
+fn body_bytes(head: &str) -> usize {
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = length.and_then(|length| length.trim().parse().ok());
+    length.unwrap_or(0).min(BODY_BYTES_MAX)
+}
+
 async fn serve(
     mut stream: TcpStream,
     seen: &Mutex<Vec<String>>,
@@ -116,6 +125,9 @@ async fn serve(
         head.push(stream.read_u8().await?);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
+    // A body that is left unread would cut the answer off.
+    let mut body = vec![0; body_bytes(&head)];
+    stream.read_exact(&mut body).await?;
     let path = head.split(' ').nth(1).unwrap_or_default();
     let Reply(reply) = answer(path.split('?').next().unwrap_or_default());
     seen.lock()

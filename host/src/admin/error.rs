@@ -149,6 +149,7 @@ impl From<BusinessError> for ApiError {
             BusinessError::Id(_) => ApiError::body(format!("id: {error}")),
             BusinessError::Unknown(_) => ApiError::not_found(error.to_string()),
             BusinessError::Exists(_)
+            | BusinessError::Own
             | BusinessError::InUse { .. }
             | BusinessError::HasConversations { .. } => ApiError::refused(error.to_string(), None),
         }

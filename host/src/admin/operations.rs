@@ -7,6 +7,7 @@ use duet_rules::readiness::Finding;
 
 use crate::doctor::Examined;
 use crate::effect::Handling;
+use crate::keyring::Access;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +129,12 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Everything that is kept of a contact, as JSON.
     fn export(&self, contact: i64) -> Operation<'_, Value>;
+
+    /// Sets how a business reaches WhatsApp, and with which token. Held sends of it go.
+    fn set_access(&self, business: String, access: Access) -> Operation<'_, ()>;
+
+    /// Removes a business that has neither numbers nor accounts, and its secrets.
+    fn remove_business(&self, business: String) -> Operation<'_, ()>;
 
     /// Leaves no byte of a contact. The answer counts what was erased.
     fn erase(&self, contact: i64) -> Operation<'_, Value>;

@@ -1,5 +1,8 @@
 //! `duet business`: whose numbers the gateway that runs serves.
 
+use std::io::Read as _;
+
+use anyhow::{Context as _, ensure};
 use reqwest::Method;
 use serde_json::json;
 
@@ -7,6 +10,10 @@ use super::Ended;
 use super::answer::{at, word};
 use super::place::Gateway;
 use crate::config::Flags;
+
+/// Where a token may stand instead of on standard input.
+const TOKEN_VARIABLE: &str = "DUET_BUSINESS_TOKEN";
+const TOKEN_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Verb {
@@ -16,6 +23,8 @@ pub(super) enum Verb {
     Add(New),
     /// Remove a business that has no numbers
     Remove(One),
+    /// Set its access token, from DUET_BUSINESS_TOKEN or else from standard input; nothing shows it again
+    Token(TokenOf),
 }
 
 #[derive(clap::Args)]
@@ -37,11 +46,26 @@ pub(super) struct One {
     flags: Flags,
 }
 
+#[derive(clap::Args)]
+pub(super) struct TokenOf {
+    /// Which: its id
+    business: String,
+    /// Meta's phone_number_id of the number that the token is for, where it is not for all of the business
+    #[arg(long)]
+    number: Option<String>,
+    /// Who has given it: meta or 360dialog
+    #[arg(long)]
+    provider: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
 pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
     match verb {
         Verb::List(flags) => list(&flags).await,
         Verb::Add(new) => add(&new).await,
         Verb::Remove(one) => remove(&one).await,
+        Verb::Token(of) => token(&of).await,
     }
 }
 
@@ -76,9 +100,38 @@ async fn remove(one: &One) -> anyhow::Result<Ended> {
     Ok(Ended::Done)
 }
 
+async fn token(of: &TokenOf) -> anyhow::Result<Ended> {
+    let gateway = Gateway::running(&of.flags)?;
+    let path = format!("{}/access", path(&of.business)?);
+    let body = json!({"token": given_token()?, "number": of.number, "provider": of.provider});
+    gateway.send(Method::PUT, &path, &body).await?;
+    println!("the token of {} is set and used from now on", of.business);
+    Ok(Ended::Done)
+}
+
+/// Never from a flag: those are seen by every user of the machine.
+fn given_token() -> anyhow::Result<String> {
+    let mut text = String::new();
+    match std::env::var(TOKEN_VARIABLE) {
+        Ok(token) => text = token,
+        Err(_) => {
+            std::io::stdin()
+                .take(TOKEN_BYTES_MAX)
+                .read_to_string(&mut text)
+                .context("the token on standard input cannot be read")?;
+        }
+    }
+    let token = text.trim();
+    ensure!(
+        !token.is_empty(),
+        "there is no token; write it to standard input, or set {TOKEN_VARIABLE}"
+    );
+    Ok(token.to_owned())
+}
+
 /// The path of a business; an id that is none would lead to another path.
 fn path(business: &str) -> anyhow::Result<String> {
-    anyhow::ensure!(
+    ensure!(
         duet_rules::business::id_is_valid(business),
         "{business:?} is no id of a business; duet business list shows all"
     );

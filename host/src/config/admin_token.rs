@@ -1,12 +1,11 @@
-use std::fs::OpenOptions;
-use std::io::{Error, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Secret;
+use super::kept::{kept, make};
 
 /// The admin token: the one given, else the one in `<data>/admin-token`, which is made if it does not exist.
 /// The path is the answer's second half when the file was used: a log may tell where it is, never what it is.
@@ -15,46 +14,20 @@ pub fn admin_token(given: Option<Secret>, data: &Path) -> Result<(Secret, Option
         return Ok((token, None));
     }
     let path = data.join("admin-token");
-    match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => {
-            // Also repairs a file that somebody has copied here with wider rights.
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
-            Ok((Secret::new(text.trim()), Some(path)))
-        }
-        Ok(_) => Err(Error::new(
-            ErrorKind::InvalidData,
-            "the file is empty; delete it to get a new token",
-        )),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
-        Err(error) => Err(error),
-    }
-}
-
-fn make(path: PathBuf) -> Result<(Secret, Option<PathBuf>), Error> {
-    let mut bytes = [0; 32];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| Error::other("the system gives no random bytes"))?;
-    let text = format!("duet_root_{}", URL_SAFE_NO_PAD.encode(bytes));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    // Written aside and renamed, so that a crash leaves no empty token.
-    let aside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&aside, &path)?;
-    Ok((Secret::new(text), Some(path)))
+    let token = match kept(&path)? {
+        Some(token) => token,
+        None => make(&path, |bytes| {
+            format!("duet_root_{}", URL_SAFE_NO_PAD.encode(bytes))
+        })?,
+    };
+    Ok((token, Some(path)))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

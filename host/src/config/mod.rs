@@ -6,6 +6,8 @@
 mod admin_token;
 mod alarms;
 mod flags;
+mod kept;
+mod master_key;
 mod secret;
 mod secrets;
 mod settings;
@@ -16,6 +18,7 @@ use duet_rules::toml_file;
 pub use admin_token::admin_token;
 pub use alarms::{AlarmMail, AlarmSecrets, AlarmSettings, AlarmWebhook, MailSecurity};
 pub use flags::Flags;
+pub use master_key::vault;
 pub use secret::Secret;
 pub use secrets::{Secrets, secrets_problems};
 pub use settings::Settings;

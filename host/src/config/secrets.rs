@@ -4,6 +4,7 @@ use duet_rules::duet_toml::{SettingValue, setting};
 
 use super::sources::{not_text, set};
 use super::{AlarmSecrets, Problem, Secret, Sources};
+use crate::seal::MasterKey;
 
 /// A file with a secret is short; a longer one is a mistake.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -16,9 +17,11 @@ pub struct Secrets {
     pub verify_token: Secret,
     /// Absent: the gateway makes one itself.
     pub admin_token: Option<Secret>,
-    /// Absent: nothing can be sent.
+    /// Absent: nothing of the gateway's own business can be sent.
     pub access_token: Option<Secret>,
     pub alarms: AlarmSecrets,
+    /// The keys that seal the secrets of businesses, the first one new secrets. None: the gateway makes one itself.
+    pub master_keys: Vec<Secret>,
 }
 
 impl Secrets {
@@ -47,6 +50,8 @@ impl Secrets {
         );
 
         let alarms = AlarmSecrets::resolve(sources, &mut problems);
+        let master_keys = master_keys(sources, &mut problems);
+
         let app = app.as_deref().map(split).unwrap_or_default();
         let unreadable = !problems.is_empty();
         if app.is_empty() && !unreadable {
@@ -71,6 +76,7 @@ impl Secrets {
                 admin_token: admin_token.map(Secret::new),
                 access_token: access_token.map(Secret::new),
                 alarms,
+                master_keys,
             }),
             _ => Err(problems),
         }
@@ -93,6 +99,28 @@ impl Secrets {
     }
 }
 
+/// The texts are checked here, so that a slip is told before anything was sealed.
+fn master_keys(sources: &Sources<'_>, problems: &mut Vec<Problem>) -> Vec<Secret> {
+    let text = read(
+        sources,
+        "master_key",
+        &sources.file.master_key_file,
+        problems,
+    );
+    let keys = text.as_deref().map(split).unwrap_or_default();
+    if keys
+        .iter()
+        .any(|key| MasterKey::read(key.expose()).is_none())
+    {
+        problems.push(Problem {
+            place: "DUET_MASTER_KEY".into(),
+            message: "is no list of keys, each of 32 bytes in base64 or hex".into(),
+            remedy: "make one with: openssl rand -base64 32".into(),
+        });
+    }
+    keys
+}
+
 /// What is wrong with the secrets that are given, for a check of the files; none need be given.
 pub fn secrets_problems(sources: &Sources<'_>) -> Vec<Problem> {
     let file = &sources.file;
@@ -106,6 +134,7 @@ pub fn secrets_problems(sources: &Sources<'_>) -> Vec<Problem> {
         read(sources, name, written, &mut problems);
     }
     AlarmSecrets::resolve(sources, &mut problems);
+    master_keys(sources, &mut problems);
     problems
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use duet_rules::coexistence::Kind;
 
 use crate::failpoint;
-use crate::graph::{App, Client, Outcome, refusal};
+use crate::graph::{App, Client, Clients, NO_TOKEN, Outcome, refusal};
 use crate::rounds::{Errand, Heard};
 use crate::store::connections::{ConnectionRow, Step};
 use crate::store::{Store, StoreError};
@@ -30,7 +30,7 @@ const CONNECTIONS_MAX: u32 = 1000;
 #[derive(Clone)]
 pub struct Connecting {
     pub store: Store,
-    pub meta: Client,
+    pub clients: Clients,
     /// The Meta app, if its id is known.
     pub app: Option<App>,
 }
@@ -79,6 +79,13 @@ impl Errand for Connecting {
 }
 
 impl Connecting {
+    /// The client of the account's business.
+    async fn client(&self, waba: &str) -> Result<Client, Stuck> {
+        let business = self.store.business_of_account(waba).await?;
+        let client = self.clients.of_account(&business.unwrap_or_default());
+        client.ok_or_else(|| Stuck::Cause(NO_TOKEN.to_owned()))
+    }
+
     async fn step(&self, connection: &ConnectionRow, numbers: &[String]) -> Result<(), Stuck> {
         let waba = &connection.waba;
         match connection.step {
@@ -90,13 +97,13 @@ impl Connecting {
                     .await?;
             }
             Step::Contacts => {
-                self.ask_all(numbers, Kind::Contacts).await?;
+                self.ask_all(waba, numbers, Kind::Contacts).await?;
                 self.store
                     .connection_step(waba.clone(), Step::History)
                     .await?;
             }
             Step::History => {
-                self.ask_all(numbers, Kind::History).await?;
+                self.ask_all(waba, numbers, Kind::History).await?;
                 self.store
                     .connection_done(waba.clone(), crate::now_ms())
                     .await?;
@@ -109,7 +116,8 @@ impl Connecting {
 
     async fn look_up(&self, connection: &ConnectionRow) -> Result<(), Stuck> {
         let waba = &connection.waba;
-        let listed = self.meta.phone_numbers(waba).await.map_err(Stuck::Cause)?;
+        let meta = self.client(waba).await?;
+        let listed = meta.phone_numbers(waba).await.map_err(Stuck::Cause)?;
         let mut found = Vec::new();
         for number in listed {
             let is_meant = connection
@@ -119,7 +127,7 @@ impl Connecting {
             if !is_meant {
                 continue;
             }
-            let facts = self.meta.number(&number.id).await.map_err(Stuck::Cause)?;
+            let facts = meta.number(&number.id).await.map_err(Stuck::Cause)?;
             if facts.coexists() {
                 found.push((number.id, number.display));
             }
@@ -138,7 +146,7 @@ impl Connecting {
     }
 
     async fn subscribe(&self, waba: &str) -> Result<(), Stuck> {
-        let cause = match self.meta.subscribe(waba).await {
+        let cause = match self.client(waba).await?.subscribe(waba).await {
             Outcome::Done(()) => {
                 failpoint::hit("connect.subscribed");
                 return Ok(());
@@ -153,9 +161,10 @@ impl Connecting {
     }
 
     /// Asks for what has not been asked for. Only what surely was not taken is tried again.
-    async fn ask_all(&self, numbers: &[String], kind: Kind) -> Result<(), Stuck> {
+    async fn ask_all(&self, waba: &str, numbers: &[String], kind: Kind) -> Result<(), Stuck> {
+        let meta = self.client(waba).await?;
         for number in numbers {
-            match ask(&self.store, &self.meta, number, kind, false).await? {
+            match ask(&self.store, &meta, number, kind, false).await? {
                 Some(Asked::Later(cause)) => return Err(Stuck::Cause(cause)),
                 Some(Asked::Ended | Asked::MustNot(_)) | None => {}
             }

@@ -1,22 +1,40 @@
+use duet_rules::provider::Provider;
 use duet_rules::readiness::{self, Finding};
 
 use super::Connecting;
+use crate::graph::NO_TOKEN;
 
 impl Connecting {
     /// What stands between an account and its connection; nothing is changed by looking. `number`: the only one that is
     /// meant.
-    pub async fn look(&self, waba: &str, number: Option<&str>) -> Vec<Finding> {
+    pub async fn look(&self, waba: &str, number: Option<&str>, business: &str) -> Vec<Finding> {
+        let meta = match self.clients.of_account(business) {
+            Some(meta) if meta.provider() == Provider::Meta => meta,
+            Some(partner) => {
+                let partner = partner.provider().as_str();
+                let message = format!("the business is at {partner}, which connects its numbers");
+                return vec![Finding::problem(
+                    "token",
+                    message,
+                    "connect the number there",
+                )];
+            }
+            None => {
+                let remedy = "set DUET_ACCESS_TOKEN, or one with duet business token";
+                return vec![Finding::problem("token", NO_TOKEN, remedy)];
+            }
+        };
         let now_ms = crate::now_ms();
         let app = self.app.as_ref();
-        let told = self.meta.debug_token(app).await;
+        let told = meta.debug_token(app).await;
         let mut findings = readiness::token(&told, Some(waba), now_ms);
         let id = app.map(|app| app.id.clone());
         let id = id.or_else(|| told.ok()?.app);
         let mut numbers = Vec::new();
-        let listed = match self.meta.phone_numbers(waba).await {
+        let listed = match meta.phone_numbers(waba).await {
             Ok(listed) => {
                 for listed in listed {
-                    let facts = self.meta.number(&listed.id).await;
+                    let facts = meta.number(&listed.id).await;
                     numbers.push((listed.id, facts));
                 }
                 Ok(numbers)
@@ -24,7 +42,7 @@ impl Connecting {
             Err(cause) => Err(cause),
         };
         findings.extend(readiness::numbers(&listed, number));
-        let apps = self.meta.subscribed_apps(waba).await;
+        let apps = meta.subscribed_apps(waba).await;
         findings.push(readiness::subscription(&apps, id.as_deref(), true));
         findings.push(self.fields().await);
         findings.push(self.can_keep(now_ms).await);

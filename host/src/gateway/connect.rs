@@ -4,6 +4,7 @@ use duet_rules::readiness::{Verdict, worst};
 use super::operations::{GatewayOperations, refused};
 use crate::admin::{ConnectReport, ConnectWish, OperationError, SyncReport};
 use crate::connecting::{Asked, Connecting, ask};
+use crate::graph::NO_TOKEN;
 use crate::store::businesses::BusinessError;
 
 impl GatewayOperations {
@@ -18,7 +19,13 @@ impl GatewayOperations {
             business,
             dry_run,
         } = wish;
-        let findings = self.connecting.look(&waba, number.as_deref()).await;
+        let of_account = self.store.business_of_account(&waba).await;
+        let owner = match &business {
+            Some(business) => business.clone(),
+            None => of_account.map_err(refused)?.unwrap_or_default(),
+        };
+        let looked = self.connecting.look(&waba, number.as_deref(), &owner);
+        let findings = looked.await;
         let begun = !dry_run && worst(&findings) != Verdict::Problem;
         if begun {
             if let Some(business) = business {
@@ -38,10 +45,18 @@ impl GatewayOperations {
         kinds: Vec<Kind>,
         again: bool,
     ) -> Result<Vec<SyncReport>, OperationError> {
-        let Connecting { store, meta, .. } = &self.connecting;
+        let Connecting { store, clients, .. } = &self.connecting;
+        let business = store.business_of(&number).await.map_err(refused)?;
+        let business = business.ok_or(OperationError::NotFound("number"))?;
+        let meta = clients
+            .of(&business, &number)
+            .ok_or_else(|| OperationError::Refused {
+                reason: NO_TOKEN.to_owned(),
+                code: None,
+            })?;
         let mut reports = Vec::new();
         for kind in kinds {
-            let asked = ask(store, meta, &number, kind, again).await;
+            let asked = ask(store, &meta, &number, kind, again).await;
             let not_asked = match asked.map_err(refused)? {
                 None => return Err(OperationError::NotFound("number")),
                 Some(Asked::MustNot(reason)) => Some(reason),

@@ -21,13 +21,14 @@ use tokio::sync::{Notify, watch};
 use crate::admin::{self, Admin, RootToken};
 use crate::alarms::Herald;
 use crate::coexistence::Enquiry;
-use crate::config::{Secrets, Settings};
+use crate::config::{Secrets, Settings, vault};
 use crate::connecting::Connecting;
 use crate::dispatch::{Dispatch, Shared};
 use crate::effect::Wake;
-use crate::graph;
+use crate::graph::{self, Connections};
 use crate::intake::feed::Feed;
 use crate::intake::{CaughtUp, Intake};
+use crate::keyring::Keyring;
 use crate::media::{self, Media};
 use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
@@ -84,10 +85,12 @@ pub async fn run(
     let live = watch::Sender::new(0);
     let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
 
-    let meta = graph(settings, secrets)?;
+    let connections = connections()?;
+    let keyring = Arc::new(keyring(settings, secrets, &connections, &store).await?);
+    let clients = keyring.clients();
     let outbox = Outbox::new(
         store.clone(),
-        meta.clone(),
+        clients.clone(),
         caught_up.clone(),
         outbox::Settings {
             hold_ms: i64::try_from(settings.unknown_hold_seconds.saturating_mul(1000))?,
@@ -121,7 +124,7 @@ pub async fn run(
     });
     let media = Media {
         store: store.clone(),
-        meta: meta.clone(),
+        clients: clients.clone(),
         settings: settings.try_into()?,
         bell: bell.clone(),
         metrics: metrics.clone(),
@@ -136,17 +139,17 @@ pub async fn run(
     store.resume_syncs().await?;
     let enquiry = Enquiry {
         store: store.clone(),
-        meta: meta.clone(),
+        clients: clients.clone(),
         movable: wake(&sends),
     };
     let catalogue = Catalogue {
         store: store.clone(),
-        meta: meta.clone(),
+        clients: clients.clone(),
     };
     let connecting = Connecting {
         store: store.clone(),
-        meta: meta.clone(),
-        app: app(settings, secrets)?,
+        clients: clients.clone(),
+        app: app(settings, secrets, &connections)?,
     };
     let shared = Shared {
         store: store.clone(),
@@ -161,7 +164,7 @@ pub async fn run(
     let operations = GatewayOperations {
         store: store.clone(),
         receipts: receipts.clone(),
-        meta: meta.clone(),
+        keyring,
         feed,
         sends,
         media: bell,
@@ -290,33 +293,45 @@ fn announce(data: &Path, public: SocketAddr, private: SocketAddr) {
 }
 
 /// The Meta app, when its id is set.
-fn app(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<graph::App>> {
+fn app(
+    settings: &Settings,
+    secrets: &Secrets,
+    connections: &Connections,
+) -> anyhow::Result<Option<graph::App>> {
     let (id, secret) = (&settings.signup_app_id, secrets.app.first());
     let Some(secret) = secret.filter(|_| !id.is_empty()) else {
         return Ok(None);
     };
-    let of_business = graph_settings(settings, "");
-    Ok(Some(graph::App::new(&of_business, id, secret.expose())?))
+    let app = graph::App::new(connections, &settings.graph_url, id, secret.expose())?;
+    Ok(Some(app))
 }
 
-fn graph_settings(settings: &Settings, token: &str) -> graph::Settings {
-    graph::Settings {
-        base: settings.graph_url.clone(),
-        token: graph::Token::new(token),
+fn connections() -> Result<Connections, graph::OpenError> {
+    Connections::new(graph::Settings {
         connect_timeout: GRAPH_CONNECT_MAX,
         timeout: GRAPH_ANSWER_MAX,
-    }
+    })
 }
 
-fn graph(settings: &Settings, secrets: &Secrets) -> anyhow::Result<graph::Client> {
-    let token = secrets
-        .access_token
-        .as_ref()
-        .map_or("", |token| token.expose());
-    if token.is_empty() {
-        tracing::warn!("DUET_ACCESS_TOKEN is not set: Meta will refuse every send");
+/// The secrets of businesses, opened.
+async fn keyring(
+    settings: &Settings,
+    secrets: &Secrets,
+    connections: &Connections,
+    store: &Store,
+) -> anyhow::Result<Keyring> {
+    let data = settings.data.display();
+    let (vault, made) = vault(&secrets.master_keys, &settings.data).with_context(|| {
+        format!("cannot use {data}/master-key; set DUET_MASTER_KEY, or mend that file")
+    })?;
+    if let Some(path) = made {
+        tracing::info!(path = %path.display(), "DUET_MASTER_KEY is not set; the key that seals tokens is in this file, and a backup of the data folder holds both");
     }
-    Ok(graph::Client::new(&graph_settings(settings, token))?)
+    let own = secrets.access_token.as_ref();
+    let base = settings.graph_url.clone();
+    Keyring::open(store.clone(), vault, connections.clone(), base, own)
+        .await
+        .context("DUET_ACCESS_TOKEN and DUET_GRAPH_URL cannot be used")
 }
 
 fn admission(settings: &Settings) -> anyhow::Result<Admission> {

@@ -18,9 +18,11 @@ use crate::connecting::Connecting;
 use crate::dispatch::Dispatch;
 use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
-use crate::graph::{Client, NoRecord};
+use crate::graph::{NO_TOKEN, NoRecord};
 use crate::intake::feed::Feed;
+use crate::keyring::{Access, AccessError, Keyring};
 use crate::outbox;
+use crate::store::businesses::BusinessError;
 use crate::store::erase::EraseError;
 use crate::store::handling::Keeps;
 use crate::store::outbox::Redriven;
@@ -34,7 +36,7 @@ const MAY_HAVE_ARRIVED: &str = "Meta's answer was lost, so the customer may have
 pub(super) struct GatewayOperations {
     pub(super) store: Store,
     pub(super) receipts: ReceiptLog,
-    pub(super) meta: Client,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) feed: Arc<Feed>,
     pub(super) sends: outbox::Feed,
     /// Rung when there may be room for files again.
@@ -145,7 +147,12 @@ impl GatewayOperations {
 
 impl GatewayOperations {
     async fn look_at_meta(&self, number: String) -> Result<Compared, OperationError> {
-        let (entries, more) = match self.meta.message_history(&number).await {
+        let business = self.store.business_of(&number).await.map_err(refused)?;
+        let clients = self.keyring.clients();
+        let Some(client) = clients.of(&business.unwrap_or_default(), &number) else {
+            return Ok(Compared::Unknown(NO_TOKEN.to_owned()));
+        };
+        let (entries, more) = match client.message_history(&number).await {
             Ok(read) => read,
             Err(NoRecord::NotOffered(why)) => return Ok(Compared::NotOffered(why)),
             Err(NoRecord::Unknown(why)) => return Ok(Compared::Unknown(why)),
@@ -274,6 +281,36 @@ impl Operations for GatewayOperations {
 
     fn erase(&self, contact: i64) -> Operation<'_, Value> {
         self.whole(move |gateway| async move { gateway.forget(contact).await })
+    }
+
+    fn set_access(&self, business: String, access: Access) -> Operation<'_, ()> {
+        self.whole(move |gateway| async move {
+            let freed = gateway.keyring.set(&business, access).await;
+            gateway.sends.wake(freed.map_err(not_set)?);
+            Ok(())
+        })
+    }
+
+    fn remove_business(&self, business: String) -> Operation<'_, ()> {
+        self.whole(move |gateway| async move {
+            let removed = gateway.keyring.remove(business).await;
+            removed.map_err(|error| not_set(error.into()))
+        })
+    }
+}
+
+fn not_set(error: AccessError) -> OperationError {
+    match error {
+        AccessError::Business(BusinessError::Store(error)) => refused(error),
+        AccessError::Business(BusinessError::Unknown(_)) => OperationError::NotFound("business"),
+        AccessError::Business(error) => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
+        AccessError::Unusable(_) | AccessError::NoNumber(_) => {
+            OperationError::Invalid(error.to_string())
+        }
+        AccessError::Seal(_) => OperationError::Failed(error.to_string()),
     }
 }
 

@@ -29,7 +29,7 @@ impl Client {
         for _ in 0..PAGES_MAX {
             let mut query = vec![("fields", "id,display_phone_number"), ("limit", PAGE)];
             query.extend(after.as_deref().map(|after| ("after", after)));
-            let page = read(self.get_edge(waba, "phone_numbers", &query)).await?;
+            let page = read(self.get(&[waba, "phone_numbers"], &query)).await?;
             let Some(data) = page.get("data").and_then(Value::as_array) else {
                 return Err("an answer without data".into());
             };
@@ -48,7 +48,7 @@ impl Client {
 
     /// Subscribes the token's app to the account's webhooks. Repeating it does no harm.
     pub async fn subscribe(&self, waba: &str) -> Outcome<()> {
-        outcome(self.post(waba, "subscribed_apps"), success).await
+        outcome(self.post(&[waba, "subscribed_apps"]), success).await
     }
 
     /// The ids of the apps that get the account's webhooks.
@@ -56,7 +56,7 @@ impl Client {
     /// # Errors
     /// Why they could not be read.
     pub async fn subscribed_apps(&self, waba: &str) -> Result<Vec<String>, String> {
-        let answer = read(self.get_edge(waba, "subscribed_apps", &[])).await?;
+        let answer = read(self.get(&[waba, "subscribed_apps"], &[])).await?;
         let Some(data) = answer.get("data").and_then(Value::as_array) else {
             return Err("an answer without data".into());
         };

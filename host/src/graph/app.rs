@@ -1,11 +1,13 @@
 //! What Meta tells the app itself, by its id and secret: what a token may do, which webhook fields it gets.
 
+use duet_rules::provider::Provider;
 use duet_rules::readiness::TokenFacts;
 use reqwest::header::DATE;
 use serde_json::Value;
 
 use super::send::{read, words};
-use super::{Client, OpenError, Settings, Token};
+use super::{Client, Connections, OpenError, Token};
+use crate::config::Secret;
 
 /// The object whose fields matter, in Meta's words.
 const OBJECT: &str = "whatsapp_business_account";
@@ -18,16 +20,19 @@ pub struct App {
 }
 
 impl App {
-    /// Prepares the calls; `of_business` has the address and the times, its token is not used.
+    /// Prepares the calls to Meta's API at `base`.
     ///
     /// # Errors
     /// [`OpenError`] when the secret cannot stand in a header.
-    pub fn new(of_business: &Settings, id: &str, secret: &str) -> Result<App, OpenError> {
+    pub fn new(
+        connections: &Connections,
+        base: &str,
+        id: &str,
+        secret: &str,
+    ) -> Result<App, OpenError> {
+        let token = Token::new(&Secret::new(format!("{id}|{secret}")), "", 0);
         Ok(App {
-            client: Client::new(&Settings {
-                token: Token::new(&format!("{id}|{secret}")),
-                ..of_business.clone()
-            })?,
+            client: connections.client(Provider::Meta, base, &token)?,
             id: id.to_owned(),
         })
     }
@@ -37,7 +42,7 @@ impl App {
     /// # Errors
     /// Why Meta does not say.
     pub async fn fields(&self) -> Result<Vec<String>, String> {
-        let answer = read(self.client.get_edge(&self.id, "subscriptions", &[])).await?;
+        let answer = read(self.client.get(&[&self.id, "subscriptions"], &[])).await?;
         let Some(data) = answer.get("data").and_then(Value::as_array) else {
             return Err("an answer without data".into());
         };
@@ -64,7 +69,7 @@ impl Client {
     /// # Errors
     /// Why there is none.
     pub async fn clock(&self) -> Result<i64, String> {
-        let response = self.get_root("debug_token", &[]).send().await;
+        let response = self.get(&["debug_token"], &[]).send().await;
         let response = response.map_err(words)?;
         let date = response.headers().get(DATE);
         let date = date.and_then(|date| date.to_str().ok());
@@ -79,8 +84,8 @@ impl Client {
     /// Why Meta does not say.
     pub async fn debug_token(&self, by: Option<&App>) -> Result<TokenFacts, String> {
         let asking = by.map_or(self, |app| &app.client);
-        let query = [("input_token", self.token().expose())];
-        let answer = read(asking.get_root("debug_token", &query)).await?;
+        let query = [("input_token", self.token())];
+        let answer = read(asking.get(&["debug_token"], &query)).await?;
         let data = answer.get("data").ok_or("an answer without data")?;
         Ok(facts(data))
     }

@@ -1,8 +1,13 @@
-//! The connection to Meta: pooled, bounded in time and size, straight to the address that was configured.
+//! The connections to Meta and its partners: pooled, bounded in time and size, straight to the address that was
+//! configured, each with the token of its business.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use duet_rules::provider::Provider;
+use reqwest::header::{HeaderName, HeaderValue};
+
+use crate::config::Secret;
 
 /// An idle connection that Meta or a middlebox has dropped would swallow a request; ours goes first.
 const IDLE: Duration = Duration::from_secs(30);
@@ -12,78 +17,78 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The version of the Graph API that Duet speaks.
 const VERSION: &str = "/v23.0";
 
-/// Where Meta is, and how long an answer may take.
-#[derive(Debug, Clone)]
+/// How long an answer may take.
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// With the version, such as `https://graph.facebook.com/v23.0`.
-    pub base: String,
-    pub token: Token,
     pub connect_timeout: Duration,
     /// From the first byte to the last of an answer; after it the answer counts as lost.
     pub timeout: Duration,
 }
 
-/// A bearer token. It shows in no log.
+/// A token for an API. It shows in no log.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token {
+    text: Secret,
+    /// The number that it is for, `""` when it is for all of its business.
+    scope: String,
+    /// When it was set, ms since 1970; 0 for the gateway's own.
+    set_ms: i64,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("DUET_GRAPH_URL is not an address such as https://graph.facebook.com/v23.0: {0}")]
+    #[error("it is no address such as https://graph.facebook.com/v23.0: {0}")]
     Base(String),
     #[error(
-        "DUET_ACCESS_TOKEN holds characters that cannot stand in a header; is there a line break in it?"
+        "the access token holds characters that cannot stand in a header; is there a line break in it?"
     )]
     Token,
-    #[error("cannot set up the connection to Meta: {0}")]
+    #[error("cannot set up connections: {0}")]
     Tls(reqwest::Error),
 }
 
-/// Meta's API under one token. Cheap to clone.
+/// The connections that all clients share. Cheap to clone.
+#[derive(Clone)]
+pub struct Connections {
+    http: reqwest::Client,
+}
+
+/// An API under one token. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: reqwest::Url,
-    token: Token,
+    provider: Provider,
+    header: (HeaderName, HeaderValue),
+    token: Arc<Token>,
 }
 
 impl Token {
     #[must_use]
-    pub fn new(token: &str) -> Token {
-        Token(token.trim().to_owned())
+    pub fn new(text: &Secret, scope: &str, set_ms: i64) -> Token {
+        Token {
+            text: Secret::new(text.expose().trim()),
+            scope: scope.to_owned(),
+            set_ms,
+        }
     }
 
-    /// The text itself, for the one call that asks what it may do.
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn header(&self) -> Result<HeaderValue, OpenError> {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", self.0)).map_err(|_| OpenError::Token)?;
+    fn header(&self, provider: Provider) -> Result<(HeaderName, HeaderValue), OpenError> {
+        let (name, before) = provider.token_header();
+        let text = format!("{before}{}", self.text.expose());
+        let mut value = HeaderValue::from_str(&text).map_err(|_| OpenError::Token)?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok((HeaderName::from_static(name), value))
     }
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
-
-impl Client {
-    /// Prepares the client; it connects with the first call. The process must have installed a rustls
-    /// provider before.
+impl Connections {
+    /// Prepares them; each is made with its first call. The process must have installed a rustls provider before.
     ///
     /// # Errors
-    /// [`OpenError`] when the address or the token cannot be used.
-    pub fn new(settings: &Settings) -> Result<Client, OpenError> {
-        let base = base(&settings.base)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, settings.token.header()?);
+    /// [`OpenError::Tls`].
+    pub fn new(settings: Settings) -> Result<Connections, OpenError> {
         let http = reqwest::Client::builder()
-            .default_headers(headers)
             // A redirect or a proxy from the environment would carry the token elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -98,60 +103,75 @@ impl Client {
             .user_agent(concat!("duet/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(OpenError::Tls)?;
+        Ok(Connections { http })
+    }
+
+    /// A client of a provider's API at `base`, with the version where it is Meta's.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the address or the token cannot be used.
+    pub fn client(
+        &self,
+        provider: Provider,
+        base: &str,
+        token: &Token,
+    ) -> Result<Client, OpenError> {
         Ok(Client {
-            http,
-            base,
-            token: settings.token.clone(),
+            http: self.http.clone(),
+            base: address(provider, base)?,
+            provider,
+            header: token.header(provider)?,
+            token: Arc::new(token.clone()),
         })
     }
+}
 
-    /// A POST to `{base}/{id}/{edge}`.
-    pub(super) fn post(&self, id: &str, edge: &str) -> reqwest::RequestBuilder {
-        self.http.post(self.address(&[id, edge]))
+impl Client {
+    pub fn provider(&self) -> Provider {
+        self.provider
     }
 
-    /// A GET of `{base}/{id}?fields={fields}`.
-    pub(super) fn get(&self, id: &str, fields: &str) -> reqwest::RequestBuilder {
-        let mut url = self.address(&[id]);
-        url.query_pairs_mut().append_pair("fields", fields);
-        self.http.get(url)
+    /// The number that its token is for, `""` when that is for all of the business.
+    pub fn scope(&self) -> &str {
+        &self.token.scope
     }
 
-    /// A GET of `{base}/{edge}` with a query.
-    pub(super) fn get_root(&self, edge: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let mut url = self.address(&[edge]);
-        url.query_pairs_mut().extend_pairs(query);
-        self.http.get(url)
+    /// When its token was set.
+    pub fn set_ms(&self) -> i64 {
+        self.token.set_ms
     }
 
-    /// A GET of `{base}/{id}/{edge}` with a query.
-    pub(super) fn get_edge(
-        &self,
-        id: &str,
-        edge: &str,
-        query: &[(&str, &str)],
-    ) -> reqwest::RequestBuilder {
-        let mut url = self.address(&[id, edge]);
-        url.query_pairs_mut().extend_pairs(query);
-        self.http.get(url)
+    /// The token's text, for the one call that asks what it may do.
+    pub(super) fn token(&self) -> &str {
+        self.token.text.expose()
     }
 
-    /// A GET of `{base}/{id}`.
-    pub(super) fn object(&self, id: &str) -> reqwest::RequestBuilder {
-        self.http.get(self.address(&[id]))
+    /// A POST to a path under the base.
+    pub(super) fn post(&self, path: &[&str]) -> reqwest::RequestBuilder {
+        self.authorized(self.http.post(self.address(path)))
+    }
+
+    /// A GET of a path under the base, with a query.
+    pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut url = self.address(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.at(url)
     }
 
     /// A GET of any address, with the token: the caller has judged it.
     pub(super) fn at(&self, url: reqwest::Url) -> reqwest::RequestBuilder {
-        self.http.get(url)
-    }
-
-    pub(super) fn token(&self) -> &Token {
-        &self.token
+        self.authorized(self.http.get(url))
     }
 
     pub(super) fn base(&self) -> &reqwest::Url {
         &self.base
+    }
+
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let (name, value) = &self.header;
+        request.header(name, value)
     }
 
     /// An id that is more than one path segment is refused by escaping it.
@@ -165,9 +185,9 @@ impl Client {
 }
 
 /// Without a version Meta answers as its oldest one, so an address without a path gets ours.
-fn base(text: &str) -> Result<reqwest::Url, OpenError> {
+fn address(provider: Provider, text: &str) -> Result<reqwest::Url, OpenError> {
     let mut url = reqwest::Url::parse(text).map_err(|error| OpenError::Base(error.to_string()))?;
-    if url.path() == "/" {
+    if provider == Provider::Meta && url.path() == "/" {
         url.set_path(VERSION);
     }
     if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
@@ -181,30 +201,49 @@ fn base(text: &str) -> Result<reqwest::Url, OpenError> {
 mod tests {
     use super::*;
 
-    fn settings(base: &str, token: &str) -> Settings {
+    fn client(provider: Provider, base: &str, token: &str) -> Result<Client, OpenError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let second = Duration::from_secs(1);
-        Settings {
-            base: base.into(),
-            token: Token::new(token),
+        let settings = Settings {
             connect_timeout: second,
             timeout: second,
-        }
+        };
+        let token = Token::new(&Secret::new(token), "", 0);
+        Connections::new(settings)?.client(provider, base, &token)
     }
 
     #[test]
     fn the_token_shows_nowhere() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let settings = settings("https://graph.facebook.com/v23.0", "EAAG-secret");
-        assert!(!format!("{settings:?}").contains("secret"));
-        let request = Client::new(&settings).unwrap().post("1", "messages");
-        assert!(!format!("{request:?}").contains("secret"));
+        for provider in Provider::ALL {
+            let client = client(provider, "https://example.com", "EAAG-secret").unwrap();
+            let request = client.post(&["1", "messages"]);
+            assert!(!format!("{request:?}").contains("secret"));
+        }
+    }
+
+    #[test]
+    fn each_provider_has_its_own_header_and_no_other() {
+        for (provider, header, value, other) in [
+            (Provider::Meta, "authorization", "Bearer t", "d360-api-key"),
+            (Provider::Dialog360, "d360-api-key", "t", "authorization"),
+        ] {
+            let client = client(provider, "https://example.com", "t").unwrap();
+            for request in [
+                client.post(&["1"]),
+                client.get(&["1"], &[]),
+                client.at(client.base().clone()),
+            ] {
+                let request = request.build().unwrap();
+                assert_eq!(request.headers()[header], value);
+                assert!(!request.headers().contains_key(other));
+            }
+        }
     }
 
     #[test]
     fn an_id_cannot_leave_its_place_in_the_path() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::new(&settings("https://graph.facebook.com/v23.0/", "t")).unwrap();
-        let request = client.post("../me?x", "messages").build().unwrap();
+        let client = client(Provider::Meta, "https://graph.facebook.com/v23.0/", "t").unwrap();
+        let request = client.post(&["../me?x", "messages"]).build().unwrap();
         assert_eq!(
             request.url().as_str(),
             "https://graph.facebook.com/v23.0/..%2Fme%3Fx/messages"
@@ -213,18 +252,12 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_named() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let refused = |base: &str, token: &str| client(Provider::Meta, base, token).err().unwrap();
         assert!(matches!(
-            Client::new(&settings("graph.facebook.com", "t")),
-            Err(OpenError::Base(_))
+            refused("graph.facebook.com", "t"),
+            OpenError::Base(_)
         ));
-        assert!(matches!(
-            Client::new(&settings("file:///tmp", "t")),
-            Err(OpenError::Base(_))
-        ));
-        assert!(matches!(
-            Client::new(&settings("https://e.com", "a\nb")),
-            Err(OpenError::Token)
-        ));
+        assert!(matches!(refused("file:///tmp", "t"), OpenError::Base(_)));
+        assert!(matches!(refused("https://e.com", "a\nb"), OpenError::Token));
     }
 }

@@ -2,6 +2,7 @@
 
 use duet_rules::ledger::{Entry, NOT_OFFERED_CODES, entries};
 use duet_rules::meta_error::{self, Failure};
+use duet_rules::provider::Provider;
 use serde_json::Value;
 
 use super::Client;
@@ -27,10 +28,14 @@ impl Client {
     /// # Errors
     /// [`NoRecord`].
     pub async fn message_history(&self, number: &str) -> Result<(Vec<Entry>, bool), NoRecord> {
+        if self.provider() != Provider::Meta {
+            let partner = self.provider().as_str();
+            return Err(NoRecord::NotOffered(format!("{partner} does not give it")));
+        }
         let mut listed = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let page = self.page(number, after.as_deref()).await?;
+            let page = self.record(number, after.as_deref()).await?;
             listed.extend(entries(&page));
             let cursor = page
                 .pointer("/paging/cursors/after")
@@ -44,10 +49,10 @@ impl Client {
         Ok((listed, true))
     }
 
-    async fn page(&self, number: &str, after: Option<&str>) -> Result<Value, NoRecord> {
+    async fn record(&self, number: &str, after: Option<&str>) -> Result<Value, NoRecord> {
         let mut query = vec![("fields", FIELDS), ("limit", PAGE)];
         query.extend(after.map(|after| ("after", after)));
-        let request = self.get_edge(number, "message_history", &query);
+        let request = self.get(&[number, "message_history"], &query);
         let unknown = |error| NoRecord::Unknown(words(error));
         let response = request.send().await.map_err(unknown)?;
         let status = response.status();

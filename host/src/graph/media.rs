@@ -57,7 +57,7 @@ impl Client {
     /// # Errors
     /// [`NoFile`].
     pub async fn describe_media(&self, id: &str) -> Result<Description, NoFile> {
-        let request = self.object(id);
+        let request = self.get(&[id], &[]);
         let response = within_headers(request.send()).await?;
         let status = response.status();
         let answer = bounded(response).await.map_err(NoFile::Passing)?;
@@ -83,7 +83,7 @@ impl Client {
     /// # Errors
     /// [`NoFile`].
     pub async fn download(&self, url: &str) -> Result<Download, NoFile> {
-        let mut url = Url::parse(url).map_err(|_| NoFile::Foreign)?;
+        let mut url = self.place(Url::parse(url).map_err(|_| NoFile::Foreign)?)?;
         for _ in 0..=REDIRECTS_MAX {
             let request = self.metas(url.clone())?.timeout(FILE_MAX);
             let response = within_headers(request.send()).await?;
@@ -98,9 +98,22 @@ impl Client {
             }
             let target = response.headers().get(LOCATION);
             let target = target.and_then(|target| url.join(target.to_str().ok()?).ok());
-            url = target.ok_or_else(|| NoFile::Passing("a redirect to nowhere".into()))?;
+            let target = target.ok_or_else(|| NoFile::Passing("a redirect to nowhere".into()))?;
+            url = self.place(target)?;
         }
         Err(NoFile::Passing("too many redirects".into()))
+    }
+
+    /// Where the file is for this client: a partner hands files out under its own host, with Meta's path and query
+    /// ("Upload, retrieve or delete media" of docs.360dialog.com).
+    fn place(&self, url: Url) -> Result<Url, NoFile> {
+        if !self.provider().files_at_base() {
+            return Ok(url);
+        }
+        let mut place = self.base().clone();
+        place.set_path(url.path());
+        place.set_query(url.query());
+        Ok(place)
     }
 
     /// A GET of an address, if the token may go there.
@@ -151,9 +164,7 @@ fn refused(status: u16, answer: &[u8]) -> NoFile {
     match meta_error::read(status, answer) {
         Failure::Refused(error) => {
             let cause = format!("Meta refused with code {} and status {status}", error.code);
-            // 0, 3, 10 and 200 to 299 are Meta's codes of a token without the permission.
-            let of_token =
-                matches!(status, 401 | 403) || matches!(error.code, 0 | 3 | 10 | 200..=299);
+            let of_token = matches!(status, 401 | 403) || error.class() == Class::Token;
             if error.class() == Class::Never && !of_token {
                 NoFile::Refused(cause)
             } else {

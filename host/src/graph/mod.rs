@@ -1,6 +1,7 @@
-//! Meta's Graph API, as far as Duet calls it.
+//! Meta's Graph API, or a partner's in its place, as far as Duet calls it.
 //!
-//! - `client`: the connection, its limits and the access token
+//! - `client`: the connections, their limits and the access token
+//! - `clients`: which client calls for which number
 //! - `account`: the numbers of an account, and the app's subscription to its webhooks
 //! - `app`: what Meta tells the app itself: what a token may do, which webhook fields come
 //! - `history`: Meta's own record of a number's messages
@@ -15,6 +16,7 @@
 mod account;
 mod app;
 mod client;
+mod clients;
 mod history;
 mod media;
 mod number;
@@ -24,7 +26,8 @@ mod templates;
 
 pub use account::Listed;
 pub use app::App;
-pub use client::{Client, OpenError, Settings, Token};
+pub use client::{Client, Connections, OpenError, Settings, Token};
+pub use clients::{Clients, NO_TOKEN};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};
 pub use send::{Accepted, Outcome, refusal};

@@ -1,5 +1,6 @@
 //! `GET /{number}`: what Meta says of a business number.
 
+use duet_rules::provider::Provider;
 use duet_rules::readiness::NumberFacts;
 use serde_json::Value;
 
@@ -14,7 +15,10 @@ impl Client {
     /// # Errors
     /// Why there is no verdict, without the number.
     pub async fn is_on_biz_app(&self, number: &str) -> Result<bool, String> {
-        let answer = read(self.get(number, "is_on_biz_app")).await?;
+        if self.provider() != Provider::Meta {
+            return Err(format!("{} does not tell it", self.provider().as_str()));
+        }
+        let answer = read(self.get(&[number], &[("fields", "is_on_biz_app")])).await?;
         let verdict = answer.get("is_on_biz_app").and_then(Value::as_bool);
         verdict.ok_or_else(|| "an answer without is_on_biz_app".to_owned())
     }
@@ -24,7 +28,7 @@ impl Client {
     /// # Errors
     /// Why Meta does not say, without the number.
     pub async fn number(&self, number: &str) -> Result<NumberFacts, String> {
-        let answer = read(self.get(number, FIELDS)).await?;
+        let answer = read(self.get(&[number], &[("fields", FIELDS)])).await?;
         let text = |pointer: &str| answer.pointer(pointer)?.as_str().map(str::to_owned);
         let callback = ["phone_number", "whatsapp_business_account", "application"]
             .iter()

@@ -5,12 +5,15 @@
 //! (a repetition may send twice). When in doubt it is lost.
 
 use duet_rules::meta_error::{self, Failure, MetaError};
+use duet_rules::provider::Provider;
 use serde_json::Value;
 
 use super::Client;
 
 /// Meta's answers have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Meta's code of a token that is not taken.
+const KEY_REFUSED: i64 = 190;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -75,7 +78,19 @@ impl Client {
         body: &Value,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Outcome<T> {
-        outcome(self.post(number, "messages").json(body), read).await
+        let path = self.provider().messages(number);
+        let outcome = outcome(self.post(&path).json(body), read).await;
+        match outcome {
+            // A partner answers so to a key that it does not take, with a body of its own.
+            Outcome::Turned { status: 401 } if self.provider() != Provider::Meta => {
+                Outcome::Refused(MetaError {
+                    code: KEY_REFUSED,
+                    message: format!("{} does not take the key", self.provider().as_str()),
+                    ..MetaError::default()
+                })
+            }
+            outcome => outcome,
+        }
     }
 }
 

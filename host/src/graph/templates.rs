@@ -1,5 +1,6 @@
 //! `GET /{waba}/message_templates`: the templates of an account, page after page.
 
+use duet_rules::provider::Provider;
 use duet_rules::webhook::TemplateChange;
 use serde_json::Value;
 
@@ -17,6 +18,45 @@ impl Client {
     /// # Errors
     /// Why it could not be read to its end; nothing of it counts then.
     pub async fn templates(&self, waba: &str) -> Result<Vec<TemplateChange>, String> {
+        match self.provider() {
+            Provider::Meta => self.by_cursor(waba).await,
+            Provider::Dialog360 => self.by_offset(waba).await,
+        }
+    }
+
+    /// 360dialog's list: `waba_templates`, paged by `limit`, `offset` and `total`, with statuses in lower case.
+    async fn by_offset(&self, waba: &str) -> Result<Vec<TemplateChange>, String> {
+        let mut listed = Vec::new();
+        let mut offset = 0_u64;
+        for _ in 0..PAGES_MAX {
+            let at = offset.to_string();
+            let query = [("limit", PAGE), ("offset", at.as_str())];
+            let page = self.page(waba, &query).await?;
+            let Some(data) = page.get("waba_templates").and_then(Value::as_array) else {
+                return Err("an answer without waba_templates".into());
+            };
+            listed.extend(data.iter().filter_map(template).map(upper));
+            offset = offset.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+            let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
+            if data.is_empty() || offset >= total {
+                return Ok(listed);
+            }
+        }
+        Err(format!("the list has more than {PAGES_MAX} pages"))
+    }
+
+    async fn page(&self, waba: &str, query: &[(&str, &str)]) -> Result<Value, String> {
+        let path = self.provider().templates(waba);
+        let response = self.get(&path, query).send().await.map_err(words)?;
+        let status = response.status();
+        let page = serde_json::from_slice(&bounded(response).await?).unwrap_or_default();
+        match status.is_success() {
+            true => Ok(page),
+            false => Err(format!("an answer with status {status}")),
+        }
+    }
+
+    async fn by_cursor(&self, waba: &str) -> Result<Vec<TemplateChange>, String> {
         let mut listed = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..PAGES_MAX {
@@ -24,12 +64,9 @@ impl Client {
             if let Some(after) = &after {
                 query.push(("after", after));
             }
-            let request = self.get_edge(waba, "message_templates", &query);
-            let response = request.send().await.map_err(words)?;
-            let status = response.status();
-            let page: Value = serde_json::from_slice(&bounded(response).await?).unwrap_or_default();
+            let page = self.page(waba, &query).await?;
             let Some(data) = page.get("data").and_then(Value::as_array) else {
-                return Err(format!("an answer without data, with status {status}"));
+                return Err("an answer without data".into());
             };
             listed.extend(data.iter().filter_map(template));
             let cursor = page
@@ -42,6 +79,16 @@ impl Client {
             }
         }
         Err(format!("the list has more than {PAGES_MAX} pages"))
+    }
+}
+
+/// Statuses and categories as Meta writes them.
+fn upper(template: TemplateChange) -> TemplateChange {
+    let upper = |word: Option<String>| word.map(|word| word.to_uppercase());
+    TemplateChange {
+        status: upper(template.status),
+        category: upper(template.category),
+        ..template
     }
 }
 

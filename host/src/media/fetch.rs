@@ -4,14 +4,14 @@ use std::io;
 
 use duet_rules::media::{Digest, Trouble, after};
 
-use crate::graph::{Client, Description, NoFile};
+use crate::graph::{Client, Clients, Description, NoFile};
 use crate::store::media::{Arrival, Fetch, Fetched, MediaFolder};
 use crate::store::{Store, StoreError};
 
 pub(super) struct Fetcher {
     pub(super) store: Store,
     pub(super) folder: MediaFolder,
-    pub(super) meta: Client,
+    pub(super) clients: Clients,
     pub(super) file_bytes_max: u64,
 }
 
@@ -125,6 +125,13 @@ impl Fetcher {
         self.ask(fetch, claimed).await
     }
 
+    /// The one whose number got the file.
+    fn client(&self, fetch: &Fetch) -> Result<Client, NoFile> {
+        self.clients
+            .of(&fetch.business, &fetch.number)
+            .ok_or_else(|| NoFile::Passing("there is no access token that can be used".into()))
+    }
+
     async fn ask(&self, fetch: &Fetch, claimed: Option<Digest>) -> Result<Fetched, Fault> {
         let id = fetch.media_id.as_deref().ok_or(FileFault::Unreachable)?;
         let Description {
@@ -132,7 +139,7 @@ impl Fetcher {
             mime_type,
             sha256,
             bytes,
-        } = self.meta.describe_media(id).await?;
+        } = self.client(fetch)?.describe_media(id).await?;
         if let Some(bytes) = bytes.filter(|bytes| *bytes > self.file_bytes_max) {
             return Err(FileFault::TooLarge(bytes).into());
         }
@@ -153,7 +160,7 @@ impl Fetcher {
         claims: &[Option<Digest>],
         announced: Option<u64>,
     ) -> Result<(Digest, u64), Fault> {
-        let mut download = self.meta.download(url).await?;
+        let mut download = self.client(fetch)?.download(url).await?;
         if let Some(bytes) = download.bytes.filter(|bytes| *bytes > self.file_bytes_max) {
             return Err(FileFault::TooLarge(bytes).into());
         }

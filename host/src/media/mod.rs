@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::graph::Client;
+use crate::graph::Clients;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -32,7 +32,7 @@ pub struct Settings {
 /// What the worker needs.
 pub struct Media {
     pub store: Store,
-    pub meta: Client,
+    pub clients: Clients,
     pub settings: Settings,
     /// Rung after a commit that has made something to fetch.
     pub bell: Arc<Notify>,

@@ -25,7 +25,7 @@ impl Media {
         let fetcher = Fetcher {
             store: self.store.clone(),
             folder: self.store.media_folder(),
-            meta: self.meta.clone(),
+            clients: self.clients.clone(),
             file_bytes_max: settings.file_bytes_max.min(settings.total_bytes_max),
         };
         let mut worker = Worker {

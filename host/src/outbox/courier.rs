@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use duet_rules::provider::Provider;
 use duet_rules::sending::{Kind, callback, request};
 use duet_rules::{backoff, meta_error};
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::plan::{Attempt, Step, plan};
-use super::{Barrier, Settings};
+use super::{Barrier, Feed, Settings};
 use crate::failpoint::hit;
-use crate::graph::{Client, Outcome};
+use crate::graph::{Client, Clients, Outcome};
+use crate::store::access::RefusedToken;
 use crate::store::outbox::{After, Gate, Head, Open, Outgoing};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, tell_alarms};
 
 const STORE_RETRY_FIRST_MS: u64 = 100;
 const STORE_RETRY_MAX_MS: u64 = 10_000;
@@ -34,7 +37,9 @@ pub(super) enum Ended {
 
 pub(super) struct Courier<B> {
     pub(super) store: Store,
-    pub(super) graph: Client,
+    pub(super) clients: Clients,
+    /// Told of rows that were held for a token.
+    pub(super) feed: Feed,
     pub(super) barrier: Arc<B>,
     pub(super) settings: Settings,
     pub(super) metrics: Arc<Metrics>,
@@ -103,7 +108,12 @@ impl<B: Barrier> Courier<B> {
                 self.metrics.send("refused");
                 tracing::info!(outbox = id, code, cause, "refused at the gate");
             }
-            Gate::Held { until_ms, cause } => {
+            Gate::Held {
+                until_ms,
+                cause,
+                raised,
+            } => {
+                tell_alarms(&self.metrics, raised.as_slice());
                 tracing::debug!(outbox = id, until_ms, cause, "held at the gate");
             }
             Gate::Unheard | Gate::Behind | Gate::Gone => return Ok(Ended::Stuck),
@@ -118,14 +128,18 @@ impl<B: Barrier> Courier<B> {
             &row.to,
             &callback(&self.store_id, row.id),
         );
-        let outcome = match row.kind {
-            Kind::MarkRead => without_wamid(self.graph.mark_read(&row.number, &body).await),
-            Kind::FreeForm | Kind::Template => {
-                with_wamid(self.graph.send(&row.number, &body).await)
-            }
+        let client = self.clients.of(&row.business, &row.number);
+        let outcome = match &client {
+            Some(client) => call(client, &row, &body).await,
+            None => Outcome::NotSent {
+                cause: "the access token cannot be used now".into(),
+            },
         };
         hit("outbox.answered_before_commit");
+        let of_meta = |client: &Client| client.provider() == Provider::Meta;
         let ended = match &outcome {
+            // Whether a partner can be reached says nothing about Meta.
+            _ if !client.as_ref().is_some_and(of_meta) => Ended::Uncalled,
             Outcome::NotSent { .. } => Ended::Unreachable,
             // Nobody has answered, yet this says nothing of the next call.
             Outcome::Lost { .. } | Outcome::Unsendable { .. } => Ended::Uncalled,
@@ -139,7 +153,14 @@ impl<B: Barrier> Courier<B> {
         };
         let step = plan(outcome, attempt, &self.settings);
         self.tell(&step);
-        self.record(row.id, &step).await;
+        let token = client.map(|client| RefusedToken {
+            business: row.business,
+            number: row.number,
+            scope: client.scope().to_owned(),
+            set_ms: client.set_ms(),
+            code: 0,
+        });
+        self.record(row.id, &step, token.as_ref()).await;
         ended
     }
 
@@ -149,6 +170,7 @@ impl<B: Barrier> Courier<B> {
         let outcome = match step {
             Step::Sent { .. } => "sent",
             Step::Lost { .. } => "lost",
+            Step::TokenRefused { .. } => "held",
             Step::Failed { after, .. } => match after {
                 After::Retry { .. } | After::Unsent { .. } => "retried",
                 After::Failed => "refused",
@@ -158,7 +180,8 @@ impl<B: Barrier> Courier<B> {
         self.metrics.send(outcome);
         let (code, why) = match step {
             Step::Sent { .. } => return tracing::info!(outcome),
-            Step::Failed {
+            Step::TokenRefused { code }
+            | Step::Failed {
                 code: Some(code), ..
             } => (Some(*code), meta_error::meaning(*code)),
             Step::Failed {
@@ -171,9 +194,9 @@ impl<B: Barrier> Courier<B> {
 
     /// Meta has answered: that is recorded however long the store refuses. Should the gateway end
     /// before, the row is found `sending` at the next start and becomes `unknown`.
-    async fn record(&self, id: i64, step: &Step) {
+    async fn record(&self, id: i64, step: &Step, token: Option<&RefusedToken>) {
         for attempt in 1.. {
-            match self.try_record(id, step).await {
+            match self.try_record(id, step, token).await {
                 Ok(()) | Err(StoreError::Stopped | StoreError::LeaseLost(_)) => return,
                 Err(error) => tracing::warn!(%error, "an answer of Meta's waits for the store"),
             }
@@ -187,17 +210,38 @@ impl<B: Barrier> Courier<B> {
         }
     }
 
-    async fn try_record(&self, id: i64, step: &Step) -> Result<(), StoreError> {
+    async fn try_record(
+        &self,
+        id: i64,
+        step: &Step,
+        token: Option<&RefusedToken>,
+    ) -> Result<(), StoreError> {
         let now_ms = crate::now_ms();
         match step.clone() {
-            Step::Sent { wamid } => self.store.sent(id, wamid, now_ms).await,
-            Step::Failed { code, cause, after } => self
-                .store
-                .send_failed(id, code, cause, after, now_ms)
-                .await
-                .map(drop),
-            Step::Lost { .. } => self.store.send_lost(id, now_ms).await.map(drop),
+            Step::Sent { wamid } => {
+                let freed = self.store.sent(id, wamid, now_ms).await?;
+                self.feed.wake(freed);
+            }
+            Step::TokenRefused { code } => {
+                if let Some(token) = token {
+                    let token = RefusedToken {
+                        code,
+                        ..token.clone()
+                    };
+                    let raised = self.store.token_refused(id, token, now_ms).await?;
+                    tell_alarms(&self.metrics, raised.as_slice());
+                }
+            }
+            Step::Failed { code, cause, after } => {
+                self.store
+                    .send_failed(id, code, cause, after, now_ms)
+                    .await?;
+            }
+            Step::Lost { .. } => {
+                self.store.send_lost(id, now_ms).await?;
+            }
         }
+        Ok(())
     }
 
     /// A row is `sending`, but no courier has it.
@@ -224,6 +268,13 @@ impl<B: Barrier> Courier<B> {
         self.metrics.send("dead");
         tracing::warn!(outbox = id, "a lost answer became a dead letter");
         Ok(Ended::Uncalled)
+    }
+}
+
+async fn call(client: &Client, row: &Outgoing, body: &Value) -> Outcome<Option<String>> {
+    match row.kind {
+        Kind::MarkRead => without_wamid(client.mark_read(&row.number, body).await),
+        Kind::FreeForm | Kind::Template => with_wamid(client.send(&row.number, body).await),
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use duet_rules::sending::Limits;
 
-use crate::graph::Client;
+use crate::graph::Clients;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -69,7 +69,7 @@ impl Default for Settings {
 /// The sender before it runs.
 pub struct Outbox<B> {
     store: Store,
-    graph: Client,
+    clients: Clients,
     barrier: Arc<B>,
     settings: Settings,
     feed: Feed,
@@ -79,14 +79,14 @@ pub struct Outbox<B> {
 impl<B: Barrier> Outbox<B> {
     pub fn new(
         store: Store,
-        graph: Client,
+        clients: Clients,
         barrier: Arc<B>,
         settings: Settings,
         metrics: Arc<Metrics>,
     ) -> Outbox<B> {
         Outbox {
             store,
-            graph,
+            clients,
             barrier,
             settings,
             feed: Feed::default(),

@@ -23,6 +23,10 @@ pub(super) enum Step {
         cause: String,
         after: After,
     },
+    /// Not this send but the token is refused: the row waits with all that the token is for.
+    TokenRefused {
+        code: i64,
+    },
     Lost {
         cause: String,
     },
@@ -46,6 +50,9 @@ pub(super) fn plan(
     let retry = || after(attempt, settings, ordinary(attempt, settings));
     match outcome {
         Outcome::Done(wamid) => Step::Sent { wamid },
+        Outcome::Refused(error) if error.class() == Class::Token => {
+            Step::TokenRefused { code: error.code }
+        }
         Outcome::Refused(error) => {
             let after = match error.class() {
                 Class::Retry => retry(),
@@ -54,7 +61,7 @@ pub(super) fn plan(
                     settings,
                     backoff::pair_delay_ms(attempt.number, attempt.random),
                 ),
-                Class::NotFor24h | Class::Never => After::Failed,
+                Class::NotFor24h | Class::Never | Class::Token => After::Failed,
             };
             Step::Failed {
                 code: Some(error.code),
@@ -140,7 +147,7 @@ mod tests {
             &Settings::default(),
         ) {
             Step::Failed { after, .. } => after,
-            Step::Sent { .. } | Step::Lost { .. } => After::Failed,
+            Step::Sent { .. } | Step::Lost { .. } | Step::TokenRefused { .. } => After::Failed,
         }
     }
 
@@ -182,6 +189,18 @@ mod tests {
                 after
             }
         );
+    }
+
+    #[test]
+    fn a_refused_token_says_nothing_against_the_send() {
+        for code in [0, 3, 10, 190, 200, 131_005] {
+            let error = MetaError {
+                code,
+                ..MetaError::default()
+            };
+            let step = plan(Outcome::Refused(error), attempt(8), &Settings::default());
+            assert_eq!(step, Step::TokenRefused { code });
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl<B: Barrier> Outbox<B> {
         };
         let courier = Courier {
             store: self.store.clone(),
-            graph: self.graph,
+            clients: self.clients,
+            feed: self.feed.clone(),
             barrier: self.barrier,
             settings: self.settings.clone(),
             metrics: self.metrics,

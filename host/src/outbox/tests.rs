@@ -16,13 +16,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use duet_rules::provider::Provider;
 use duet_rules::sending::Limits;
 use duet_rules::webhook::Status;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use super::{Barrier, Feed, Outbox, Settings};
-use crate::graph::{Client, Outcome, Settings as GraphSettings, Token};
+use crate::config::Secret;
+use crate::graph::{Client, Clients, Connections, Outcome, Settings as GraphSettings, Token};
 use crate::store::Store;
 use crate::store::outbox::fixture::{Seen, text};
 use crate::telemetry::Metrics;
@@ -110,14 +112,13 @@ async fn answer(
 
 fn client(base: &str, timeout: Duration) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let token = Token::new("token");
-    Client::new(&GraphSettings {
-        base: base.into(),
-        token,
+    let connections = Connections::new(GraphSettings {
         connect_timeout: timeout,
         timeout,
-    })
-    .unwrap()
+    });
+    let token = Token::new(&Secret::new("token"), "", 0);
+    let connections = connections.unwrap();
+    connections.client(Provider::Meta, base, &token).unwrap()
 }
 
 /// Lets through as many as it has permits.
@@ -189,11 +190,12 @@ impl House {
     }
 
     fn work_at(&self, base: &str) -> Work {
-        let graph = client(base, Duration::from_secs(10));
+        let clients = Clients::default();
+        clients.put("", client(base, Duration::from_secs(10)));
         let metrics = Arc::new(Metrics::default());
         let outbox = Outbox::new(
             self.store.clone(),
-            graph,
+            clients,
             self.barrier.clone(),
             self.settings.clone(),
             metrics.clone(),
@@ -374,6 +376,37 @@ async fn the_code_decides_about_a_retry_not_the_http_status() {
     let seen = house.until_state(refused, "failed").await;
     assert_eq!((seen.attempt, seen.code), (1, Some(131_026)));
     assert_eq!(house.meta.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_refused_token_holds_all_of_its_business_until_a_send_is_taken() {
+    let house = House::new();
+    let work = house.work().await;
+    house.meta.script(&[Reply::Error {
+        status: 401,
+        code: 190,
+    }]);
+    let (one, other) = (house.conversation(1).await, house.conversation(2).await);
+    let first = house.row(one, "1").await;
+    work.feed.wake([first]);
+    let held = |seen: &Seen| seen.cause.as_deref() == Some("token-refused");
+    let seen = house.until(first, held).await;
+    assert_eq!((seen.state.as_str(), seen.attempt), ("pending", 0));
+    let second = house.row(other, "2").await;
+    work.feed.wake([second]);
+    house.until(second, held).await;
+    assert_eq!(house.meta.requests().len(), 1, "the second one only waits");
+    let open = "SELECT name FROM alarms WHERE acknowledged_ms IS NULL";
+    assert_eq!(house.store.column(open).await.unwrap(), ["token-refused"]);
+
+    // Time passes: one send tries the token, it is taken, and the other one goes as well.
+    let later = "UPDATE refusals SET next_ms = 0; UPDATE outbox SET next_ms = 0 WHERE id = 2";
+    house.store.change(later).await.unwrap();
+    work.feed.wake([second]);
+    house.until_state(second, "sent").await;
+    let seen = house.until_state(first, "sent").await;
+    assert_eq!((seen.code, seen.cause), (None, None));
+    assert_eq!(house.store.column(open).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub const ACCOUNT_ALERT: &str = "account-alert";
 pub const ACCOUNT_ALERT_CRITICAL: &str = "account-alert-critical";
 pub const APP_SILENT: &str = "app-silent";
 pub const APP_SILENT_URGENT: &str = "app-silent-urgent";
+/// Also while no token is set.
+pub const TOKEN_REFUSED: &str = "token-refused";
 pub const NUMBER_OFFBOARDED: &str = "number-offboarded";
 pub const NUMBER_DISCONNECTED: &str = "number-disconnected";
 pub const CONTACTS_MISSING: &str = "contacts-missing";

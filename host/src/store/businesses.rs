@@ -39,6 +39,10 @@ pub enum BusinessError {
         "{what} has conversations and stays with {from}: what customers wrote to one business is not shown to another"
     )]
     HasConversations { what: String, from: String },
+    #[error(
+        "the gateway's own business has its token from DUET_ACCESS_TOKEN; name a business that was made"
+    )]
+    Own,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -159,13 +163,7 @@ fn give_account(connection: &Connection, waba: &str, business: &str) -> Result<(
         .query_row(params![waba, business], |row| row.get(0))
         .optional()?;
     if let Some(from) = talks {
-        return Err(BusinessError::HasConversations {
-            what: format!("the account {waba}"),
-            from: match from.as_str() {
-                OWN => "the gateway's own business".to_owned(),
-                other => format!("the business {other}"),
-            },
-        });
+        return Err(stays(format!("the account {waba}"), &from));
     }
     connection
         .prepare_cached(
@@ -176,6 +174,42 @@ fn give_account(connection: &Connection, waba: &str, business: &str) -> Result<(
         .prepare_cached("UPDATE numbers SET business = ?2 WHERE waba = ?1")?
         .execute([waba, business])?;
     Ok(())
+}
+
+/// Gives a partner's number to a business. Meta's id names it; its account, if one is known, stays where it is.
+pub(super) fn give_number(
+    connection: &Connection,
+    number: &str,
+    business: &str,
+) -> Result<(), BusinessError> {
+    let known: Option<(String, bool)> = connection
+        .prepare_cached(
+            "SELECT business, EXISTS (SELECT 1 FROM conversations c WHERE c.number = n.id) FROM numbers n WHERE n.id = ?1",
+        )?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((from, true)) = known
+        && from != business
+    {
+        return Err(stays(format!("the number {number}"), &from));
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO numbers (id, state, business) VALUES (?1, 'live', ?2)
+             ON CONFLICT (id) DO UPDATE SET business = ?2",
+        )?
+        .execute([number, business])?;
+    Ok(())
+}
+
+fn stays(what: String, from: &str) -> BusinessError {
+    BusinessError::HasConversations {
+        what,
+        from: match from {
+            OWN => "the gateway's own business".to_owned(),
+            other => format!("the business {other}"),
+        },
+    }
 }
 
 /// A number whose account has just become known comes to the account's business, unless it has conversations; the
@@ -198,7 +232,7 @@ pub(super) fn join(connection: &Connection, number: &str) -> Result<(), StoreErr
 }
 
 /// The gateway's own business need not be made.
-fn must_exist(connection: &Connection, id: &str) -> Result<(), BusinessError> {
+pub(super) fn must_exist(connection: &Connection, id: &str) -> Result<(), BusinessError> {
     if id != OWN && business(connection, id)?.is_none() {
         return Err(BusinessError::Unknown(id.to_owned()));
     }

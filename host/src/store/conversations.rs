@@ -1,9 +1,10 @@
 //! Who has a conversation, and whom it is with.
 
 use duet_rules::coexistence::State;
-use duet_rules::sending::{Addressee, ConversationState, Marketing, Standing};
+use duet_rules::sending::{Access, Addressee, ConversationState, Marketing, Standing};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::access::access;
 use super::{Store, StoreError, handling};
 use crate::effect::Handling;
 use crate::event::ContactView;
@@ -13,6 +14,8 @@ use crate::event::ContactView;
 pub struct Conversation {
     pub id: i64,
     pub number: String,
+    /// Whose the number is; `""` is the gateway's own.
+    pub business: String,
     /// The account of the number, once an element has named it.
     pub waba: Option<String>,
     pub number_state: State,
@@ -29,6 +32,7 @@ pub struct Conversation {
     pub standing: Standing,
     /// Instances that a person's takeover does not silence.
     pub speaking: Vec<String>,
+    pub access: Access,
     /// Whom a send goes to; nobody when neither phone nor user id is known.
     pub to: Option<Addressee>,
 }
@@ -51,6 +55,7 @@ impl Conversation {
             marketing: self.marketing,
             standing: self.standing,
             speaking: &self.speaking,
+            access: self.access,
             number: self.number_state,
         }
     }
@@ -92,7 +97,7 @@ pub(super) fn conversation(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
              n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
-             (SELECT settings FROM handling_settings h WHERE h.number = c.number),
+             (SELECT settings FROM handling_settings h WHERE h.number = c.number), n.business,
              EXISTS (SELECT 1 FROM alarms l WHERE l.name = 'account-alert-critical' AND coalesce(l.number, '') = c.number
                  AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
@@ -100,7 +105,11 @@ pub(super) fn conversation(
         )?
         .query_row([id], read)
         .optional()?;
-    Ok(conversation)
+    let Some(mut conversation) = conversation else {
+        return Ok(None);
+    };
+    conversation.access = access(connection, &conversation.business, &conversation.number)?;
+    Ok(Some(conversation))
 }
 
 fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
@@ -123,12 +132,14 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
         },
         standing: Standing {
             flagged: row.get(13)?,
-            alerted: row.get(18)?,
+            alerted: row.get(19)?,
             locked: row.get(14)?,
             restricted_until_ms: row.get(15)?,
         },
         waba: row.get(16)?,
         speaking: settings.map_or_else(Vec::new, |text| handling::read(&text).speaking),
+        business: row.get(18)?,
+        access: Access::Open,
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })
 }

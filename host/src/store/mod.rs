@@ -6,6 +6,7 @@
 //! - `intake`: elements become events, once, with their projections
 //! - `lanes`: an instance's place, effects, retries and dead letters
 //! - `businesses`: whose numbers are whose
+//! - `secrets`: what is sealed for them; `access`: whether their tokens are taken
 //! - `numbers`: the life of each business number; `connections`: how it is connected; `syncs`: its contacts and history
 //! - `marketing`: who gets no marketing messages
 //! - `openings`: to whom conversations were begun
@@ -25,6 +26,7 @@
 //! Operations are named after what they mean and commit whole; their promises stand in `host/tests/store`,
 //! which a second engine has to pass too.
 
+pub mod access;
 pub mod alarms;
 pub mod businesses;
 mod checkpoint;
@@ -49,6 +51,7 @@ mod pace;
 pub mod receipts;
 pub mod retention;
 mod search;
+pub mod secrets;
 mod standing;
 pub mod syncs;
 mod templates;

@@ -139,6 +139,7 @@ mod tests {
         let held = Gate::Held {
             until_ms: NOW + 60_500,
             cause: "pair-rate".into(),
+            raised: None,
         };
         assert_eq!(gate, held, "also after a restart");
     }

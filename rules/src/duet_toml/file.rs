@@ -21,6 +21,7 @@ pub struct FileSettings {
     pub verify_token_file: Option<PathBuf>,
     pub admin_token_file: Option<PathBuf>,
     pub access_token_file: Option<PathBuf>,
+    pub master_key_file: Option<PathBuf>,
     /// `text` or `json`
     pub log: Option<String>,
     /// `error`, `warn`, `info`, `debug` or `trace`
@@ -67,6 +68,7 @@ impl FileSettings {
             &mut self.verify_token_file,
             &mut self.admin_token_file,
             &mut self.access_token_file,
+            &mut self.master_key_file,
         ];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&*path);
@@ -98,6 +100,7 @@ impl FileSettings {
                 "verify_token_file" => self.verify_token_file = Some(path),
                 "admin_token_file" => self.admin_token_file = Some(path),
                 "access_token_file" => self.access_token_file = Some(path),
+                "master_key_file" => self.master_key_file = Some(path),
                 _ => {}
             },
             SettingValue::Text(text) => match key {

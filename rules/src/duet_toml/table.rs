@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 51] = [
+pub const SETTINGS: [Setting; 53] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -122,6 +122,20 @@ pub const SETTINGS: [Setting; 51] = [
         kind: Kind::Path,
         default: None,
         doc: "File with the access token",
+    },
+    Setting {
+        key: "master_key",
+        env: "DUET_MASTER_KEY",
+        kind: Kind::Secret,
+        default: None,
+        doc: "Key that seals the secrets of businesses: 32 bytes in base64 or hex; several with commas, the first seals",
+    },
+    Setting {
+        key: "master_key_file",
+        env: "DUET_MASTER_KEY_FILE",
+        kind: Kind::Path,
+        default: None,
+        doc: "File with the master key, one on a line",
     },
     Setting {
         key: "log",

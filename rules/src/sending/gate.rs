@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::access::Access;
 use super::marketing::Marketing;
 use super::standing::Standing;
 use super::template::Template;
@@ -66,6 +67,7 @@ pub struct ConversationState<'a> {
     pub standing: Standing,
     /// Instances that a person's takeover does not silence. Every other rule holds for them.
     pub speaking: &'a [String],
+    pub access: Access,
     pub number: State,
 }
 
@@ -90,6 +92,9 @@ pub enum Cause {
     AccountAlert,
     PortfolioLimit,
     HeldTooLong,
+    TokenMissing,
+    TokenSealed,
+    TokenRefused,
 }
 
 /// What happens to the row.
@@ -150,7 +155,7 @@ pub fn gate(row: &Row<'_>, state: &ConversationState<'_>, now_ms: i64) -> Verdic
         }
     }
     match state.number {
-        State::Live => Verdict::Go,
+        State::Live => state.access.judge(now_ms).unwrap_or(Verdict::Go),
         State::Offboarded => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberOffboarded),
         State::Reconnecting => hold(now_ms, OFFBOARDED_RECHECK_MS, Cause::NumberReconnecting),
         State::Disconnected => hold(now_ms, DISCONNECTED_RECHECK_MS, Cause::NumberDisconnected),
@@ -205,6 +210,10 @@ impl Cause {
         Cause::PortfolioLimit,
     ];
 
+    /// The causes of holds that end with another token.
+    pub const OF_TOKENS: [Cause; 3] =
+        [Cause::TokenMissing, Cause::TokenSealed, Cause::TokenRefused];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -226,10 +235,15 @@ impl Cause {
             Cause::AccountAlert => "account-alert",
             Cause::PortfolioLimit => "portfolio-limit",
             Cause::HeldTooLong => "held-too-long",
+            Cause::TokenMissing => "token-missing",
+            Cause::TokenSealed => "token-sealed",
+            Cause::TokenRefused => "token-refused",
         }
     }
 
-    fn detail(self) -> &'static str {
+    /// What it means, in words for an admin.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
         match self {
             Cause::PersonHasConversation => {
                 "a person has the conversation; an automation is silent in it"
@@ -270,6 +284,15 @@ impl Cause {
             }
             Cause::PortfolioLimit => {
                 "the business has written to as many customers first as Meta allows in 24 hours"
+            }
+            Cause::TokenMissing => {
+                "no access token is set for the number's business; set one with duet business token, or DUET_ACCESS_TOKEN for the gateway's own"
+            }
+            Cause::TokenSealed => {
+                "the stored access token does not open under any master key; put the key back, or set the token anew"
+            }
+            Cause::TokenRefused => {
+                "the access token of the number's business is refused; set a new one"
             }
         }
     }
@@ -346,6 +369,7 @@ mod tests {
             marketing: Marketing::default(),
             standing: Standing::default(),
             speaking: &[],
+            access: Access::Open,
             number: State::Live,
         }
     }

@@ -11,10 +11,12 @@
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
+//! - `access`: whether the number's token is taken
 //! - `callback`: our mark on a send, by which a status webhook is recognised
 //!
 //! Deliberately absent: attempts; those are the sender's.
 
+mod access;
 mod alert;
 mod callback;
 mod entry_point;
@@ -29,6 +31,7 @@ mod request;
 mod standing;
 mod template;
 
+pub use access::Access;
 pub use alert::AlertWord;
 pub use callback::{callback, read_callback};
 pub use entry_point::free_until_ms;

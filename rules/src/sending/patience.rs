@@ -4,6 +4,7 @@
 //! |---|---|
 //! | its number: disconnected, moving, not back for sure | cancelled |
 //! | a rate | cancelled |
+//! | an access token that is taken | cancelled |
 //! | Meta's word on quality, or its limit for a day | goes on waiting: campaigns are made for that |
 //! | nothing any more, after one of the first two | cancelled: it is stale |
 
@@ -12,13 +13,16 @@ use super::pace::Pace;
 
 const HOUR_MS: u64 = 3_600_000;
 /// The causes of holds that must not last for ever.
-const IMPATIENT: [Cause; 6] = [
+const IMPATIENT: [Cause; 9] = [
     Cause::NumberDisconnected,
     Cause::NumberOffboarded,
     Cause::NumberReconnecting,
     Cause::PairRate,
     Cause::NumberRate,
     Cause::CampaignRate,
+    Cause::TokenMissing,
+    Cause::TokenSealed,
+    Cause::TokenRefused,
 ];
 
 /// `sending.held_hours` of `duet.toml`. The default waits for ever.

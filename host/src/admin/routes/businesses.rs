@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use duet_rules::business::OWN;
+use duet_rules::provider::Provider;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,11 +11,16 @@ use crate::admin::error::ApiError;
 use crate::admin::input::{Body, MetaId, MetaIds, Params};
 use crate::admin::page::limit;
 use crate::admin::shape::Time;
+use crate::config::Secret;
+use crate::keyring::Access;
 use crate::store::businesses::BusinessRow;
+use crate::store::secrets::Route;
 
 const NAME_BYTES_MAX: usize = 100;
 /// Meta's ids have some 20 digits.
-const ACCOUNT_BYTES_MAX: usize = 64;
+const META_ID_BYTES_MAX: usize = 64;
+/// Meta's tokens have some 200 bytes.
+const SECRET_BYTES_MAX: usize = 4096;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -103,8 +109,83 @@ pub(super) async fn remove(
     State(app): State<App>,
     MetaId(id): MetaId,
 ) -> Result<StatusCode, ApiError> {
-    app.store.remove_business(id).await?;
+    app.operations.remove_business(id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a business reaches WhatsApp. What is absent stays as it is; no secret can be read again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAccess {
+    /// `meta` or `360dialog`.
+    provider: Option<String>,
+    /// The partner's API, if it is not at the usual address; `""` takes that one again.
+    base_url: Option<String>,
+    /// Meta's phone_number_id of the number that the token is for; absent when it is for all of the business. A
+    /// partner's key is for one, which becomes the business's.
+    number: Option<String>,
+    /// The access token of Meta's API, or the key of the partner's.
+    token: Option<String>,
+    /// What the partner shows with its webhooks: the value of a header that was set there, or the secret that signs.
+    webhook_secret: Option<String>,
+}
+
+/// Sets how a business reaches WhatsApp, and with which token. It is used at once, and held sends go.
+#[utoipa::path(put, path = "/businesses/{id}/access", params(("id" = String, Path)), request_body = NewAccess, responses(
+    (status = 204, description = "It is set"),
+    (status = 404, description = "There is no such business"),
+    (status = 409, description = "Another business has conversations with the number"),
+))]
+pub(super) async fn set_access(
+    State(app): State<App>,
+    MetaId(id): MetaId,
+    Body(new): Body<NewAccess>,
+) -> Result<StatusCode, ApiError> {
+    let number = new.number.map(|number| meta_id("number", number));
+    let access = Access {
+        route: route(new.provider, new.base_url)?,
+        number: number.transpose()?.unwrap_or_default(),
+        token: new.token.map(|text| secret("token", &text)).transpose()?,
+        webhook: new
+            .webhook_secret
+            .map(|text| secret("webhook_secret", &text))
+            .transpose()?,
+    };
+    if access.route.is_none() && access.token.is_none() && access.webhook.is_none() {
+        return Err(ApiError::body(
+            "name at least one of provider, token, webhook_secret",
+        ));
+    }
+    app.operations.set_access(id, access).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn route(provider: Option<String>, base: Option<String>) -> Result<Option<Route>, ApiError> {
+    let base = base.filter(|base| !base.is_empty());
+    let Some(word) = provider else {
+        return match base {
+            None => Ok(None),
+            Some(_) => Err(ApiError::body("base_url: name the provider with it")),
+        };
+    };
+    let provider = Provider::from_word(&word)
+        .ok_or_else(|| ApiError::body("provider: must be meta or 360dialog"))?;
+    if provider == Provider::Meta && base.is_some() {
+        return Err(ApiError::body(
+            "base_url: Meta's API is at DUET_GRAPH_URL for all",
+        ));
+    }
+    Ok(Some(Route { provider, base }))
+}
+
+fn secret(name: &str, text: &str) -> Result<Secret, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > SECRET_BYTES_MAX {
+        return Err(ApiError::body(format!(
+            "{name}: must have 1 to {SECRET_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(Secret::new(text))
 }
 
 /// Gives an account (WABA) with its numbers to a business, before they have conversations.
@@ -117,7 +198,8 @@ pub(super) async fn give_account(
     State(app): State<App>,
     MetaIds(id, account): MetaIds,
 ) -> Result<StatusCode, ApiError> {
-    app.store.give_account(checked(account)?, id).await?;
+    let account = meta_id("account", account)?;
+    app.store.give_account(account, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -131,7 +213,7 @@ pub(super) async fn take_account_back(
     State(app): State<App>,
     MetaIds(id, account): MetaIds,
 ) -> Result<StatusCode, ApiError> {
-    let account = checked(account)?;
+    let account = meta_id("account", account)?;
     if app.store.business_of_account(&account).await? != Some(id) {
         return Err(ApiError::not_found("the business has no such account"));
     }
@@ -139,14 +221,13 @@ pub(super) async fn take_account_back(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn checked(account: String) -> Result<String, ApiError> {
-    let digits = account.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if account.is_empty() || account.len() > ACCOUNT_BYTES_MAX || !digits {
-        return Err(ApiError::parameter(
-            "account: must be Meta's id of a WhatsApp Business Account (WABA)",
-        ));
+fn meta_id(name: &str, id: String) -> Result<String, ApiError> {
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if id.is_empty() || id.len() > META_ID_BYTES_MAX || !plain {
+        let message = format!("{name}: must be Meta's id of it, such as 102290129340398");
+        return Err(ApiError::parameter(message));
     }
-    Ok(account)
+    Ok(id)
 }
 
 fn shape(row: BusinessRow) -> Business {

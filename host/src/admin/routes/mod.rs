@@ -91,6 +91,7 @@ pub(super) fn admin() -> OpenApiRouter<App> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(businesses::list, businesses::create))
         .routes(routes!(businesses::remove))
+        .routes(routes!(businesses::set_access))
         .routes(routes!(
             businesses::give_account,
             businesses::take_account_back

@@ -54,6 +54,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/businesses",
         "POST /api/v1/businesses",
         "DELETE /api/v1/businesses/1",
+        "PUT /api/v1/businesses/1/access",
         "PUT /api/v1/businesses/1/accounts/w1",
         "DELETE /api/v1/businesses/1/accounts/w1",
     ] {
@@ -62,7 +63,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 47, "{listed:?}");
+    assert_eq!(listed.len(), 48, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

@@ -25,6 +25,7 @@ use super::*;
 use crate::config::Secret;
 use crate::doctor::Examined;
 use crate::effect::Handling;
+use crate::keyring::Access;
 
 const ROOT: &str = "root-token";
 
@@ -95,6 +96,14 @@ impl Operations for Notes {
 
     fn export(&self, contact: i64) -> Operation<'_, Value> {
         self.note(format!("export {contact}"), json!({}))
+    }
+
+    fn set_access(&self, business: String, access: Access) -> Operation<'_, ()> {
+        self.note(format!("access of {business}: {access:?}"), ())
+    }
+
+    fn remove_business(&self, business: String) -> Operation<'_, ()> {
+        self.note(format!("remove {business}"), ())
     }
 
     fn erase(&self, contact: i64) -> Operation<'_, Value> {

@@ -10,6 +10,9 @@ use super::sweep::forget;
 #[derive(Debug, Clone)]
 pub struct Fetch {
     pub message: i64,
+    /// Whose number got it; `""` is the gateway's own business.
+    pub business: String,
+    pub number: String,
     pub media_id: Option<String>,
     /// What the webhook gave; it lives 5 minutes.
     pub url: Option<String>,
@@ -51,8 +54,10 @@ impl Store {
                 let mut found = Vec::new();
                 for history in [false, true] {
                     let sql = format!(
-                        "SELECT message, media_id, url, claimed, received_ms, next_ms, attempt, strikes FROM media
-                         WHERE state = 'remote' AND history = ?1 AND next_ms {due} ?2 ORDER BY next_ms LIMIT ?3"
+                        "SELECT f.message, f.media_id, f.url, f.claimed, f.received_ms, f.next_ms, f.attempt, f.strikes,
+                         n.business, n.id FROM media f CROSS JOIN messages m ON m.id = f.message
+                         CROSS JOIN conversations c ON c.id = m.conversation CROSS JOIN numbers n ON n.id = c.number
+                         WHERE f.state = 'remote' AND f.history = ?1 AND f.next_ms {due} ?2 ORDER BY f.next_ms LIMIT ?3"
                     );
                     let mut statement = connection.prepare_cached(&sql)?;
                     let rows = statement.query_map(params![history, now_ms, rows], fetch)?;
@@ -170,6 +175,8 @@ pub(in super::super) fn expect(
 fn fetch(row: &Row<'_>) -> Result<Fetch, rusqlite::Error> {
     Ok(Fetch {
         message: row.get(0)?,
+        business: row.get(8)?,
+        number: row.get(9)?,
         media_id: row.get(1)?,
         url: row.get(2)?,
         claimed: row.get(3)?,

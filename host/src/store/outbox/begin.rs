@@ -4,6 +4,8 @@ use duet_rules::sending::{Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiti
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
+use super::super::access;
+use super::super::alarms::Alarm;
 use super::super::conversations::{Conversation, conversation};
 use super::super::templates::{template, want};
 use super::super::{openings, pace};
@@ -39,6 +41,7 @@ pub(super) fn begin(
         return Ok(Gate::Held {
             until_ms: row.next_ms,
             cause: "not-due".into(),
+            raised: None,
         });
     }
     let Some(conversation) = conversation(connection, row.conversation)? else {
@@ -77,8 +80,17 @@ pub(super) fn begin(
             }
             close(connection, id, "refused", Some(code), cause.as_str())
         }
-        Verdict::Hold { until_ms, cause } => hold(connection, id, until_ms, cause.as_str()),
+        Verdict::Hold { until_ms, cause } => {
+            let raised = match cause {
+                Cause::TokenMissing | Cause::TokenSealed => {
+                    access::tell(connection, &conversation.number, cause, now_ms)?
+                }
+                _ => None,
+            };
+            hold(connection, id, until_ms, cause.as_str(), raised)
+        }
         Verdict::Go => {
+            access::tried(connection, &conversation, now_ms)?;
             connection
                 .prepare_cached(
                     "UPDATE outbox SET state = 'sending', attempt = attempt + 1, sending_ms = ?2, unknown_ms = NULL
@@ -89,6 +101,7 @@ pub(super) fn begin(
                 id,
                 instance: row.instance,
                 conversation: row.conversation,
+                business: conversation.business,
                 attempt: row.attempt.saturating_add(1),
                 number: conversation.number,
                 to,
@@ -180,12 +193,19 @@ fn close(
 }
 
 /// The gate's not yet.
-fn hold(connection: &Connection, id: i64, until_ms: i64, cause: &str) -> Result<Gate, StoreError> {
+fn hold(
+    connection: &Connection,
+    id: i64,
+    until_ms: i64,
+    cause: &str,
+    raised: Option<Alarm>,
+) -> Result<Gate, StoreError> {
     connection
         .prepare_cached("UPDATE outbox SET next_ms = ?2, cause = ?3 WHERE id = ?1")?
         .execute(params![id, until_ms, cause])?;
     Ok(Gate::Held {
         until_ms,
         cause: cause.to_owned(),
+        raised,
     })
 }

@@ -19,6 +19,8 @@ use serde_json::Value;
 pub use redrive::Redriven;
 pub(super) use settle::settle_in;
 
+use super::access;
+use super::alarms::Alarm;
 use super::intake::{Part, place};
 use super::{Store, StoreError};
 use super::{ledger, marketing};
@@ -53,8 +55,12 @@ pub enum Gate {
     Cancelled { cause: String },
     /// Meta would refuse it, with this code if it has one.
     Refused { code: Option<i64>, cause: String },
-    /// Not before `until_ms`.
-    Held { until_ms: i64, cause: String },
+    /// Not before `until_ms`. An alarm was raised with it if there is one.
+    Held {
+        until_ms: i64,
+        cause: String,
+        raised: Option<Alarm>,
+    },
     /// Meta has been told that we have an echo which is not taken in yet.
     Unheard,
     /// An earlier row of its conversation is open.
@@ -69,6 +75,8 @@ pub struct Outgoing {
     pub id: i64,
     pub instance: String,
     pub conversation: i64,
+    /// Whose number it is; `""` is the gateway's own.
+    pub business: String,
     /// 1 on the first try.
     pub attempt: u32,
     /// Meta's `phone_number_id`.
@@ -108,6 +116,7 @@ fn order() -> String {
 pub(super) enum Whose<'a> {
     Number(&'a str),
     Waba(&'a str),
+    Business(&'a str),
 }
 
 /// Rows that were held for one of these causes are judged anew: the answer is which.
@@ -122,6 +131,7 @@ pub(super) fn free(
     let (column, id) = match whose {
         Whose::Number(id) => ("id", id),
         Whose::Waba(id) => ("waba", id),
+        Whose::Business(id) => ("business", id),
     };
     // The states are all named so that the index of open rows serves.
     let mut held = connection.prepare_cached(&format!(
@@ -205,15 +215,18 @@ impl Store {
     }
 
     /// Meta has taken it: `wamid` is the message's id, absent for a read mark. A row that a status has
-    /// settled meanwhile stays as it is.
+    /// settled meanwhile stays as it is. The answer is the rows that may leave because the token was taken.
     pub async fn sent(
         &self,
         id: i64,
         wamid: Option<String>,
         now_ms: i64,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| settle::sent(connection, id, wamid.as_deref(), now_ms))
-            .await
+    ) -> Result<Vec<i64>, StoreError> {
+        self.write(move |connection| {
+            settle::sent(connection, id, wamid.as_deref(), now_ms)?;
+            access::taken(connection, id, now_ms)
+        })
+        .await
     }
 
     /// It was not sent. False when a status has told otherwise meanwhile.
