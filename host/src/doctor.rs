@@ -11,6 +11,7 @@ use crate::graph::{Client, NO_TOKEN};
 use crate::store::StoreError;
 use crate::store::syncs::SyncRow;
 use crate::store::views::NumberRow;
+use crate::store::wall::Wall;
 
 /// Numbers that are looked at.
 const NUMBERS_MAX: u32 = 1000;
@@ -30,7 +31,7 @@ pub async fn examine(house: &Connecting) -> Result<Vec<Examined>, StoreError> {
     let now_ms = crate::now_ms();
     let numbers = house
         .store
-        .numbers(String::new(), NUMBERS_MAX, now_ms)
+        .numbers(Wall::none(), String::new(), NUMBERS_MAX, now_ms)
         .await?;
     let app = house.app.as_ref();
     let own = house.clients.of_account(OWN);

@@ -9,6 +9,8 @@ pub struct Event {
     pub id: String,
     /// `message.text`, `status.delivered`, …: an open set.
     pub kind: String,
+    /// Whose it is: its number's business, else its account's; `""` is the gateway's own.
+    pub business: String,
     /// Meta's `phone_number_id`.
     pub number: Option<String>,
     /// Meta's WhatsApp Business Account id.

@@ -26,3 +26,4 @@ mod sending;
 mod shutdown;
 mod signature;
 mod takeover;
+mod walls;

@@ -35,7 +35,8 @@ fn misbehaving() -> String {
     "[plugins.bad]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\nparallel = 4\n\
      [plugins.bad.retry]\nattempts = 2\nfirst_seconds = 1\nmax_seconds = 1\n\
      [plugins.bad.limits]\ncpu_ms_max = 200\nwall_ms_max = 2000\nstore_bytes_max = \"64KiB\"\n\
-     [plugins.bad.messages]\nspeak = [\"automation\"]\n[plugins.bad.store]\n"
+     [plugins.bad.messages]\nspeak = [\"automation\"]\n[plugins.bad.store]\n\
+     [plugins.bad.contacts]\n[plugins.bad.conversations]\n"
         .into()
 }
 

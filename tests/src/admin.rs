@@ -48,6 +48,15 @@ impl Admin {
         })
     }
 
+    /// The same API, asked with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Admin {
+        Admin {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Status and JSON of a call below `/api/v1`; what is not JSON comes as a string.
     ///
     /// # Errors

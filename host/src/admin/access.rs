@@ -1,7 +1,8 @@
 //! Who asks. The root token may do everything; further tokens have scopes and are kept as hashes.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -15,6 +16,7 @@ use super::App;
 use super::error::ApiError;
 use crate::config::Secret;
 use crate::now_ms;
+use crate::store::wall::Wall;
 
 /// A longer header is no token.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -48,15 +50,40 @@ impl Scope {
     }
 }
 
-/// The scopes of the token that came with a request.
+/// What the token that came with a request opens.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     scopes: Vec<Scope>,
+    /// Of which business it sees what there is.
+    wall: Wall,
 }
 
 impl Access {
     pub(super) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+}
+
+/// How far a route sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It asks for the wall, by [`Walled`], and shows what is before it.
+    Business,
+    /// It shows or does what concerns all businesses at once: no token of one business may.
+    Gateway,
+}
+
+/// The wall of the one who asks, for the route to pass on to the store.
+pub(super) struct Walled(pub(super) Wall);
+
+impl<S: Send + Sync> FromRequestParts<S> for Walled {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let access = parts.extensions.get::<Access>();
+        access
+            .map(|access| Walled(access.wall.clone()))
+            .ok_or_else(ApiError::unauthorized)
     }
 }
 
@@ -134,6 +161,7 @@ async fn access(app: &App, token: &str) -> Result<Option<Access>, ApiError> {
     if app.root.is(token) {
         return Ok(Some(Access {
             scopes: Scope::ALL.to_vec(),
+            wall: Wall::none(),
         }));
     }
     if !token.starts_with(PREFIX) {
@@ -151,6 +179,10 @@ async fn access(app: &App, token: &str) -> Result<Option<Access>, ApiError> {
     }
     Ok(Some(Access {
         scopes: scopes(&row.scopes),
+        wall: row
+            .business
+            .as_deref()
+            .map_or_else(Wall::none, Wall::around),
     }))
 }
 
@@ -163,9 +195,14 @@ pub(super) fn scopes(text: &str) -> Vec<Scope> {
 }
 
 /// Stands before each route of a group.
-pub(super) async fn require(scope: Scope, request: Request, next: Next) -> Response {
+pub(super) async fn require(scope: Scope, reach: Reach, request: Request, next: Next) -> Response {
     match request.extensions().get::<Access>() {
-        Some(access) if access.has(scope) => next.run(request).await,
+        Some(access) if access.has(scope) => {
+            if reach == Reach::Gateway && !access.wall.is_none() {
+                return ApiError::beyond_the_wall().into_response();
+            }
+            next.run(request).await
+        }
         Some(_) => ApiError::missing_scope(scope).into_response(),
         None => ApiError::unauthorized().into_response(),
     }

@@ -59,6 +59,11 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "missing_scope", message)
     }
 
+    pub(super) fn beyond_the_wall() -> ApiError {
+        let message = "this is about the whole gateway, and the token is one business's; use a token without a business";
+        ApiError::new(StatusCode::FORBIDDEN, "whole_gateway", message)
+    }
+
     pub(super) fn parameter(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, "bad_parameter", message)
     }
@@ -184,7 +189,10 @@ pub(super) fn describe(operation: &mut Operation) {
             "A parameter or the body cannot be used; the message names it",
         ),
         ("401", "No valid token"),
-        ("403", "The token lacks the scope that the message names"),
+        (
+            "403",
+            "The token lacks the scope that the message names, or is one business's and this is about the whole gateway",
+        ),
         ("503", "The gateway cannot do this now"),
     ];
     for (status, description) in answers {

@@ -7,7 +7,8 @@
 //! - `listen`: the listener with its bounds
 //!
 //! Every route belongs to one scope, by the group that it stands in; the description at
-//! `/api/v1/openapi.json` is made from the same groups. Deliberately absent: cookies, CORS, HTML.
+//! `/api/v1/openapi.json` is made from the same groups. A token of one business gets through to the walled groups
+//! alone, whose routes ask for its `Wall` and hand it to the store. Deliberately absent: cookies, CORS, HTML.
 
 mod access;
 mod error;
@@ -31,6 +32,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem};
 use utoipa_axum::router::OpenApiRouter;
 
+use access::Reach;
 pub use access::{RootToken, Scope};
 pub use listen::serve;
 pub use operations::{
@@ -79,10 +81,21 @@ pub fn router(admin: Admin) -> axum::Router {
 
 fn routes(app: &App) -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
-        .merge(group(Scope::Read, routes::read()))
-        .merge(group(Scope::Operate, routes::operate()))
-        .merge(group(Scope::Personal, routes::personal()))
-        .merge(group(Scope::Admin, routes::admin()))
+        .merge(group(Scope::Read, Reach::Business, routes::walled_read()))
+        .merge(group(
+            Scope::Operate,
+            Reach::Business,
+            routes::walled_operate(),
+        ))
+        .merge(group(
+            Scope::Personal,
+            Reach::Business,
+            routes::walled_personal(),
+        ))
+        .merge(group(Scope::Read, Reach::Gateway, routes::read()))
+        .merge(group(Scope::Operate, Reach::Gateway, routes::operate()))
+        .merge(group(Scope::Personal, Reach::Gateway, routes::personal()))
+        .merge(group(Scope::Admin, Reach::Gateway, routes::admin()))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(
             app.clone(),
@@ -94,11 +107,11 @@ fn routes(app: &App) -> OpenApiRouter<App> {
         .fallback(unknown)
 }
 
-/// Lets only tokens with `scope` through to these routes, and says so in their description.
-fn group(scope: Scope, routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+/// Lets only tokens with `scope` and `reach` through to these routes, and says so in their description.
+fn group(scope: Scope, reach: Reach, routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     let mut routes =
         routes.route_layer(middleware::from_fn(move |request: Request, next: Next| {
-            access::require(scope, request, next)
+            access::require(scope, reach, request, next)
         }));
     for operation in routes
         .get_openapi_mut()

@@ -36,6 +36,8 @@ pub type Operation<'a, T> = BoxFuture<'a, Result<T, OperationError>>;
 pub struct PluginReport {
     /// The instance's name in plugins.toml.
     pub name: String,
+    /// Whose it is; `""` is the gateway's own.
+    pub business: String,
     /// `loading`, `ready`, `disabled` or `rejected`.
     pub state: String,
     /// From the manifest; absent when nothing could be loaded.
@@ -44,6 +46,8 @@ pub struct PluginReport {
     pub digest: Option<String>,
     /// Why it is not running, or why the last change was not taken.
     pub cause: Option<String>,
+    /// The cause is one of the whole file: it may name what is other businesses'.
+    pub of_file: bool,
     /// Events done since the gateway started.
     pub done: u64,
     /// Attempts since then after which there is another one.

@@ -9,6 +9,7 @@ use super::Ended;
 use super::place::{Gateway, Place};
 use crate::config::Flags;
 use crate::store::Store;
+use crate::store::wall::Wall;
 
 #[derive(clap::Args)]
 pub(super) struct Named {
@@ -67,7 +68,7 @@ async fn of_gateway(gateway: &Gateway, text: &str) -> anyhow::Result<i64> {
 }
 
 async fn known(store: &Store, text: String) -> anyhow::Result<i64> {
-    let found = store.find_contacts(text.clone()).await?;
+    let found = store.find_contacts(Wall::none(), text.clone()).await?;
     let ids: Vec<i64> = found.iter().map(|contact| contact.id).collect();
     only(&text, &ids)
 }
@@ -78,7 +79,7 @@ fn only(text: &str, ids: &[i64]) -> anyhow::Result<i64> {
         [id] => Ok(*id),
         [] => bail!("nobody is known as {text}"),
         several => bail!(
-            "{text} may mean the contacts {several:?}; write a phone number with its + or the user id"
+            "{text} may mean the contacts {several:?}, each business knows a person by its own; write the contact's id, or a phone number with its +"
         ),
     }
 }

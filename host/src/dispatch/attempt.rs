@@ -179,12 +179,13 @@ async fn run(
     now_ms: i64,
 ) -> Result<Run, StoreError> {
     let contact = match event.contact {
-        Some(id) => shared.store.contact(id).await?,
+        Some(id) => shared.store.contact(&event.business, id).await?,
         None => None,
     };
     let world = StoreWorld {
         store: shared.store.clone(),
         instance: loaded.name().to_owned(),
+        business: loaded.plugin.instance().business.clone(),
         seq: event.seq,
         now_ms,
     };

@@ -91,7 +91,12 @@ impl Worker {
             }
         };
         let place = loop {
-            match shared.store.place(loaded.name().to_owned(), from).await {
+            let business = loaded.plugin.instance().business.clone();
+            match shared
+                .store
+                .place(loaded.name().to_owned(), business, from)
+                .await
+            {
                 Err(StoreError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 place => break place?,
             }

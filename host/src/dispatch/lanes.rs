@@ -316,6 +316,7 @@ mod tests {
             seq,
             id: seq.to_string(),
             kind: "message.text".into(),
+            business: String::new(),
             number: Some("1".into()),
             waba: None,
             contact: None,

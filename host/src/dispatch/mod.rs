@@ -29,7 +29,7 @@ use crate::effect::Wake;
 use crate::intake::feed::Feed;
 use crate::plugin::{Admission, Component, Plugin};
 use crate::store::Store;
-use crate::store::lanes::From;
+use crate::store::lanes::{Claim, From};
 use crate::telemetry::Metrics;
 use instance::{Command, Loaded};
 use status::{State, Status};
@@ -137,6 +137,10 @@ impl Dispatch {
         self.list(wanted.iter().map(|(slot, _)| slot));
         let mut problems = Vec::new();
         for (mut slot, config) in wanted.drain(..) {
+            if slot.worker.is_none() {
+                slot.status
+                    .stand(|standing| standing.business.clone_from(&config.business));
+            }
             if config.enabled {
                 self.load(&mut slot, config, folder, now, ending, &mut problems)
                     .await;
@@ -184,7 +188,10 @@ impl Dispatch {
     pub fn keep(&self, problems: &[Problem]) {
         let cause = causes(problems);
         for (_, status) in self.instances() {
-            status.stand(|standing| standing.cause = Some(cause.clone()));
+            status.stand(|standing| {
+                standing.cause = Some(cause.clone());
+                standing.of_file = true;
+            });
         }
     }
 
@@ -216,6 +223,7 @@ impl Dispatch {
                 slot.status.stand(|standing| {
                     standing.state = state;
                     standing.cause = Some(cause);
+                    standing.of_file = false;
                 });
                 problems.extend(refused);
             }
@@ -238,6 +246,7 @@ impl Dispatch {
             // The runtime is ending, and everything with it.
             Err(_) => return Ok(None),
         };
+        self.claim(&config).await?;
         if let Some(worker) = &slot.worker
             && !worker.commands.is_closed()
             && slot.status.standing().cause.is_none()
@@ -249,6 +258,30 @@ impl Dispatch {
         self.admission.admit(component, config).await.map(Some)
     }
 
+    /// An instance works for one business, for good.
+    async fn claim(&self, config: &Instance) -> Result<(), Vec<Problem>> {
+        let claim = self.shared.store.claim(&config.name, &config.business);
+        let (message, remedy) = match claim.await {
+            Ok(Claim::Granted) => return Ok(()),
+            Ok(Claim::NoSuchBusiness) => (
+                format!("there is no business {:?}", config.business),
+                "make it with POST /api/v1/businesses, then reload; or take the line out for the gateway's own".to_owned(),
+            ),
+            Ok(Claim::OfAnother) => (
+                format!(
+                    "plugin {:?} has worked for another business, and its store holds what it saw there",
+                    config.name
+                ),
+                "give the table another name".to_owned(),
+            ),
+            Err(error) => (
+                format!("the store cannot tell whose plugin {:?} is: {error}", config.name),
+                "reload once the store is well again".to_owned(),
+            ),
+        };
+        Err(vec![config.business_problem(message, remedy)])
+    }
+
     async fn replace(
         &self,
         slot: &mut Slot,
@@ -258,10 +291,12 @@ impl Dispatch {
     ) {
         let manifest = plugin.manifest();
         slot.status.stand(|standing| {
+            standing.business.clone_from(&plugin.instance().business);
             standing.state = State::Ready;
             standing.version = Some(manifest.version.clone());
             standing.digest = Some(plugin.digest().to_owned());
             standing.cause = None;
+            standing.of_file = false;
         });
         tracing::info!(
             instance = slot.name,
@@ -362,6 +397,7 @@ impl Slot {
         self.status.stand(|standing| {
             standing.state = State::Disabled;
             standing.cause = None;
+            standing.of_file = false;
         });
     }
 }
@@ -379,6 +415,7 @@ fn same(one: &Instance, other: &Instance) -> bool {
     let moved = Instance {
         file: one.file.clone(),
         line: one.line,
+        business_line: one.business_line,
         events_line: one.events_line,
         settings_lines: one.settings_lines.clone(),
         grant_lines: one.grant_lines.clone(),

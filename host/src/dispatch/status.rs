@@ -19,12 +19,16 @@ pub struct Status {
 /// What runs now, and what the last change came to.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
+    /// Whose plugin it is; `""` is the gateway's own.
+    pub business: String,
     pub state: State,
     pub version: Option<String>,
     /// SHA-256 of the component, hex.
     pub digest: Option<String>,
     /// Why it does not run, or why the last change was not taken.
     pub cause: Option<String>,
+    /// The cause is one of the whole file: it may name what is other businesses'.
+    pub of_file: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

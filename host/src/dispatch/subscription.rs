@@ -10,6 +10,7 @@ const STALE_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 /// What an instance wants, by its manifest and `plugins.toml`.
 #[derive(Debug, Clone)]
 pub(super) struct Subscription {
+    business: String,
     patterns: Vec<Pattern>,
     numbers: Option<Vec<String>>,
     /// It may send: it is an automation, and not a mirror.
@@ -20,6 +21,7 @@ impl Subscription {
     /// `wanted` is the manifest's list, which `plugins.toml` may narrow.
     pub(super) fn new(instance: &Instance, wanted: &[Pattern]) -> Subscription {
         Subscription {
+            business: instance.business.clone(),
             patterns: instance.events.clone().unwrap_or_else(|| wanted.to_vec()),
             numbers: instance.numbers.clone(),
             speaks: instance.grants.messages.is_some(),
@@ -36,7 +38,7 @@ impl Subscription {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        kind && number && !(self.speaks && stale(event))
+        event.business == self.business && kind && number && !(self.speaks && stale(event))
     }
 
     /// Imported history reaches only an instance that asks for it by name.

@@ -1,4 +1,5 @@
-//! What a run may read, answered from the store, for one instance and one event.
+//! What a run may read, answered from the store, for one instance and one event. What is another business's is not
+//! there: the answer is the one for an id that nobody has.
 
 use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
@@ -11,6 +12,8 @@ use crate::store::{Conversation, Store, StoreError};
 pub(super) struct StoreWorld {
     pub(super) store: Store,
     pub(super) instance: String,
+    /// The instance's.
+    pub(super) business: String,
     /// The event that the run handles.
     pub(super) seq: i64,
     pub(super) now_ms: i64,
@@ -40,7 +43,7 @@ impl World for StoreWorld {
 
     fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>> {
         async move {
-            let found = told(self.store.conversation(id).await)?;
+            let found = self.seen(id).await?;
             Ok(found.map(|conversation| {
                 let person = conversation.with_person(self.now_ms);
                 ConversationState {
@@ -58,7 +61,7 @@ impl World for StoreWorld {
     }
 
     fn contact(&self, id: i64) -> Answer<'_, Option<ContactView>> {
-        async move { told(self.store.contact(id).await) }.boxed()
+        async move { told(self.store.contact(&self.business, id).await) }.boxed()
     }
 
     fn refuse<'a>(
@@ -67,7 +70,7 @@ impl World for StoreWorld {
         handling: Option<Handling>,
     ) -> Answer<'a, Option<Refusal>> {
         async move {
-            match told(self.store.conversation(send.conversation).await)? {
+            match self.seen(send.conversation).await? {
                 Some(conversation) => {
                     let template = self
                         .store
@@ -87,6 +90,12 @@ impl World for StoreWorld {
 }
 
 impl StoreWorld {
+    /// A conversation of the instance's business.
+    async fn seen(&self, id: i64) -> Result<Option<Conversation>, Unavailable> {
+        let found = told(self.store.conversation(id).await)?;
+        Ok(found.filter(|conversation| conversation.business == self.business))
+    }
+
     /// The gate's own rule, asked while the plugin can still do something else.
     fn policy(
         &self,

@@ -69,10 +69,12 @@ impl GatewayOperations {
             let standing = status.standing();
             PluginReport {
                 name,
+                business: standing.business,
                 state: standing.state.as_str().to_owned(),
                 version: standing.version,
                 digest: standing.digest,
                 cause: standing.cause,
+                of_file: standing.of_file,
                 done: status.done.load(Ordering::Relaxed),
                 retried: status.retried.load(Ordering::Relaxed),
                 faults: status.faults.load(Ordering::Relaxed),

@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::wall::Wall;
 use super::{Store, StoreError};
 
 /// Acknowledged alarms are kept so long.
@@ -23,6 +24,11 @@ pub const NUMBER_OFFBOARDED: &str = "number-offboarded";
 pub const NUMBER_DISCONNECTED: &str = "number-disconnected";
 pub const CONTACTS_MISSING: &str = "contacts-missing";
 pub const HISTORY_MISSING: &str = "history-missing";
+
+/// Whose an alarm is, by its number or its contact; NULL of one that is about the whole gateway.
+pub(super) const BUSINESS: &str =
+    "coalesce((SELECT n.business FROM numbers n WHERE n.id = alarms.number),
+     (SELECT k.business FROM contacts k WHERE k.id = alarms.contact))";
 
 /// An alarm as it is raised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +69,14 @@ impl Alarm {
 
 impl Store {
     /// An admin has seen it. False when there is no such alarm that is open.
-    pub async fn acknowledge(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
+    pub async fn acknowledge(&self, wall: Wall, id: i64, now_ms: i64) -> Result<bool, StoreError> {
         self.write(move |connection| {
             let changed = connection
-                .prepare_cached(
-                    "UPDATE alarms SET acknowledged_ms = ?2, next_ms = NULL WHERE id = ?1 AND acknowledged_ms IS NULL",
-                )?
-                .execute(params![id, now_ms])?;
+                .prepare_cached(&format!(
+                    "UPDATE alarms SET acknowledged_ms = ?2, next_ms = NULL WHERE id = ?1 AND acknowledged_ms IS NULL
+                     AND (?3 IS NULL OR {BUSINESS} = ?3)",
+                ))?
+                .execute(params![id, now_ms, wall])?;
             if changed > 0 {
                 super::notices::forget_waiting(connection, id)?;
             }

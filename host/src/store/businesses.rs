@@ -95,7 +95,8 @@ impl Store {
         .await
     }
 
-    /// Removes a business that has no numbers and no accounts, together with its secrets.
+    /// Removes a business that has no numbers and no accounts, together with its secrets and
+    /// the tokens that see it.
     pub async fn remove_business(&self, id: String) -> Result<(), BusinessError> {
         self.write(move |connection| Ok(remove(connection, id)))
             .await?
@@ -147,6 +148,7 @@ fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
         "DELETE FROM secrets WHERE business = ?1",
         "DELETE FROM providers WHERE business = ?1",
         "DELETE FROM refusals WHERE business = ?1",
+        "DELETE FROM tokens WHERE business = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([&id])?;
     }
@@ -231,9 +233,13 @@ pub(super) fn join(connection: &Connection, number: &str) -> Result<(), StoreErr
     Ok(())
 }
 
-/// The gateway's own business need not be made.
+/// Whether there is such a business; the gateway's own need not be made.
+pub(super) fn is_known(connection: &Connection, id: &str) -> Result<bool, StoreError> {
+    Ok(id == OWN || business(connection, id)?.is_some())
+}
+
 pub(super) fn must_exist(connection: &Connection, id: &str) -> Result<(), BusinessError> {
-    if id != OWN && business(connection, id)?.is_none() {
+    if !is_known(connection, id)? {
         return Err(BusinessError::Unknown(id.to_owned()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use duet_rules::coexistence::State;
 use duet_rules::sending::{Access, Addressee, ConversationState, Marketing, Standing};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::access::access;
 use super::{Store, StoreError, handling};
@@ -13,9 +13,9 @@ use crate::event::ContactView;
 #[derive(Debug, Clone)]
 pub struct Conversation {
     pub id: i64,
-    pub number: String,
-    /// Whose the number is; `""` is the gateway's own.
+    /// Whose it is; `""` is the gateway's own.
     pub business: String,
+    pub number: String,
     /// The account of the number, once an element has named it.
     pub waba: Option<String>,
     pub number_state: State,
@@ -67,14 +67,18 @@ impl Store {
         self.peek(|connection| conversation(connection, id))
     }
 
-    /// What plugins may know of a contact.
-    pub async fn contact(&self, id: i64) -> Result<Option<ContactView>, StoreError> {
+    /// What plugins of its business may know of a contact.
+    pub async fn contact(
+        &self,
+        business: &str,
+        id: i64,
+    ) -> Result<Option<ContactView>, StoreError> {
         self.peek(|connection| {
             let contact = connection
                 .prepare_cached(
-                    "SELECT id, coalesce(saved_name, name), wa_id, user_id FROM contacts WHERE id = ?1",
+                    "SELECT id, coalesce(saved_name, name), wa_id, user_id FROM contacts WHERE id = ?1 AND business = ?2",
                 )?
-                .query_row([id], |row| {
+                .query_row(params![id, business], |row| {
                     Ok(ContactView {
                         id: row.get(0)?,
                         name: row.get(1)?,
@@ -97,7 +101,7 @@ pub(super) fn conversation(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
              n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
-             (SELECT settings FROM handling_settings h WHERE h.number = c.number), n.business,
+             (SELECT settings FROM handling_settings h WHERE h.number = c.number), p.business,
              EXISTS (SELECT 1 FROM alarms l WHERE l.name = 'account-alert-critical' AND coalesce(l.number, '') = c.number
                  AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba

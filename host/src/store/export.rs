@@ -14,7 +14,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::erase::{Mentions, Subject};
+use super::erase::{Mentions, Share, Subject};
 use super::receipts::{Receipt, ReceiptLog};
 use super::{Store, StoreError};
 
@@ -43,7 +43,11 @@ impl Store {
         for id in log.mentioning(&subject, log.acknowledged()).await? {
             let subject = subject.clone();
             let log = log.clone();
-            let read = move || Ok(log.get(id)?.map(|receipt| receipt_json(&receipt, &subject)));
+            let read = move || {
+                Ok(log
+                    .get(id)?
+                    .and_then(|receipt| receipt_json(&receipt, &subject)))
+            };
             let receipt: Result<_, StoreError> = tokio::task::spawn_blocking(read)
                 .await
                 .map_err(|_| StoreError::Stopped)?;
@@ -209,9 +213,13 @@ fn content(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| json!({ "base64": STANDARD.encode(bytes) }))
 }
 
-fn receipt_json(receipt: &Receipt, subject: &Subject) -> Value {
+/// Nothing of a receipt that only another business got.
+fn receipt_json(receipt: &Receipt, subject: &Subject) -> Option<Value> {
+    let share = Share::of(receipt.id, &receipt.body, subject);
     let mut json = json!({ "id": receipt.id, "received_ms": receipt.received_ms });
     let (name, value) = match webhook::decode(&receipt.body, Part::All) {
+        _ if share == Share::Nothing => return None,
+        _ if share != Share::Whole => ("withheld", OTHERS.into()),
         Ok(elements)
             if elements
                 .iter()
@@ -224,7 +232,7 @@ fn receipt_json(receipt: &Receipt, subject: &Subject) -> Value {
     if let Some(json) = json.as_object_mut() {
         json.insert(name.into(), value);
     }
-    json
+    Some(json)
 }
 
 fn is_of_another(element: &webhook::Element, subject: &Subject) -> bool {

@@ -3,6 +3,7 @@
 use duet_rules::takeover::{self, Cause, Change, Settings};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::wall::Wall;
 use super::{Store, StoreError};
 use crate::effect::Handling;
 
@@ -39,13 +40,18 @@ pub(super) struct Handover<'a> {
 
 impl Store {
     /// How the conversations of a number are handled; `None` when there is no such number.
-    pub async fn handling_settings(&self, number: String) -> Result<Option<Settings>, StoreError> {
+    pub async fn handling_settings(
+        &self,
+        wall: Wall,
+        number: String,
+    ) -> Result<Option<Settings>, StoreError> {
         self.read(move |connection| {
             let known = connection
                 .prepare_cached(
-                    "SELECT h.settings FROM numbers n LEFT JOIN handling_settings h ON h.number = n.id WHERE n.id = ?1",
+                    "SELECT h.settings FROM numbers n LEFT JOIN handling_settings h ON h.number = n.id
+                     WHERE n.id = ?1 AND (?2 IS NULL OR n.business = ?2)",
                 )?
-                .query_row([number], |row| row.get::<_, Option<String>>(0))
+                .query_row(params![number, wall], |row| row.get::<_, Option<String>>(0))
                 .optional()?;
             Ok(known.map(|text| text.as_deref().map_or_else(Settings::default, read)))
         })
@@ -55,6 +61,7 @@ impl Store {
     /// Sets them, for what is said from now on. False when there is no such number.
     pub async fn set_handling_settings(
         &self,
+        wall: Wall,
         number: String,
         settings: Settings,
     ) -> Result<bool, StoreError> {
@@ -62,10 +69,11 @@ impl Store {
             let text = serde_json::json!(settings).to_string();
             let set = connection
                 .prepare_cached(
-                    "INSERT INTO handling_settings (number, settings) SELECT id, ?2 FROM numbers WHERE id = ?1
+                    "INSERT INTO handling_settings (number, settings) SELECT id, ?2 FROM numbers
+                     WHERE id = ?1 AND (?3 IS NULL OR business = ?3)
                      ON CONFLICT (number) DO UPDATE SET settings = excluded.settings",
                 )?
-                .execute(params![number, text])?;
+                .execute(params![number, text, wall])?;
             Ok(set > 0)
         })
         .await

@@ -105,15 +105,25 @@ fn said(
     ]);
     let seq = connection
         .prepare_cached(
-            "INSERT INTO events (id, kind, number, contact, conversation, at_ms, received_ms, receipt, history, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, 0, ?7)",
+            "INSERT INTO events (id, kind, business, number, contact, conversation, at_ms, received_ms, receipt, history, body)
+             VALUES (?1, ?2, ?8, ?3, ?4, ?5, ?6, ?6, 0, 0, ?7)",
         )?
-        .insert(params![&key.0[..], kind, found.number, found.contact, id, now_ms, body])?;
+        .insert(params![
+            &key.0[..],
+            kind,
+            found.number,
+            found.contact,
+            id,
+            now_ms,
+            body,
+            found.business
+        ])?;
     ledger::count(connection, &found.number, now_ms, "", "events.own")?;
     Ok(Some(Event {
         seq,
         id: key.to_string(),
         kind,
+        business: found.business,
         number: Some(found.number),
         waba: None,
         contact: Some(found.contact),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
-use super::{Store, StoreError, kv};
+use super::{Store, StoreError, businesses, kv};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
@@ -20,6 +20,15 @@ pub enum From {
     Now,
     /// After this event; 0 is the beginning.
     After(i64),
+}
+
+/// Whether an instance may be a business's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Granted,
+    NoSuchBusiness,
+    /// An instance of this name works for another one, or did.
+    OfAnother,
 }
 
 /// What is known of an instance's place when it starts.
@@ -80,10 +89,21 @@ pub struct Finish {
 }
 
 impl Store {
-    /// The instance's place; a new one starts where `from` says.
-    pub async fn place(&self, instance: String, from: From) -> Result<Place, StoreError> {
-        self.write(move |connection| place(connection, &instance, from))
+    /// The place of a business's instance; a new one starts where `from` says.
+    pub async fn place(
+        &self,
+        instance: String,
+        business: String,
+        from: From,
+    ) -> Result<Place, StoreError> {
+        self.write(move |connection| place(connection, &instance, &business, from))
             .await
+    }
+
+    /// Whether an instance may be this business's. Its store and its place hold what it has seen, so it stays with the
+    /// business that it began with.
+    pub async fn claim(&self, instance: &str, business: &str) -> Result<Claim, StoreError> {
+        self.peek(|connection| claim(connection, instance, business))
     }
 
     /// These are the instances that plugins.toml names now. The others keep their place for a while, should they
@@ -138,15 +158,31 @@ impl Store {
     }
 }
 
-fn place(connection: &Connection, instance: &str, from: From) -> Result<Place, StoreError> {
+fn claim(connection: &Connection, instance: &str, business: &str) -> Result<Claim, StoreError> {
+    if !businesses::is_known(connection, business)? {
+        return Ok(Claim::NoSuchBusiness);
+    }
+    let other = connection
+        .prepare_cached("SELECT 1 FROM instances WHERE name = ?1 AND business <> ?2")?
+        .query_row([instance, business], |_| Ok(()))
+        .optional()?;
+    Ok(other.map_or(Claim::Granted, |()| Claim::OfAnother))
+}
+
+fn place(
+    connection: &Connection,
+    instance: &str,
+    business: &str,
+    from: From,
+) -> Result<Place, StoreError> {
     let newest = newest(connection)?;
     let start = match from {
         From::Now => newest,
         From::After(seq) => seq.clamp(0, newest),
     };
     let made = connection.execute(
-        "INSERT OR IGNORE INTO instances (name, watermark, passed) VALUES (?1, ?2, ?2)",
-        params![instance, start],
+        "INSERT OR IGNORE INTO instances (name, watermark, passed, business) VALUES (?1, ?2, ?2, ?3)",
+        params![instance, start, business],
     )?;
     if made > 0 {
         ledger::begins(connection, instance, start)?;
@@ -221,7 +257,8 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
         End::Dead { attempts, cause } => {
             connection
                 .prepare_cached(
-                    "INSERT INTO dead_letters (instance, seq, cause, attempts, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO dead_letters (instance, seq, cause, attempts, at_ms, business)
+                     VALUES (?1, ?2, ?3, ?4, ?5, coalesce((SELECT business FROM instances WHERE name = ?1), ''))",
                 )?
                 .execute(params![finish.instance, finish.seq, cause, attempts, finish.now_ms])?;
             ledger::ran(connection, finish.seq, &finish.instance, "dead")?;

@@ -8,6 +8,7 @@
 //! - `businesses`: whose numbers are whose
 //! - `secrets`: what is sealed for them; `access`: whether their tokens are taken
 //! - `numbers`: the life of each business number; `connections`: how it is connected; `syncs`: its contacts and history
+//! - `owner`: whose an element is
 //! - `marketing`: who gets no marketing messages
 //! - `openings`: to whom conversations were begun
 //! - `standing`: what Meta says of numbers' quality and of accounts
@@ -19,7 +20,7 @@
 //! - `kv`: an instance's own store
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads; `search`: the index of messages' words
-//! - `tokens`: who may use the admin API
+//! - `tokens`: who may use the admin API; `wall`: of which business they see what there is
 //! - `erase`: a contact leaves; `export`: it takes its data along; `traces`: what gives it away in bytes
 //! - `retention`: what goes with time
 //!
@@ -47,6 +48,7 @@ pub mod notices;
 mod numbers;
 mod openings;
 pub mod outbox;
+mod owner;
 mod pace;
 pub mod receipts;
 pub mod retention;
@@ -58,6 +60,7 @@ mod templates;
 pub mod tokens;
 mod traces;
 pub mod views;
+pub mod wall;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -73,13 +76,14 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::views::Page;
-use super::{Store, StoreError};
+use super::{Store, StoreError, businesses};
 
 #[derive(Debug, Clone)]
 pub struct TokenRow {
@@ -11,6 +11,8 @@ pub struct TokenRow {
     pub name: String,
     /// Space-separated.
     pub scopes: String,
+    /// Whose things it sees; all, when absent.
+    pub business: Option<String>,
     pub created_ms: i64,
     /// Never, when absent.
     pub expires_ms: Option<i64>,
@@ -18,26 +20,31 @@ pub struct TokenRow {
     pub last_used_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "id, name, scopes, created_ms, expires_ms, last_used_ms";
+const COLUMNS: &str = "id, name, scopes, created_ms, expires_ms, last_used_ms, business";
 /// Uses closer together than this are not written down.
 const LAST_USED_STEP_MS: i64 = 60_000;
 
 impl Store {
+    /// Makes a token; `None` when there is no such business.
     pub async fn create_token(
         &self,
         name: String,
         hash: [u8; 32],
         scopes: String,
+        business: Option<String>,
         now_ms: i64,
         expires_ms: Option<i64>,
-    ) -> Result<TokenRow, StoreError> {
+    ) -> Result<Option<TokenRow>, StoreError> {
         self.write(move |connection| {
+            if !businesses::is_known(connection, business.as_deref().unwrap_or_default())? {
+                return Ok(None);
+            }
             let id = connection
                 .prepare_cached(
-                    "INSERT INTO tokens (name, hash, scopes, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO tokens (name, hash, scopes, created_ms, expires_ms, business) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .insert(params![name, hash, scopes, now_ms, expires_ms])?;
-            Ok(TokenRow { id, name, scopes, created_ms: now_ms, expires_ms, last_used_ms: None })
+                .insert(params![name, hash, scopes, now_ms, expires_ms, business])?;
+            Ok(Some(TokenRow { id, name, scopes, business, created_ms: now_ms, expires_ms, last_used_ms: None }))
         })
         .await
     }
@@ -111,5 +118,6 @@ fn token(row: &Row<'_>) -> Result<TokenRow, rusqlite::Error> {
         created_ms: row.get(3)?,
         expires_ms: row.get(4)?,
         last_used_ms: row.get(5)?,
+        business: row.get(6)?,
     })
 }

@@ -80,6 +80,7 @@ pub(crate) fn text_event(seq: i64, text: &str) -> Arc<Event> {
         seq,
         id: format!("event-{seq}"),
         kind: "message.text".into(),
+        business: String::new(),
         number: Some("100".into()),
         waba: None,
         contact: Some(5),

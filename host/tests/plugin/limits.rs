@@ -18,6 +18,8 @@ fn named(name: &str, limits: &str) -> String {
         [plugins.{name}]
         component = "misbehave.wasm"
         [plugins.{name}.messages]
+        [plugins.{name}.contacts]
+        [plugins.{name}.conversations]
         [plugins.{name}.store]
         [plugins.{name}.limits]
         {limits}

@@ -34,6 +34,8 @@ const MISBEHAVE: &str = r#"
     [plugins.misbehave]
     component = "misbehave.wasm"
     [plugins.misbehave.messages]
+    [plugins.misbehave.contacts]
+    [plugins.misbehave.conversations]
     [plugins.misbehave.store]
 "#;
 

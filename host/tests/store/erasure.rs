@@ -156,7 +156,11 @@ fn giveaways(person: &Person, secret: &str) -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
     let house = House::new();
-    house.store.place("crm".into(), From::Now).await.unwrap();
+    house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     fill(&house, &BEN, "Sauerkirsche").await;
     house
         .deliver(&write([
@@ -425,7 +429,11 @@ async fn a_business_number_is_not_erased_with_everybody_on_it() {
 #[tokio::test]
 async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
     let house = House::new();
-    house.store.place("crm".into(), From::Now).await.unwrap();
+    house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     let said = house.deliver(&ANA.writes("3A01", "Quittenmus")).await;
     let ana = said[0].contact.unwrap();
     house.store.erase_contact(&house.log, ana).await.unwrap();
@@ -468,7 +476,11 @@ async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
 #[tokio::test]
 async fn an_export_holds_everything_and_nothing_of_others() {
     let house = House::new();
-    house.store.place("crm".into(), From::Now).await.unwrap();
+    house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     fill(&house, &ANA, "Quittenmus").await;
     house
         .deliver(&write([

@@ -4,6 +4,7 @@ use duet::effect::Handling;
 use duet::store::handling::Keeps;
 use duet::store::intake::{Part, Place, Recorded, Terms};
 use duet::store::retention::Retention;
+use duet::store::wall::Wall;
 use duet_rules::sending::Pace;
 use duet_rules::takeover::{Change, Settings};
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ async fn a_number_has_settings_of_its_own_for_what_is_said_from_then_on() {
     let set = |number: &str, settings: &Settings| {
         house
             .store
-            .set_handling_settings(number.into(), settings.clone())
+            .set_handling_settings(Wall::none(), number.into(), settings.clone())
     };
     assert!(!set(NUMBER, &settings).await.unwrap(), "no such number yet");
     let id = house.deliver(&ANA.is_told("3A01", "usual")).await[0]
@@ -54,7 +55,11 @@ async fn a_number_has_settings_of_its_own_for_what_is_said_from_then_on() {
     house.deliver(&ANA.is_told("3A02", "by its hours")).await;
     assert_eq!(until_ms(&house, id).await, Some(HALF_PAST_FOUR_MS));
     let house = house.reopen();
-    let kept = house.store.handling_settings(NUMBER.into()).await.unwrap();
+    let kept = house
+        .store
+        .handling_settings(Wall::none(), NUMBER.into())
+        .await
+        .unwrap();
     assert_eq!(kept, Some(settings));
     let conversation = house.store.conversation(id).await.unwrap().unwrap();
     assert_eq!(conversation.speaking, ["order-status"]);

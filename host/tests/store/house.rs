@@ -7,6 +7,7 @@ use duet::event::Event;
 use duet::store::Store;
 use duet::store::intake::{Part, Place, Recorded, Slice, Terms};
 use duet::store::receipts::{Receipt, ReceiptLog};
+use duet::store::wall::Wall;
 use duet_rules::webhook;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -76,7 +77,11 @@ impl House {
 
     /// The contact with this phone, user id or id.
     pub(crate) async fn contact(&self, named: &str) -> Option<i64> {
-        let found = self.store.find_contacts(named.to_owned()).await.unwrap();
+        let found = self
+            .store
+            .find_contacts(Wall::none(), named.to_owned())
+            .await
+            .unwrap();
         assert!(found.len() < 2, "{named} means several");
         found.first().map(|contact| contact.id)
     }

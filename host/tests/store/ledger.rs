@@ -50,7 +50,11 @@ async fn story() -> House {
     house
         .deliver(&ANA.writes("3A00", "before the plugin"))
         .await;
-    house.store.place("crm".into(), From::Now).await.unwrap();
+    house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     let mut events = Vec::new();
     for (person, stanza) in [(&ANA, "3A01"), (&ANA, "3A02"), (&BEN, "3B01")] {
         events.push(

@@ -27,4 +27,5 @@ mod retention;
 mod runs;
 mod search;
 mod syncs;
+mod walls;
 mod writing;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use duet::store::media::{Fetch, Fetched, Kept};
 use duet::store::retention::Retention;
+use duet::store::wall::Wall;
 use duet_rules::media::Digest;
 use serde_json::json;
 
@@ -59,7 +60,10 @@ fn file(house: &House, digest: Digest) -> PathBuf {
 async fn kept(house: &House, fetch: &Fetch) -> Option<Kept> {
     for conversation in 1..10 {
         let message = format!("m{}", fetch.message);
-        let found = house.store.message_file(conversation, message).await;
+        let found = house
+            .store
+            .message_file(Wall::none(), conversation, message)
+            .await;
         if let Some(found) = found.unwrap() {
             return Some(found);
         }

@@ -1,6 +1,7 @@
 //! What leaves of alarms: when, by which way, and that nobody hears the end of what they never heard begin.
 
 use duet::store::notices::Leaving;
+use duet::store::wall::Wall;
 use duet_rules::alarm::{Channel, Notice, Said};
 use serde_json::json;
 
@@ -102,7 +103,13 @@ async fn only_who_may_have_heard_of_it_hears_that_it_is_over() {
 async fn who_acknowledges_hears_no_more() {
     let house = flagged().await;
     step(&house, NOW_MS).await;
-    assert!(house.store.acknowledge(1, NOW_MS + 1).await.unwrap());
+    assert!(
+        house
+            .store
+            .acknowledge(Wall::none(), 1, NOW_MS + 1)
+            .await
+            .unwrap()
+    );
     assert_eq!(leaving(&house, Channel::Webhook, i64::MAX).await, []);
     quality(&house, "UNFLAGGED", NOW_MS + 2).await;
     assert_eq!(step(&house, i64::MAX).await, 0);

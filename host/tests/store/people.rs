@@ -1,6 +1,7 @@
 //! One person is one contact, by whatever Meta names them; and two are never one for good by mistake.
 
 use duet::store::views::{ContactRow, Page};
+use duet::store::wall::Wall;
 use serde_json::json;
 
 use super::bodies::{ANA, change};
@@ -11,7 +12,7 @@ async fn contacts(house: &House) -> Vec<ContactRow> {
         after: 0,
         limit: 10,
     };
-    house.store.contacts(page).await.unwrap()
+    house.store.contacts(Wall::none(), page).await.unwrap()
 }
 
 /// Ana writes; Meta names her by what is given.
@@ -41,7 +42,13 @@ async fn two_contacts_that_prove_to_be_one_person_are_joined_and_an_admin_can_un
         by_phone
     );
 
-    assert!(house.store.separate_contact(by_user_id).await.unwrap());
+    assert!(
+        house
+            .store
+            .separate_contact(Wall::none(), by_user_id)
+            .await
+            .unwrap()
+    );
     assert_eq!(contacts(&house).await[1].same_as, None);
     for (id, phone) in [
         ("wamid.5", None),
@@ -56,7 +63,13 @@ async fn two_contacts_that_prove_to_be_one_person_are_joined_and_an_admin_can_un
         };
         assert_eq!(whom, expected, "{id}: not joined again");
     }
-    assert!(!house.store.separate_contact(99).await.unwrap());
+    assert!(
+        !house
+            .store
+            .separate_contact(Wall::none(), 99)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -65,7 +78,13 @@ async fn taking_apart_whom_others_were_joined_with_frees_those() {
     let head = writes(&house, "wamid.1", Some(ANA.phone), None).await;
     writes(&house, "wamid.2", None, Some(ANA.user_id)).await;
     writes(&house, "wamid.3", Some(ANA.phone), Some(ANA.user_id)).await;
-    assert!(house.store.separate_contact(head).await.unwrap());
+    assert!(
+        house
+            .store
+            .separate_contact(Wall::none(), head)
+            .await
+            .unwrap()
+    );
     assert!(
         contacts(&house)
             .await

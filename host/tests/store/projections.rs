@@ -2,6 +2,7 @@
 
 use duet::effect::Handling;
 use duet::store::handling::Keeps;
+use duet::store::wall::Wall;
 use duet_rules::coexistence::State;
 use serde_json::{Value, json};
 
@@ -233,7 +234,7 @@ async fn the_address_book_names_a_contact_and_a_late_retry_resurrects_no_name() 
 async fn name(house: &House, contact: i64) -> String {
     house
         .store
-        .contact(contact)
+        .contact("", contact)
         .await
         .unwrap()
         .unwrap()
@@ -415,7 +416,7 @@ async fn a_number_is_disconnected_and_comes_back() {
 async fn life(house: &House) -> State {
     let numbers = house
         .store
-        .numbers(String::new(), 10, NOW_MS)
+        .numbers(Wall::none(), String::new(), 10, NOW_MS)
         .await
         .unwrap();
     numbers[0].life.state

@@ -110,7 +110,7 @@ async fn an_event_that_something_still_refers_to_stays() {
     };
     house
         .store
-        .place("crm".into(), From::After(0))
+        .place("crm".into(), String::new(), From::After(0))
         .await
         .unwrap();
     let mut events = Vec::new();
@@ -222,7 +222,10 @@ async fn an_instance_that_is_gone_holds_events_back_for_a_week() {
         ..KEEP
     };
     let store = &house.store;
-    store.place("crm".into(), From::After(0)).await.unwrap();
+    store
+        .place("crm".into(), String::new(), From::After(0))
+        .await
+        .unwrap();
     house.deliver(&ANA.writes("3A01", "old")).await;
     let pruned = async |now_ms| {
         let pruned = store.prune(&house.log, retention, now_ms).await.unwrap();

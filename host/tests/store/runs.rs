@@ -34,7 +34,7 @@ async fn value(house: &House, key: &str) -> Option<Vec<u8>> {
 async fn lanes(house: &House) -> Vec<(String, i64)> {
     let mut lanes: Vec<_> = house
         .store
-        .place("crm".into(), From::After(0))
+        .place("crm".into(), String::new(), From::After(0))
         .await
         .unwrap()
         .lanes
@@ -49,7 +49,7 @@ async fn effects_and_the_lane_commit_together() {
     let house = House::new();
     house
         .store
-        .place("crm".into(), From::After(0))
+        .place("crm".into(), String::new(), From::After(0))
         .await
         .unwrap();
     let event = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);
@@ -72,7 +72,11 @@ async fn effects_and_the_lane_commit_together() {
     );
     assert_eq!(lanes(&house).await, [(event.lane().to_string(), event.seq)]);
     house.store.advance("crm".into(), event.seq).await.unwrap();
-    let place = house.store.place("crm".into(), From::Now).await.unwrap();
+    let place = house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     assert_eq!((place.watermark, place.lanes.len()), (event.seq, 0));
 }
 
@@ -186,7 +190,7 @@ async fn retries_dead_letters_and_redrive() {
     let house = House::new();
     house
         .store
-        .place("crm".into(), From::After(0))
+        .place("crm".into(), String::new(), From::After(0))
         .await
         .unwrap();
     let event = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);
@@ -201,7 +205,11 @@ async fn retries_dead_letters_and_redrive() {
     };
     house.store.finish(end(retry(1))).await.unwrap();
     house.store.finish(end(retry(2))).await.unwrap();
-    let place = house.store.place("crm".into(), From::Now).await.unwrap();
+    let place = house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     assert!(
         place.lanes.is_empty(),
         "the lane waits at an event that is tried again"
@@ -221,7 +229,11 @@ async fn retries_dead_letters_and_redrive() {
         }))
         .await
         .unwrap();
-    let place = house.store.place("crm".into(), From::Now).await.unwrap();
+    let place = house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     assert_eq!((place.deliveries.len(), place.lanes.len()), (0, 1));
     let letters = house.export(ANA.phone).await["dead_letters"].clone();
     assert_eq!(
@@ -233,7 +245,11 @@ async fn retries_dead_letters_and_redrive() {
     let redriven = house.store.redrive(id, NOW_MS).await.unwrap();
     assert_eq!(redriven, Some(("crm".to_owned(), event.seq)));
     assert_eq!(house.store.redrive(id, NOW_MS).await.unwrap(), None);
-    let place = house.store.place("crm".into(), From::Now).await.unwrap();
+    let place = house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
     assert_eq!(
         (place.deliveries[0].attempt, place.deliveries[0].redriven),
         (0, true)
@@ -249,7 +265,7 @@ async fn retries_dead_letters_and_redrive() {
     assert!(
         house
             .store
-            .place("crm".into(), From::Now)
+            .place("crm".into(), String::new(), From::Now)
             .await
             .unwrap()
             .deliveries
@@ -337,7 +353,7 @@ async fn keys_are_listed_by_prefix_in_order_behind_a_key() {
     let house = House::new();
     house
         .store
-        .place("crm".into(), From::After(0))
+        .place("crm".into(), String::new(), From::After(0))
         .await
         .unwrap();
     let event = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);

@@ -11,7 +11,9 @@ async fn writes_that_were_given_up_leave_their_places() {
     let onlooker = rusqlite::Connection::open(house.folder.path().join("duet.db")).unwrap();
     onlooker.execute_batch("BEGIN IMMEDIATE").unwrap();
     for _ in 0..5000 {
-        let write = house.store.place("given up".into(), From::Now);
+        let write = house
+            .store
+            .place("given up".into(), String::new(), From::Now);
         tokio::select! {
             biased;
             result = write => panic!("the file is held, and still: {result:?}"),
@@ -19,7 +21,8 @@ async fn writes_that_were_given_up_leave_their_places() {
         }
     }
     let last = house.store.clone();
-    let last = tokio::spawn(async move { last.place("last".into(), From::Now).await });
+    let last =
+        tokio::spawn(async move { last.place("last".into(), String::new(), From::Now).await });
     tokio::task::yield_now().await;
     onlooker.execute_batch("ROLLBACK").unwrap();
     last.await.unwrap().unwrap();

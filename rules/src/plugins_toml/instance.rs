@@ -23,6 +23,9 @@ pub struct Instance {
     /// As written: relative to the folder of `plugins.toml`.
     pub component: PathBuf,
     pub enabled: bool,
+    /// Whose events it sees; `""` is the gateway's own business.
+    pub business: String,
+    pub business_line: usize,
     /// Narrows what the manifest wants; `None` is all of it.
     pub events: Option<Vec<Pattern>>,
     pub events_line: usize,
@@ -49,6 +52,11 @@ impl Instance {
             message.to_owned(),
             remedy.to_owned(),
         )
+    }
+
+    /// A problem with the business that it is to work for, with its line.
+    pub fn business_problem(&self, message: String, remedy: String) -> Problem {
+        self.problem(self.business_line, message, remedy)
     }
 
     pub(super) fn problem(&self, line: usize, message: String, remedy: String) -> Problem {
@@ -92,6 +100,13 @@ pub(super) fn read(
     let line = findings.line(section.offset());
     let component = read_component(&mut section, findings);
     let enabled = section.boolean("enabled", findings).unwrap_or(true);
+    let business = section.field("business");
+    let business_line = business
+        .as_ref()
+        .map_or(line, |field| findings.line(field.offset));
+    let business = business
+        .and_then(|field| read_business(&field, findings))
+        .unwrap_or_default();
     let events = section.field("events");
     let events_line = events
         .as_ref()
@@ -127,6 +142,8 @@ pub(super) fn read(
         line,
         component: component?,
         enabled,
+        business,
+        business_line,
         events,
         events_line,
         numbers,
@@ -167,6 +184,19 @@ fn read_component(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Opt
         return None;
     }
     Some(PathBuf::from(path))
+}
+
+fn read_business(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    let id = field.string(findings)?;
+    if !name_is_valid(id) {
+        findings.add(
+            field.offset,
+            format!("{} is {}", field.name(), quoted(id)),
+            "give the id of a business, 1 to 63 of a-z, 0-9 and -; for the gateway's own take the line out",
+        );
+        return None;
+    }
+    Some(id.to_owned())
 }
 
 fn read_events(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Vec<Pattern>> {

@@ -62,12 +62,32 @@ fn the_smallest_plugin_gets_every_default() {
 }
 
 #[test]
+fn a_business_is_named_by_its_id() {
+    for id in ["\"\"", "\"Tea House\"", "\"-\"", "7"] {
+        let text = format!("[plugins.faq]\ncomponent = \"faq.wasm\"\nbusiness = {id}\n");
+        let problems = parse("plugins.toml", &text).problems;
+        let told = problems
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(told.starts_with("plugins.toml:3:"), "{id}: {told}");
+        if id != "7" {
+            assert!(
+                told.contains("for the gateway's own take the line out"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_full_plugin_is_read_as_written() {
     let crm = instance(
         r#"
         [plugins.crm]
         component = "../crm.wasm"
         enabled = false
+        business = "tea-house"
         events = ["message.*", "echo.text"]
         numbers = ["106540352242922"]
         from = 4711
@@ -92,6 +112,7 @@ fn a_full_plugin_is_read_as_written() {
         (crm.enabled, crm.from, crm.parallel),
         (false, StartFrom::Seq(4711), 16)
     );
+    assert_eq!((crm.business.as_str(), crm.business_line), ("tea-house", 5));
     assert_eq!(crm.component, std::path::Path::new("../crm.wasm"));
     assert_eq!(
         crm.events.unwrap(),
@@ -124,10 +145,10 @@ fn a_full_plugin_is_read_as_written() {
     assert!(crm.grants.conversations.unwrap().handling);
     assert_eq!(crm.grants.contacts, Some(ContactsGrant));
     let lines = [
-        ("contacts", 22),
-        ("conversations", 20),
-        ("messages", 16),
-        ("store", 18),
+        ("contacts", 23),
+        ("conversations", 21),
+        ("messages", 17),
+        ("store", 19),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -200,7 +221,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts"#,
         ),
         (
             "enabled = 1",
@@ -295,7 +316,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, limits, settings, messages, store, conversations, contacts
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

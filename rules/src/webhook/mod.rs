@@ -51,6 +51,7 @@ mod change;
 mod contacts;
 mod content;
 mod element;
+mod entries;
 mod fields;
 mod history;
 mod json;
@@ -76,6 +77,7 @@ pub use element::{
     Account, AccountAlert, ContactChange, Edit, Element, HistoryProgress, Meaning, Media, Message,
     NumberQuality, Origin, Preference, Revoke, Status, TemplateChange,
 };
+pub use entries::{enclose, entries};
 pub use key::Key;
 pub use kinds::is_unshown;
 pub use message::is_by_metas_bot;

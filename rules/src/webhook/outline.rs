@@ -27,7 +27,7 @@ const ENTRY: Shape = Shape::Object {
     open: &[("changes", Shape::List(&CHANGE))],
     needs: &["changes"],
 };
-const BODY: Shape = Shape::Object {
+pub(super) const BODY: Shape = Shape::Object {
     open: &[("entry", Shape::List(&ENTRY))],
     needs: &[],
 };

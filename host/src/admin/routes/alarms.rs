@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Id, Params};
 use crate::admin::page::page;
@@ -76,10 +77,11 @@ pub(super) struct Acknowledged {
 #[utoipa::path(get, path = "/alarms", params(AlarmQuery), responses((status = 200, body = AlarmList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<AlarmQuery>,
 ) -> Result<Json<AlarmList>, ApiError> {
     let page = page(query.after, query.limit)?;
-    let rows = app.store.alarms(page, query.open).await?;
+    let rows = app.store.alarms(wall, page, query.open).await?;
     let next = rows.last().map_or(page.after, |row| row.id);
     Ok(Json(AlarmList {
         alarms: rows.into_iter().map(shape).collect(),
@@ -94,9 +96,10 @@ pub(super) async fn list(
 ))]
 pub(super) async fn acknowledge(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    if app.store.acknowledge(id, crate::now_ms()).await? {
+    if app.store.acknowledge(wall, id, crate::now_ms()).await? {
         Ok(Json(Acknowledged { acknowledged: true }))
     } else {
         Err(ApiError::not_found("there is no such open alarm"))

@@ -6,10 +6,12 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Id, Params};
 use crate::admin::page::page;
 use crate::store::views::ContactRow;
+use crate::store::wall::Wall;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub(super) struct ContactQuery {
 #[derive(Serialize, ToSchema)]
 struct Contact {
     id: i64,
+    /// Whose contact it is; empty for the gateway's own business.
+    business: String,
     name: Option<String>,
     /// Digits of the phone number, unless hidden.
     wa_id: Option<String>,
@@ -51,12 +55,13 @@ pub(super) struct ContactList {
 #[utoipa::path(get, path = "/contacts", params(ContactQuery), responses((status = 200, body = ContactList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<ContactQuery>,
 ) -> Result<Json<ContactList>, ApiError> {
     let page = page(query.after, query.limit)?;
     let rows = match query.find {
-        Some(name) => app.store.find_contacts(name).await?,
-        None => app.store.contacts(page).await?,
+        Some(name) => app.store.find_contacts(wall, name).await?,
+        None => app.store.contacts(wall, page).await?,
     };
     let next = rows.last().map_or(page.after, |row| row.id);
     Ok(Json(ContactList {
@@ -70,7 +75,12 @@ pub(super) async fn list(
     (status = 200, body = Object),
     (status = 404, description = "There is no such contact"),
 ))]
-pub(super) async fn export(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, ApiError> {
+pub(super) async fn export(
+    State(app): State<App>,
+    Walled(wall): Walled,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    existing(&app, wall, id).await?;
     Ok(Json(app.operations.export(id).await?))
 }
 
@@ -80,11 +90,22 @@ pub(super) async fn export(State(app): State<App>, Id(id): Id) -> Result<Json<Va
     (status = 204, description = "It stands for itself"),
     (status = 404, description = "There is no such contact"),
 ))]
-pub(super) async fn separate(State(app): State<App>, Id(id): Id) -> Result<StatusCode, ApiError> {
-    if app.store.separate_contact(id).await? {
+pub(super) async fn separate(
+    State(app): State<App>,
+    Walled(wall): Walled,
+    Id(id): Id,
+) -> Result<StatusCode, ApiError> {
+    if app.store.separate_contact(wall, id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::not_found("there is no such contact"))
+    }
+}
+
+async fn existing(app: &App, wall: Wall, id: i64) -> Result<(), ApiError> {
+    match app.store.has_contact(wall, id).await? {
+        true => Ok(()),
+        false => Err(ApiError::not_found("there is no such contact")),
     }
 }
 
@@ -93,13 +114,19 @@ pub(super) async fn separate(State(app): State<App>, Id(id): Id) -> Result<Statu
     (status = 200, description = "How much was erased", body = Object),
     (status = 404, description = "There is no such contact"),
 ))]
-pub(super) async fn erase(State(app): State<App>, Id(id): Id) -> Result<Json<Value>, ApiError> {
+pub(super) async fn erase(
+    State(app): State<App>,
+    Walled(wall): Walled,
+    Id(id): Id,
+) -> Result<Json<Value>, ApiError> {
+    existing(&app, wall, id).await?;
     Ok(Json(app.operations.erase(id).await?))
 }
 
 fn shape(row: ContactRow) -> Contact {
     Contact {
         id: row.id,
+        business: row.business,
         name: row.name,
         wa_id: row.wa_id,
         user_id: row.user_id,

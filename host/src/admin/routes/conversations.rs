@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, Params};
 use crate::admin::page::page;
@@ -11,6 +12,7 @@ use crate::admin::shape::Time;
 use crate::effect;
 use crate::now_ms;
 use crate::store::views::{ConversationFilter, ConversationRow};
+use crate::store::wall::Wall;
 
 /// Nobody hands a conversation over for longer than a year.
 const HANDLING_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
@@ -62,6 +64,8 @@ impl From<Handling> for effect::Handling {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Conversation {
     id: i64,
+    /// Whose it is; empty for the gateway's own business.
+    business: String,
     /// Meta's phone_number_id.
     number: String,
     contact: ConversationContact,
@@ -95,6 +99,7 @@ pub(super) struct ConversationList {
 #[utoipa::path(get, path = "/conversations", params(ConversationQuery), responses((status = 200, body = ConversationList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<ConversationQuery>,
 ) -> Result<Json<ConversationList>, ApiError> {
     let page = page(query.after, query.limit)?;
@@ -104,7 +109,10 @@ pub(super) async fn list(
         contact: query.contact,
         handling,
     };
-    let rows = app.store.conversations(page, filter, now_ms()).await?;
+    let rows = app
+        .store
+        .conversations(wall, page, filter, now_ms())
+        .await?;
     let next = rows.last().map_or(page.after, |row| row.id);
     Ok(Json(ConversationList {
         conversations: rows.into_iter().map(shape).collect(),
@@ -119,9 +127,10 @@ pub(super) async fn list(
 ))]
 pub(super) async fn one(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
 ) -> Result<Json<Conversation>, ApiError> {
-    existing(&app, id).await.map(Json)
+    existing(&app, wall, id).await.map(Json)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -140,6 +149,7 @@ pub(super) struct HandlingChange {
     ))]
 pub(super) async fn set_handling(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
     Body(change): Body<HandlingChange>,
 ) -> Result<Json<Conversation>, ApiError> {
@@ -156,15 +166,15 @@ pub(super) async fn set_handling(
         }
         _ => {}
     }
-    existing(&app, id).await?;
+    existing(&app, wall.clone(), id).await?;
     app.operations
         .set_handling(id, change.handling.into(), change.seconds)
         .await?;
-    existing(&app, id).await.map(Json)
+    existing(&app, wall, id).await.map(Json)
 }
 
-pub(super) async fn existing(app: &App, id: i64) -> Result<Conversation, ApiError> {
-    let row = app.store.conversation_view(id, now_ms()).await?;
+pub(super) async fn existing(app: &App, wall: Wall, id: i64) -> Result<Conversation, ApiError> {
+    let row = app.store.conversation_view(wall, id, now_ms()).await?;
     row.map(shape)
         .ok_or_else(|| ApiError::not_found("there is no such conversation"))
 }
@@ -172,6 +182,7 @@ pub(super) async fn existing(app: &App, id: i64) -> Result<Conversation, ApiErro
 fn shape(row: ConversationRow) -> Conversation {
     Conversation {
         id: row.id,
+        business: row.contact.business,
         number: row.number,
         contact: ConversationContact {
             id: row.contact.id,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
-use crate::admin::access::{Access, Scope};
+use crate::admin::access::{Access, Scope, Walled};
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, Params};
 use crate::admin::operations::OperationError;
@@ -58,6 +58,7 @@ pub(super) struct DeadLetterList {
 #[utoipa::path(get, path = "/dead-letters", params(DeadLetterQuery), responses((status = 200, body = DeadLetterList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Extension(access): Extension<Access>,
     Params(query): Params<DeadLetterQuery>,
 ) -> Result<Json<DeadLetterList>, ApiError> {
@@ -66,6 +67,7 @@ pub(super) async fn list(
     let rows = app
         .store
         .dead_letters(
+            wall,
             page,
             DeadLetterFilter {
                 instance: query.plugin,
@@ -103,6 +105,7 @@ pub(super) struct RedriveQuery {
 ))]
 pub(super) async fn redrive(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
     Params(query): Params<RedriveQuery>,
 ) -> Result<Json<Redriven>, ApiError> {
@@ -112,7 +115,7 @@ pub(super) async fn redrive(
     };
     let row = app
         .store
-        .dead_letters(before, DeadLetterFilter::default())
+        .dead_letters(wall, before, DeadLetterFilter::default())
         .await?
         .pop();
     match row.filter(|row| row.id == id) {
@@ -142,6 +145,7 @@ pub(super) struct RedriveFilter {
 #[utoipa::path(post, path = "/dead-letters/redrive", request_body = Option<RedriveFilter>, responses((status = 200, body = Redriven)))]
 pub(super) async fn redrive_many(
     State(app): State<App>,
+    Walled(wall): Walled,
     Body(filter): Body<Option<RedriveFilter>>,
 ) -> Result<Json<Redriven>, ApiError> {
     let page = Page {
@@ -151,6 +155,7 @@ pub(super) async fn redrive_many(
     let rows = app
         .store
         .dead_letters(
+            wall,
             page,
             DeadLetterFilter {
                 instance: filter.and_then(|filter| filter.plugin),

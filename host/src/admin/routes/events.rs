@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
-use crate::admin::access::{Access, Scope};
+use crate::admin::access::{Access, Scope, Walled};
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::page::page;
@@ -67,6 +67,7 @@ pub(super) struct EventList {
 #[utoipa::path(get, path = "/events", params(EventQuery), responses((status = 200, body = EventList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Extension(access): Extension<Access>,
     Params(query): Params<EventQuery>,
 ) -> Result<Json<EventList>, ApiError> {
@@ -75,6 +76,7 @@ pub(super) async fn list(
     let found = app
         .store
         .events(
+            wall,
             page,
             EventFilter {
                 kinds,

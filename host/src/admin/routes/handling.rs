@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::conversations::{Handling, existing};
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, MetaId};
 use crate::admin::shape::Time;
@@ -70,9 +71,10 @@ pub(super) struct HandlingStory {
 ))]
 pub(super) async fn settings(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
 ) -> Result<Json<NumberHandling>, ApiError> {
-    let settings = app.store.handling_settings(id).await?;
+    let settings = app.store.handling_settings(wall, id).await?;
     let settings = settings.ok_or_else(no_such_number)?;
     let terms = settings.check().unwrap_or_default();
     Ok(Json(shape(&app, settings, &terms)))
@@ -86,6 +88,7 @@ pub(super) async fn settings(
     ))]
 pub(super) async fn set_settings(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
     Body(asked): Body<HandlingSettings>,
 ) -> Result<Json<NumberHandling>, ApiError> {
@@ -99,7 +102,7 @@ pub(super) async fn set_settings(
     let terms = settings
         .check()
         .map_err(|invalid| ApiError::body(invalid.to_string()))?;
-    let set = app.store.set_handling_settings(id, settings.clone());
+    let set = app.store.set_handling_settings(wall, id, settings.clone());
     if !set.await? {
         return Err(no_such_number());
     }
@@ -113,9 +116,10 @@ pub(super) async fn set_settings(
 ))]
 pub(super) async fn story(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
 ) -> Result<Json<HandlingStory>, ApiError> {
-    existing(&app, id).await?;
+    existing(&app, wall, id).await?;
     let changes = app.store.handling_story(id, now_ms()).await?;
     let changes = changes.into_iter().map(|change| HandlingChange {
         handling: change.handling.into(),

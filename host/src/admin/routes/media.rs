@@ -10,6 +10,7 @@ use duet_rules::media::{Part, attachment, content_type, part};
 use tokio::io::{AsyncReadExt, Take};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Within;
 use crate::store::media::{Kept, StoredFile};
@@ -28,10 +29,11 @@ const CHUNK_BYTES: usize = 64 << 10;
     ))]
 pub(super) async fn file(
     State(app): State<App>,
+    Walled(wall): Walled,
     Within(conversation, message): Within,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let stored = match app.store.message_file(conversation, message).await? {
+    let stored = match app.store.message_file(wall, conversation, message).await? {
         Some(Kept::Stored(stored)) => stored,
         Some(Kept::Not(state)) => {
             let message = format!("the file is not here, its state is {state}");

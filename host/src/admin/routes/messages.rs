@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::conversations::existing;
 use crate::admin::App;
-use crate::admin::access::{Access, Scope};
+use crate::admin::access::{Access, Scope, Walled};
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, Params};
 use crate::admin::page::{limit, message_cursor, message_place};
@@ -96,13 +96,14 @@ pub(super) struct MessageList {
 ))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Extension(access): Extension<Access>,
     Id(id): Id,
     Params(query): Params<MessageQuery>,
 ) -> Result<Json<MessageList>, ApiError> {
     let after = query.after.unwrap_or_default();
     let (place, limit) = (message_place(&after)?, limit(query.limit)?);
-    existing(&app, id).await?;
+    existing(&app, wall, id).await?;
     let rows = app.store.messages(id, place, limit).await?;
     let last = rows.last().map(|row| MessagePlace {
         at_ms: row.at_ms,
@@ -132,6 +133,7 @@ pub(super) struct Queued {
     ))]
 pub(super) async fn send(
     State(app): State<App>,
+    Walled(wall): Walled,
     Id(id): Id,
     Body(message): Body<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Queued>), ApiError> {
@@ -154,7 +156,7 @@ pub(super) async fn send(
             "type: must name the type of the message, as in \"text\"",
         ));
     }
-    existing(&app, id).await?;
+    existing(&app, wall, id).await?;
     let outbox = app
         .operations
         .send_as_person(id, Value::Object(message))

@@ -37,19 +37,17 @@ pub(super) fn open() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
 }
 
-pub(super) fn read() -> OpenApiRouter<App> {
+/// Routes that a token of one business may use, too: each takes the `Wall` of the one who asks.
+pub(super) fn walled_read() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(openapi))
         .routes(routes!(events::list))
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))
-        .routes(routes!(doctor::examine))
         .routes(routes!(numbers::one))
         .routes(routes!(numbers::leaving))
-        .routes(routes!(connections::list))
         .routes(routes!(numbers::history))
         .routes(routes!(handling::settings))
-        .routes(routes!(ledger::ledger))
         .routes(routes!(contacts::list))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::one))
@@ -57,32 +55,47 @@ pub(super) fn read() -> OpenApiRouter<App> {
         .routes(routes!(messages::list))
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(receipts::list))
         .routes(routes!(templates::list))
         .routes(routes!(alarms::list))
 }
 
-pub(super) fn operate() -> OpenApiRouter<App> {
+pub(super) fn walled_operate() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(plugins::reload))
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
         .routes(routes!(handling::set_settings))
-        .routes(routes!(connections::add))
         .routes(routes!(numbers::sync))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
         .routes(routes!(alarms::acknowledge))
 }
 
-pub(super) fn personal() -> OpenApiRouter<App> {
+pub(super) fn walled_personal() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(receipts::body))
         .routes(routes!(media::file))
         .routes(routes!(search::list))
         .routes(routes!(contacts::export))
         .routes(routes!(contacts::erase))
+}
+
+/// Routes about the whole gateway. A new one stands here until it asks for the wall.
+pub(super) fn read() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(receipts::list))
+        .routes(routes!(ledger::ledger))
+        .routes(routes!(doctor::examine))
+        .routes(routes!(connections::list))
+}
+
+pub(super) fn operate() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(plugins::reload))
+        .routes(routes!(connections::add))
+}
+
+pub(super) fn personal() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(receipts::body))
 }
 
 pub(super) fn admin() -> OpenApiRouter<App> {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
-use crate::admin::access::{Access, Scope};
+use crate::admin::access::{Access, Scope, Walled};
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::page::page;
@@ -105,6 +105,7 @@ pub(super) struct OutboxList {
 #[utoipa::path(get, path = "/outbox", params(OutboxQuery), responses((status = 200, body = OutboxList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Extension(access): Extension<Access>,
     Params(query): Params<OutboxQuery>,
 ) -> Result<Json<OutboxList>, ApiError> {
@@ -113,7 +114,7 @@ pub(super) async fn list(
         state: query.state.map(SendState::as_str),
         conversation: query.conversation,
     };
-    let rows = app.store.outbox(page, filter).await?;
+    let rows = app.store.outbox(wall, page, filter).await?;
     let next = rows.last().map_or(page.after, |row| row.id);
     let personal = access.has(Scope::Personal);
     Ok(Json(OutboxList {

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::operations::PluginReport;
 use crate::admin::page::limit;
 use crate::store::views::Troubles;
+use crate::store::wall::Wall;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,8 @@ pub(super) struct PluginQuery {
 #[derive(Serialize, ToSchema)]
 struct Plugin {
     name: String,
+    /// Whose plugin it is; empty for the gateway's own business.
+    business: String,
     state: String,
     version: Option<String>,
     /// SHA-256 of the component, hex.
@@ -61,10 +65,16 @@ pub(super) struct PluginList {
 #[utoipa::path(get, path = "/plugins", params(PluginQuery), responses((status = 200, body = PluginList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<PluginQuery>,
 ) -> Result<Json<PluginList>, ApiError> {
     let limit = limit(query.limit)?;
     let reports = app.operations.plugins().await?;
+    let reports = reports
+        .into_iter()
+        .filter(|report| wall.shows(&report.business))
+        .map(|report| before(&wall, report))
+        .collect();
     shape(&app, reports, query.after.unwrap_or_default(), limit).await
 }
 
@@ -73,6 +83,19 @@ pub(super) async fn list(
 pub(super) async fn reload(State(app): State<App>) -> Result<Json<PluginList>, ApiError> {
     let reports = app.operations.reload().await?;
     shape(&app, reports, String::new(), u32::MAX).await
+}
+
+/// The report without what a file that cannot be used says of others.
+fn before(wall: &Wall, report: PluginReport) -> PluginReport {
+    if wall.is_none() || !report.of_file {
+        return report;
+    }
+    PluginReport {
+        cause: Some(
+            "plugins.toml cannot be used as it is now; the gateway's admin sees why".into(),
+        ),
+        ..report
+    }
 }
 
 async fn shape(
@@ -98,6 +121,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
     let Troubles { waiting, dead } = troubles.get(&report.name).copied().unwrap_or_default();
     Plugin {
         name: report.name,
+        business: report.business,
         state: report.state,
         version: report.version,
         digest: report.digest,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::page::page;
@@ -49,10 +50,11 @@ pub(super) struct TemplateList {
 #[utoipa::path(get, path = "/templates", params(TemplateQuery), responses((status = 200, body = TemplateList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<TemplateQuery>,
 ) -> Result<Json<TemplateList>, ApiError> {
     let page = page(query.after, query.limit)?;
-    let rows = app.store.templates(page, query.waba).await?;
+    let rows = app.store.templates(wall, page, query.waba).await?;
     let next = rows.last().map_or(page.after, |row| row.id);
     Ok(Json(TemplateList {
         templates: rows.into_iter().map(shape).collect(),

@@ -31,6 +31,8 @@ struct Token {
     id: i64,
     name: String,
     scopes: Vec<Scope>,
+    /// It sees and changes only what is this business's; null for all. Empty for the gateway's own.
+    business: Option<String>,
     created_at: Time,
     /// Never, if absent.
     expires_at: Option<Time>,
@@ -65,6 +67,8 @@ pub(super) struct NewToken {
     /// What it is for, up to 100 bytes.
     name: String,
     scopes: Vec<Scope>,
+    /// Sees and changes only what is this business's, `""` for the gateway's own; everything if absent.
+    business: Option<String>,
     /// RFC 3339; never if absent.
     #[schema(value_type = Option<Time>)]
     expires_at: Option<String>,
@@ -104,8 +108,18 @@ pub(super) async fn create(
     let (token, hash) = make_token()?;
     let row = app
         .store
-        .create_token(new.name, hash, words.join(" "), now, expires_ms)
+        .create_token(
+            new.name,
+            hash,
+            words.join(" "),
+            new.business,
+            now,
+            expires_ms,
+        )
         .await?;
+    let row = row.ok_or_else(|| {
+        ApiError::body("business: there is none with this id; make it first, or leave it out")
+    })?;
     Ok((
         StatusCode::CREATED,
         Json(MadeToken {
@@ -143,6 +157,7 @@ fn shape(row: TokenRow) -> Token {
         id: row.id,
         name: row.name,
         scopes: scopes(&row.scopes),
+        business: row.business,
         created_at: Time::new(row.created_ms),
         expires_at: Time::maybe(row.expires_ms),
         last_used_at: Time::maybe(row.last_used_ms),

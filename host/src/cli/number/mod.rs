@@ -67,10 +67,11 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
     for number in &gateway.list("numbers").await? {
         let history = at(number, "/history");
         println!(
-            "{}  {}  {}  contacts {}  history {}, {} messages",
+            "{}  {}  {}  {}contacts {}  history {}, {} messages",
             word(at(number, "/id")),
             word(at(number, "/display")),
             word(at(number, "/state")),
+            of_business(number, "business ", "  "),
             word(at(number, "/contacts/state")),
             word(at(history, "/state")),
             at(history, "/messages")
@@ -115,9 +116,10 @@ pub(super) async fn meant(gateway: &Gateway, named: &str) -> anyhow::Result<Valu
 
 fn print(number: &Value, history: &Value) {
     println!(
-        "{} ({}) is {}{}.",
+        "{} ({}){} is {}{}.",
         word(at(number, "/display")),
         word(at(number, "/id")),
+        of_business(number, " of ", ""),
         word(at(number, "/state")),
         since(at(number, "/state_since"))
     );
@@ -151,6 +153,14 @@ fn print(number: &Value, history: &Value) {
             at(phase, "/media/told"),
             missing(at(phase, "/chunks_missing"))
         );
+    }
+}
+
+/// The business, unless it is the gateway's own.
+fn of_business(number: &Value, before: &str, after: &str) -> String {
+    match at(number, "/business").as_str() {
+        None | Some("") => String::new(),
+        Some(_) => format!("{before}{}{after}", word(at(number, "/business"))),
     }
 }
 

@@ -26,7 +26,8 @@ pub(in super::super) struct Found {
 }
 
 impl Found {
-    /// `sql` gives the row's number and the columns to look into, after ?1, in order, at most ?2.
+    /// `sql` gives the row's number, whether it is of the business ?3, and the columns to look into, after ?1, in
+    /// order, at most ?2. Rows of others count, so that no slice is longer than it should be.
     fn new(sql: &'static str) -> Found {
         Found {
             sql,
@@ -36,14 +37,14 @@ impl Found {
     }
 
     /// Looks at one slice; false when there is no more.
-    fn step(&mut self, connection: &Connection, traces: &Traces) -> Result<bool, StoreError> {
+    fn step(&mut self, connection: &Connection, subject: &Subject) -> Result<bool, StoreError> {
         let mut statement = connection.prepare_cached(self.sql)?;
-        let mut rows = statement.query(params![self.last, SLICE])?;
+        let mut rows = statement.query(params![self.last, SLICE, subject.business])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             self.last = row.get(0)?;
             count += 1;
-            if names(row, 1, traces)? {
+            if row.get(1)? && names(row, 2, &subject.traces)? {
                 self.rows.push(self.last);
             }
         }
@@ -53,9 +54,9 @@ impl Found {
     pub(in super::super) fn rest(
         &mut self,
         connection: &Connection,
-        traces: &Traces,
+        subject: &Subject,
     ) -> Result<(), StoreError> {
-        while self.step(connection, traces)? {}
+        while self.step(connection, subject)? {}
         Ok(())
     }
 
@@ -64,7 +65,7 @@ impl Found {
             let subject = subject.clone();
             let (found, more) = store
                 .read(move |connection| {
-                    let more = self.step(connection, &subject.traces)?;
+                    let more = self.step(connection, &subject)?;
                     Ok((self, more))
                 })
                 .await?;
@@ -97,15 +98,21 @@ impl Mentions {
     ) -> Result<Mentions, StoreError> {
         let found = |sql| Found::new(sql).collect(store, subject);
         Ok(Mentions {
-            events: found("SELECT seq, body, context FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2").await?,
+            events: found("SELECT seq, business = ?3, body, context FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2").await?,
             messages: found(
-                "SELECT id, wamid, text, reply_to, media, earlier, errors FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2",
+                "SELECT m.id, coalesce(k.business = ?3, 1), m.wamid, m.text, m.reply_to, m.media, m.earlier, m.errors
+                 FROM messages m LEFT JOIN conversations c ON c.id = m.conversation LEFT JOIN contacts k ON k.id = c.contact
+                 WHERE m.id > ?1 ORDER BY m.id LIMIT ?2",
             )
             .await?,
-            outbox: found("SELECT id, message, wamid, cause FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2")
-                .await?,
-            dead_letters: found("SELECT id, cause FROM dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2").await?,
-            unreadable: found("SELECT receipt, reason FROM unreadable WHERE receipt > ?1 ORDER BY receipt LIMIT ?2")
+            outbox: found(
+                "SELECT o.id, coalesce(k.business = ?3, 1), o.message, o.wamid, o.cause
+                 FROM outbox o LEFT JOIN conversations c ON c.id = o.conversation LEFT JOIN contacts k ON k.id = c.contact
+                 WHERE o.id > ?1 ORDER BY o.id LIMIT ?2",
+            )
+            .await?,
+            dead_letters: found("SELECT id, business = ?3, cause FROM dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2").await?,
+            unreadable: found("SELECT receipt, ?3 IS NOT NULL, reason FROM unreadable WHERE receipt > ?1 ORDER BY receipt LIMIT ?2")
                 .await?,
             kv: entries(store, subject).await?,
             keys: keys(store, subject).await?,
@@ -126,14 +133,15 @@ async fn entries(
         let (named, seen) = store
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT instance, key, value FROM kv WHERE (instance, key) > (?1, ?2)
-                     ORDER BY instance, key LIMIT ?3",
+                    "SELECT instance, key, value,
+                     coalesce((SELECT i.business FROM instances i WHERE i.name = kv.instance), '') = ?4
+                     FROM kv WHERE (instance, key) > (?1, ?2) ORDER BY instance, key LIMIT ?3",
                 )?;
-                let mut rows = statement.query(params![after.0, after.1, SLICE])?;
+                let mut rows = statement.query(params![after.0, after.1, SLICE, subject.business])?;
                 let (mut named, mut seen) = (Vec::new(), None);
                 while let Some(row) = rows.next()? {
                     let entry: (String, String) = (row.get(0)?, row.get(1)?);
-                    if names(row, 1, &subject.traces)? {
+                    if row.get(3)? && names(row, 1, &subject.traces)? {
                         named.push(entry.clone());
                     }
                     seen = Some(entry);
@@ -181,7 +189,8 @@ async fn keys(store: &Store, subject: &Arc<Subject>) -> Result<Vec<Vec<u8>>, Sto
 }
 
 impl ReceiptLog {
-    /// The receipts up to `newest` that name the subject, or that its events came with.
+    /// The receipts up to `newest` that name the subject, or that its events came with. They may hold what is
+    /// another business's: see [`super::Share`].
     pub(in super::super) async fn mentioning(
         &self,
         subject: &Arc<Subject>,

@@ -1,8 +1,9 @@
-//! A contact leaves: its rows, whatever else names it, the receipts that it came with, and then the old copies
+//! A contact of one business leaves: its rows, whatever else names it, the receipts that it came with, and then the old copies
 //! that SQLite leaves in pages and logs.
 //!
 //! - `subject`: who is meant, and what gives it away
 //! - `mentions`: other rows that name it
+//! - `share`: what of a receipt is its business's
 //! - `rows`: the transaction in which all of it goes
 //! - `scrub`: rewriting the files, so that no byte stays; files of messages that nobody else's message has go
 //!
@@ -14,6 +15,7 @@
 mod mentions;
 mod rows;
 mod scrub;
+mod share;
 mod subject;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use super::receipts::ReceiptLog;
 use super::{Store, StoreError};
 pub(super) use mentions::Mentions;
 use rows::Removed;
+pub(super) use share::Share;
 pub(super) use subject::Subject;
 
 /// Intake has to pass the receipts that are there within this time.
@@ -74,7 +77,7 @@ pub struct Erased {
     pub kv: usize,
     pub early: usize,
     pub unreadable: usize,
-    /// Receipts that were emptied. Other people's part of them stands among the events.
+    /// Receipts that were emptied, or parts of them where several businesses share one. Other people's part of them stands among the events.
     pub receipts: usize,
     /// Why old copies may linger in the files; `finish_erasures` tries again.
     pub lingering: Option<String>,
@@ -102,7 +105,7 @@ impl Store {
             }
             self.remember_to_scrub()?;
             let receipts = log.mentioning(&subject, taken).await?;
-            emptied += empty(log, &receipts).await?;
+            emptied += empty(log, &subject, &receipts).await?;
             let mentions = Mentions::collect(self, &subject).await?;
             let removed = {
                 let subject = subject.clone();
@@ -152,16 +155,32 @@ impl Store {
     }
 }
 
-/// Empties receipts; the answer counts those that were not empty before.
-async fn empty(log: &ReceiptLog, receipts: &[i64]) -> Result<usize, StoreError> {
+/// Empties receipts of what is the subject's business's; the answer counts those that were not empty before.
+async fn empty(
+    log: &ReceiptLog,
+    subject: &Arc<Subject>,
+    receipts: &[i64],
+) -> Result<usize, StoreError> {
     let mut count = 0;
     for ids in receipts.chunks(scrub::ROWS_MAX) {
-        let ids = ids.to_vec();
+        let whole = if subject.owners.are_all(&subject.business) {
+            ids.to_vec()
+        } else {
+            let mut whole = Vec::new();
+            for id in ids {
+                match cut(log, subject, *id).await? {
+                    Cut::Left => {}
+                    Cut::Apart => count += 1,
+                    Cut::Whole => whole.push(*id),
+                }
+            }
+            whole
+        };
         count += log
             .maintain(move |connection| {
                 let transaction = connection.unchecked_transaction()?;
                 let mut count = 0;
-                for id in ids {
+                for id in whole {
                     count += transaction
                         .prepare_cached(
                             "UPDATE receipts SET body = x'' WHERE id = ?1 AND body <> x''",
@@ -174,4 +193,43 @@ async fn empty(log: &ReceiptLog, receipts: &[i64]) -> Result<usize, StoreError> 
             .await?;
     }
     Ok(count)
+}
+
+/// What became of a receipt that several businesses may share.
+enum Cut {
+    /// Nothing in it is the subject's business's.
+    Left,
+    /// That part is gone.
+    Apart,
+    /// All of it is.
+    Whole,
+}
+
+async fn cut(log: &ReceiptLog, subject: &Arc<Subject>, id: i64) -> Result<Cut, StoreError> {
+    loop {
+        let (reader, of) = (log.clone(), subject.clone());
+        let read = move || -> Result<_, StoreError> {
+            let receipt = reader.get(id)?.filter(|receipt| !receipt.body.is_empty());
+            Ok(receipt.map(|receipt| (Share::of(id, &receipt.body, &of), receipt.body)))
+        };
+        let found = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| StoreError::Stopped)??;
+        let (rest, body) = match found {
+            None | Some((Share::Nothing, _)) => return Ok(Cut::Left),
+            Some((Share::Whole, _)) => return Ok(Cut::Whole),
+            Some((Share::Part(rest), body)) => (rest, body),
+        };
+        // Another erasure may have cut it meanwhile: what that took away must not come back.
+        let changed = log
+            .maintain(move |connection| {
+                Ok(connection
+                    .prepare_cached("UPDATE receipts SET body = ?2 WHERE id = ?1 AND body = ?3")?
+                    .execute(rusqlite::params![id, rest.as_bytes(), body])?)
+            })
+            .await?;
+        if changed > 0 {
+            return Ok(Cut::Apart);
+        }
+    }
 }

@@ -30,7 +30,6 @@ pub(super) fn remove(
             return Ok(Removed::Late);
         }
     }
-    let traces = &subject.traces;
     for found in [
         &mut mentions.events,
         &mut mentions.messages,
@@ -38,7 +37,7 @@ pub(super) fn remove(
         &mut mentions.dead_letters,
         &mut mentions.unreadable,
     ] {
-        found.rest(connection, traces)?;
+        found.rest(connection, subject)?;
     }
     let mut erased = Erased::default();
     let mut events = mentions.events.rows.iter().copied().collect();

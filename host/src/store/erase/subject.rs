@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::super::StoreError;
+use super::super::owner::Owners;
 use super::super::traces::Traces;
 
 /// One person is known under at most so many contacts.
@@ -18,6 +19,9 @@ const MESSAGE_ID_BYTES_MIN: usize = 10;
 /// A person, with everything that leads to its data.
 #[derive(Debug, Default)]
 pub(in super::super) struct Subject {
+    /// Whose contact it is: what other businesses know of the same person is not meant.
+    pub(in super::super) business: String,
+    pub(in super::super) owners: Owners,
     /// The contact asked for, and others that its events show to be the same person: known first by phone
     /// and then by user id, say.
     pub(in super::super) contacts: Vec<i64>,
@@ -28,7 +32,7 @@ pub(in super::super) struct Subject {
     pub(in super::super) messages: HashSet<i64>,
     /// Where a status, a medium, an edit or a revocation may wait for one of its messages.
     pub(in super::super) early: BTreeSet<[u8; 16]>,
-    /// The person's phone is also a business number here.
+    /// The person's phone is also a number of the business here.
     pub(in super::super) own_number: Option<String>,
     phones: BTreeSet<String>,
     user_ids: BTreeSet<String>,
@@ -40,7 +44,21 @@ impl Subject {
         connection: &Connection,
         contact: i64,
     ) -> Result<Option<Subject>, StoreError> {
-        let mut subject = Subject::default();
+        let business: Option<String> = connection
+            .query_row(
+                "SELECT business FROM contacts WHERE id = ?1",
+                [contact],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let Some(business) = business else {
+            return Ok(None);
+        };
+        let mut subject = Subject {
+            business,
+            owners: Owners::read(connection)?,
+            ..Subject::default()
+        };
         let mut next = vec![contact];
         while let Some(contact) = next.pop() {
             if subject.contacts.contains(&contact) || subject.contacts.len() >= CONTACTS_MAX {
@@ -50,15 +68,12 @@ impl Subject {
                 next.extend(subject.same_person(connection)?);
             }
         }
-        if subject.contacts.is_empty() {
-            return Ok(None);
-        }
         for phone in &subject.phones {
             subject.traces.add_phone(phone);
             let own: Option<String> = connection
                 .query_row(
-                    "SELECT id FROM numbers WHERE display = ?1",
-                    [phone],
+                    "SELECT id FROM numbers WHERE display = ?1 AND business = ?2",
+                    [phone, &subject.business],
                     |row| row.get(0),
                 )
                 .optional()?;
@@ -171,14 +186,20 @@ impl Subject {
             for id in ids {
                 found.extend(
                     statement
-                        .query_row([id], |row| row.get::<_, i64>(0))
+                        .query_row([id, &self.business], |row| row.get::<_, i64>(0))
                         .optional()?,
                 );
             }
             Ok(())
         };
-        by("SELECT id FROM contacts WHERE wa_id = ?1", &self.phones)?;
-        by("SELECT id FROM contacts WHERE user_id = ?1", &self.user_ids)?;
+        by(
+            "SELECT id FROM contacts WHERE wa_id = ?1 AND business = ?2",
+            &self.phones,
+        )?;
+        by(
+            "SELECT id FROM contacts WHERE user_id = ?1 AND business = ?2",
+            &self.user_ids,
+        )?;
         Ok(found)
     }
 }

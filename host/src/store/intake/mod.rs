@@ -21,7 +21,7 @@ pub use versions::Version;
 
 use super::alarms::Alarm;
 use super::ledger::{self, Tally};
-use super::{Store, StoreError};
+use super::{Store, StoreError, owner};
 use crate::event::Event;
 
 /// Which part of the bodies: history yields to what is live.
@@ -158,7 +158,8 @@ pub(super) fn conversation_with(
         wa_id: Some(phone.to_owned()),
         ..Identity::default()
     };
-    let contact = person::contact(connection, &identity, &Meaning::Nothing)?;
+    let business = owner::of_number(connection, number)?.unwrap_or_default();
+    let contact = person::contact(connection, &business, &identity, &Meaning::Nothing)?;
     project::conversation(connection, number, contact)
 }
 
@@ -274,11 +275,15 @@ fn store(
             element.waba.as_deref(),
         )?;
     }
-    person::rename_user(connection, &element.meaning)?;
+    let business = owner::of(connection, &element)?;
+    person::rename_user(connection, &business, &element.meaning)?;
     let contact = match &element.contact {
-        Some(identity) if !identity.is_nobody() => {
-            Some(person::contact(connection, identity, &element.meaning)?)
-        }
+        Some(identity) if !identity.is_nobody() => Some(person::contact(
+            connection,
+            &business,
+            identity,
+            &element.meaning,
+        )?),
         _ => None,
     };
     let conversation = match (&element.number, contact) {
@@ -293,9 +298,18 @@ fn store(
         .copied()
         .unwrap_or_else(|| Key::of(&[&element.body]));
     let event = Event {
-        seq: insert(connection, &element, id, contact, conversation, arrival)?,
+        seq: insert(
+            connection,
+            &element,
+            id,
+            &business,
+            contact,
+            conversation,
+            arrival,
+        )?,
         id: id.to_string(),
         kind: element.kind.into_owned(),
+        business,
         number: element.number,
         waba: element.waba,
         contact,
@@ -344,14 +358,15 @@ fn insert(
     connection: &Connection,
     element: &Element,
     id: Key,
+    business: &str,
     contact: Option<i64>,
     conversation: Option<i64>,
     arrival: &Arrival<'_>,
 ) -> Result<i64, StoreError> {
     let seq = connection
         .prepare_cached(
-            "INSERT INTO events (id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO events (id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context, business)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .insert(params![
             &id.0[..],
@@ -365,7 +380,8 @@ fn insert(
             arrival.receipt,
             element.history,
             element.body,
-            element.context
+            element.context,
+            business
         ])?;
     Ok(seq)
 }

@@ -1,4 +1,5 @@
-//! Who an element is about. A person may be known by phone at first and by user id later; once an element shows
+//! Who an element is about, to its business alone: another one knows the same person by a contact of its own. A
+//! person may be known by phone at first and by user id later; once an element shows
 //! that two contacts are one person, everything goes on with one of them, and who has the conversation is true
 //! of both.
 
@@ -6,12 +7,14 @@ use duet_rules::identity::{Identity, other_spelling};
 use duet_rules::webhook::Meaning;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::super::wall::Wall;
 use super::super::{Store, StoreError};
 
 /// The contact with this phone or user id, made or completed. What the phone's address book says of a name is
 /// kept apart from the name that the user gave.
 pub(super) fn contact(
     connection: &Connection,
+    business: &str,
     identity: &Identity,
     meaning: &Meaning,
 ) -> Result<i64, StoreError> {
@@ -20,28 +23,39 @@ pub(super) fn contact(
     } else {
         identity.name.as_deref()
     };
-    let by_phone = find(connection, Known::Phone, identity.wa_id.as_deref())?;
-    let by_user_id = find(connection, Known::UserId, identity.user_id.as_deref())?;
+    let by_phone = find(
+        connection,
+        business,
+        Known::Phone,
+        identity.wa_id.as_deref(),
+    )?;
+    let by_user_id = find(
+        connection,
+        business,
+        Known::UserId,
+        identity.user_id.as_deref(),
+    )?;
     if let (Some(one), Some(other)) = (by_phone, by_user_id) {
         join(connection, one, other)?;
     }
     // Both spellings of one phone may have come before anybody knew that they are one.
     if let (Some(one), Some(phone)) = (by_phone, identity.wa_id.as_deref())
         && let Some(spelling) = other_spelling(phone)
-        && let Some(other) = look_up(connection, Known::Phone, &spelling)?
+        && let Some(other) = look_up(connection, business, Known::Phone, &spelling)?
     {
         join(connection, one, other)?;
     }
     let Some(id) = by_phone.or(by_user_id) else {
         return Ok(connection
             .prepare_cached(
-                "INSERT INTO contacts (wa_id, user_id, name, username) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO contacts (wa_id, user_id, name, username, business) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .insert(params![
                 identity.wa_id,
                 identity.user_id,
                 profile,
-                identity.username
+                identity.username,
+                business
             ])?);
     };
     // A phone or user id that a contact of the same person has already stays there.
@@ -62,13 +76,14 @@ pub(super) fn contact(
 
 impl Store {
     /// Undoes that a contact was joined with another, for good. False when there is no such contact.
-    pub async fn separate_contact(&self, contact: i64) -> Result<bool, StoreError> {
+    pub async fn separate_contact(&self, wall: Wall, contact: i64) -> Result<bool, StoreError> {
         self.write(move |connection| {
             let separated = connection
                 .prepare_cached(
-                    "UPDATE contacts SET same_as = NULL, apart = 1 WHERE id = ?1 OR same_as = ?1",
+                    "UPDATE contacts SET same_as = NULL, apart = 1 WHERE (id = ?1 OR same_as = ?1)
+                     AND (?2 IS NULL OR business = ?2)",
                 )?
-                .execute([contact])?;
+                .execute(params![contact, wall])?;
             Ok(separated > 0)
         })
         .await
@@ -76,7 +91,11 @@ impl Store {
 }
 
 /// A user has another id now; the contact stays the same.
-pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<(), StoreError> {
+pub(super) fn rename_user(
+    connection: &Connection,
+    business: &str,
+    meaning: &Meaning,
+) -> Result<(), StoreError> {
     let Meaning::UserId {
         previous: Some(previous),
         current: Some(current),
@@ -85,11 +104,13 @@ pub(super) fn rename_user(connection: &Connection, meaning: &Meaning) -> Result<
         return Ok(());
     };
     let renamed = connection
-        .prepare_cached("UPDATE OR IGNORE contacts SET user_id = ?2 WHERE user_id = ?1")?
-        .execute([previous, current])?;
+        .prepare_cached(
+            "UPDATE OR IGNORE contacts SET user_id = ?2 WHERE user_id = ?1 AND business = ?3",
+        )?
+        .execute(params![previous, current, business])?;
     if renamed == 0
-        && let Some(one) = find(connection, Known::UserId, Some(previous))?
-        && let Some(other) = find(connection, Known::UserId, Some(current))?
+        && let Some(one) = find(connection, business, Known::UserId, Some(previous))?
+        && let Some(other) = find(connection, business, Known::UserId, Some(current))?
     {
         join(connection, one, other)?;
     }
@@ -105,28 +126,38 @@ enum Known {
 /// The contact that stands for the person.
 fn find(
     connection: &Connection,
+    business: &str,
     known: Known,
     id: Option<&str>,
 ) -> Result<Option<i64>, StoreError> {
     let Some(id) = id else { return Ok(None) };
-    let found = look_up(connection, known, id)?;
+    let found = look_up(connection, business, known, id)?;
     match (found, known) {
         (None, Known::Phone) => match other_spelling(id) {
-            Some(other) => look_up(connection, known, &other),
+            Some(other) => look_up(connection, business, known, &other),
             None => Ok(None),
         },
         _ => Ok(found),
     }
 }
 
-fn look_up(connection: &Connection, known: Known, id: &str) -> Result<Option<i64>, StoreError> {
+fn look_up(
+    connection: &Connection,
+    business: &str,
+    known: Known,
+    id: &str,
+) -> Result<Option<i64>, StoreError> {
     let sql = match known {
-        Known::Phone => "SELECT coalesce(same_as, id) FROM contacts WHERE wa_id = ?1",
-        Known::UserId => "SELECT coalesce(same_as, id) FROM contacts WHERE user_id = ?1",
+        Known::Phone => {
+            "SELECT coalesce(same_as, id) FROM contacts WHERE wa_id = ?1 AND business = ?2"
+        }
+        Known::UserId => {
+            "SELECT coalesce(same_as, id) FROM contacts WHERE user_id = ?1 AND business = ?2"
+        }
     };
     Ok(connection
         .prepare_cached(sql)?
-        .query_row([id], |row| row.get(0))
+        .query_row([id, business], |row| row.get(0))
         .optional()?)
 }
 

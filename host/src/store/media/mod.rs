@@ -19,6 +19,7 @@ use duet_rules::media::Digest;
 use duet_rules::webhook::Key;
 use rusqlite::{OptionalExtension, params};
 
+use super::wall::Wall;
 use super::{Store, StoreError};
 
 /// A file that can be handed out.
@@ -47,15 +48,22 @@ impl Store {
     /// is no such message, or it has no file.
     pub async fn message_file(
         &self,
+        wall: Wall,
         conversation: i64,
         message: String,
     ) -> Result<Option<Kept>, StoreError> {
         self.read(move |connection| {
             let number: Option<String> = connection
-                .prepare_cached("SELECT number FROM conversations WHERE id = ?1")?
-                .query_row([conversation], |row| row.get(0))
+                .prepare_cached(
+                    "SELECT c.number FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.id = ?1
+                     AND (?2 IS NULL OR k.business = ?2)",
+                )?
+                .query_row(params![conversation, wall], |row| row.get(0))
                 .optional()?;
-            let key = Key::message(&number.unwrap_or_default(), &message);
+            let Some(number) = number else {
+                return Ok(None);
+            };
+            let key = Key::message(&number, &message);
             let row: Option<i64> = message.strip_prefix('m').and_then(|row| row.parse().ok());
             let found = connection
                 .prepare_cached(

@@ -383,8 +383,9 @@ pub(super) fn learn(
 fn bury(connection: &Connection, id: i64, cause: &str, now_ms: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO dead_letters (instance, seq, outbox, cause, attempts, at_ms)
-             SELECT instance, seq, id, ?2, attempt, ?3 FROM outbox WHERE id = ?1",
+            "INSERT INTO dead_letters (instance, seq, outbox, cause, attempts, at_ms, business)
+             SELECT o.instance, o.seq, o.id, ?2, o.attempt, ?3, coalesce(k.business, '') FROM outbox o
+             LEFT JOIN conversations c ON c.id = o.conversation LEFT JOIN contacts k ON k.id = c.contact WHERE o.id = ?1",
         )?
         .execute(params![id, cause, now_ms])?;
     ledger::said(connection, id, "dead")

@@ -1,6 +1,8 @@
 use rusqlite::{Connection, params};
 
 use super::Page;
+use crate::store::alarms::BUSINESS;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// An alarm, open or acknowledged.
@@ -39,15 +41,17 @@ impl Store {
     /// Alarms in the order in which they were first raised; with `open` only those that are so or not.
     pub async fn alarms(
         &self,
+        wall: Wall,
         page: Page,
         open: Option<bool>,
     ) -> Result<Vec<AlarmRow>, StoreError> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
+            let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms, settled FROM alarms
-                 WHERE id > ?1 AND (?2 IS NULL OR (acknowledged_ms IS NULL) = ?2) ORDER BY id LIMIT ?3",
-            )?;
-            let rows = statement.query_map(params![page.after, open, page.limit], |row| {
+                 WHERE id > ?1 AND (?2 IS NULL OR (acknowledged_ms IS NULL) = ?2) AND (?4 IS NULL OR {BUSINESS} = ?4)
+                 ORDER BY id LIMIT ?3",
+            ))?;
+            let rows = statement.query_map(params![page.after, open, page.limit, wall], |row| {
                 Ok(AlarmRow {
                     id: row.get(0)?,
                     name: row.get(1)?,

@@ -3,6 +3,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::contacts::{COLUMNS as CONTACT, contact};
 use super::{ContactRow, Page};
 use crate::effect::Handling;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ impl Store {
     /// Conversations in the order of their ids, as they stand at `now_ms`.
     pub async fn conversations(
         &self,
+        wall: Wall,
         page: Page,
         filter: ConversationFilter,
         now_ms: i64,
@@ -48,11 +50,11 @@ impl Store {
                 "SELECT {COLUMNS}, {CONTACT} FROM conversations c JOIN contacts k ON k.id = c.contact
                  WHERE c.id > ?2 AND (?3 IS NULL OR c.number = ?3) AND (?4 IS NULL OR c.contact = ?4)
                  AND (?5 IS NULL OR (c.handling = 'person' AND coalesce(c.handling_until_ms > ?1, 1)) = ?5)
-                 ORDER BY c.id LIMIT ?6"
+                 AND (?7 IS NULL OR k.business = ?7) ORDER BY c.id LIMIT ?6"
             );
             let person = filter.handling.map(|handling| handling == Handling::Person);
             let mut statement = connection.prepare_cached(&sql)?;
-            let values = params![now_ms, page.after, filter.number, filter.contact, person, page.limit];
+            let values = params![now_ms, page.after, filter.number, filter.contact, person, page.limit, wall];
             let rows = statement.query_map(values, conversation)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -62,15 +64,17 @@ impl Store {
     /// One conversation as it stands at `now_ms`.
     pub async fn conversation_view(
         &self,
+        wall: Wall,
         id: i64,
         now_ms: i64,
     ) -> Result<Option<ConversationRow>, StoreError> {
         self.read(move |connection| {
             let sql = format!(
-                "SELECT {COLUMNS}, {CONTACT} FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.id = ?2"
+                "SELECT {COLUMNS}, {CONTACT} FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.id = ?2
+                 AND (?3 IS NULL OR k.business = ?3)"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            Ok(statement.query_row(params![now_ms, id], conversation).optional()?)
+            Ok(statement.query_row(params![now_ms, id, wall], conversation).optional()?)
         })
         .await
     }

@@ -1,6 +1,7 @@
 use rusqlite::params;
 
 use super::Page;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// An event that an instance gave up on, or a send that died.
@@ -28,6 +29,7 @@ impl Store {
     /// Dead letters, oldest first.
     pub async fn dead_letters(
         &self,
+        wall: Wall,
         page: Page,
         filter: DeadLetterFilter,
     ) -> Result<Vec<DeadLetterRow>, StoreError> {
@@ -36,9 +38,10 @@ impl Store {
                 "SELECT d.id, d.instance, d.seq, d.outbox, d.cause, d.attempts, d.at_ms, e.kind,
                  coalesce(e.conversation, o.conversation)
                  FROM dead_letters d LEFT JOIN events e ON e.seq = d.seq LEFT JOIN outbox o ON o.id = d.outbox
-                 WHERE d.id > ?1 AND (?2 IS NULL OR d.instance = ?2) ORDER BY d.id LIMIT ?3",
+                 WHERE d.id > ?1 AND (?2 IS NULL OR d.instance = ?2) AND (?4 IS NULL OR d.business = ?4)
+                 ORDER BY d.id LIMIT ?3",
             )?;
-            let rows = statement.query_map(params![page.after, filter.instance, page.limit], |row| {
+            let rows = statement.query_map(params![page.after, filter.instance, page.limit, wall], |row| {
                 Ok(DeadLetterRow {
                     id: row.get(0)?,
                     instance: row.get(1)?,

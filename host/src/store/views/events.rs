@@ -3,6 +3,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Page;
 use crate::event::Event;
 use crate::store::events::{COLUMNS, event};
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// A filtered page looks at so many events at most, so that a rare kind does not hold a reader for long.
@@ -48,14 +49,20 @@ pub struct EventPage {
 
 impl Store {
     /// Events after `page.after`. None is ever added below one that was seen.
-    pub async fn events(&self, page: Page, filter: EventFilter) -> Result<EventPage, StoreError> {
-        self.read(move |connection| events(connection, page, &filter))
+    pub async fn events(
+        &self,
+        wall: Wall,
+        page: Page,
+        filter: EventFilter,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |connection| events(connection, &wall, page, &filter))
             .await
     }
 }
 
 fn events(
     connection: &Connection,
+    wall: &Wall,
     page: Page,
     filter: &EventFilter,
 ) -> Result<EventPage, StoreError> {
@@ -65,7 +72,8 @@ fn events(
         let sql = format!(
             "SELECT {COLUMNS} FROM events
              WHERE contact = (SELECT contact FROM conversations WHERE id = ?4) AND conversation = ?4
-             AND seq > ?1 AND (?2 IS NULL OR kind BETWEEN ?2 AND ?3) ORDER BY seq LIMIT ?5"
+             AND seq > ?1 AND (?2 IS NULL OR kind BETWEEN ?2 AND ?3) AND (?6 IS NULL OR business = ?6)
+             ORDER BY seq LIMIT ?5"
         );
         let (from, to) = bounds(filter);
         let mut statement = connection.prepare_cached(&sql)?;
@@ -74,7 +82,8 @@ fn events(
             from,
             to,
             filter.conversation,
-            page.limit
+            page.limit,
+            wall
         ])?)?;
         return Ok(scanned.page(page.after));
     }
@@ -84,18 +93,19 @@ fn events(
             next: page.after,
         });
     };
-    let last = if filter.kinds.is_some() {
+    let last = if filter.kinds.is_some() || !wall.is_none() {
         newest.min(first.saturating_add(SCAN_MAX))
     } else {
         newest
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM events
-         WHERE seq > ?1 AND seq <= ?4 AND (?2 IS NULL OR kind BETWEEN ?2 AND ?3) ORDER BY seq LIMIT ?5"
+         WHERE seq > ?1 AND seq <= ?4 AND (?2 IS NULL OR kind BETWEEN ?2 AND ?3)
+         AND (?6 IS NULL OR business = ?6) ORDER BY seq LIMIT ?5"
     );
     let (from, to) = bounds(filter);
     let mut statement = connection.prepare_cached(&sql)?;
-    scanned.take(statement.query(params![page.after, from, to, last, page.limit])?)?;
+    scanned.take(statement.query(params![page.after, from, to, last, page.limit, wall])?)?;
     let scanned_out = !scanned.full && last < newest;
     Ok(if scanned_out {
         EventPage {

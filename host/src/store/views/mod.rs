@@ -1,5 +1,6 @@
 //! What the admin API reads. Every list is a page: rows after a cursor, at most `limit` of them, in the
-//! order of the cursor, so that a reader who comes back with the last one sees each row once.
+//! order of the cursor, so that a reader who comes back with the last one sees each row once. Each list takes the
+//! asker's [`Wall`](super::wall::Wall): rows behind it are left out in SQL, so that a page is full without them.
 
 mod alarms;
 mod contacts;

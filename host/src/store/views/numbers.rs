@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::history::history;
 use crate::store::numbers::life;
 use crate::store::syncs::{self, SyncRow};
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// A business number and how far its two lives are joined.
@@ -33,15 +34,16 @@ impl Store {
     /// Numbers after the id `after`, in the order of their ids, as they are at `now_ms`.
     pub async fn numbers(
         &self,
+        wall: Wall,
         after: String,
         limit: u32,
         now_ms: i64,
     ) -> Result<Vec<NumberRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM numbers WHERE id > ?1 ORDER BY id LIMIT ?2"
+                "SELECT {COLUMNS} FROM numbers WHERE id > ?1 AND (?3 IS NULL OR business = ?3) ORDER BY id LIMIT ?2"
             ))?;
-            let mut rows = statement.query(params![after, limit])?;
+            let mut rows = statement.query(params![after, limit, wall])?;
             let mut numbers = Vec::new();
             while let Some(row) = rows.next()? {
                 numbers.extend(number(connection, row, now_ms)?);
@@ -52,11 +54,17 @@ impl Store {
     }
 
     /// One number as it is at `now_ms`; `None` when there is no such number.
-    pub async fn number(&self, id: String, now_ms: i64) -> Result<Option<NumberRow>, StoreError> {
+    pub async fn number(
+        &self,
+        wall: Wall,
+        id: String,
+        now_ms: i64,
+    ) -> Result<Option<NumberRow>, StoreError> {
         self.read(move |connection| {
-            let mut statement = connection
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM numbers WHERE id = ?1"))?;
-            let mut rows = statement.query([id])?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM numbers WHERE id = ?1 AND (?2 IS NULL OR business = ?2)"
+            ))?;
+            let mut rows = statement.query(params![id, wall])?;
             match rows.next()? {
                 Some(row) => number(connection, row, now_ms),
                 None => Ok(None),

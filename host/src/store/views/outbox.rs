@@ -1,6 +1,7 @@
 use rusqlite::{Row, params};
 
 use super::Page;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl Store {
     /// Sends in the order in which they were asked for.
     pub async fn outbox(
         &self,
+        wall: Wall,
         page: Page,
         filter: OutboxFilter,
     ) -> Result<Vec<OutboxRow>, StoreError> {
@@ -43,10 +45,11 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "SELECT id, instance, digest, seq, conversation, speaker, message, state, attempt, next_ms, created_ms,
                  sending_ms, wamid, code, cause
-                 FROM outbox WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR conversation = ?3)
-                 ORDER BY id LIMIT ?4",
+                 FROM outbox o WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR conversation = ?3)
+                 AND (?5 IS NULL OR ?5 = (SELECT k.business FROM conversations c JOIN contacts k ON k.id = c.contact
+                     WHERE c.id = o.conversation)) ORDER BY id LIMIT ?4",
             )?;
-            let values = params![page.after, filter.state, filter.conversation, page.limit];
+            let values = params![page.after, filter.state, filter.conversation, page.limit, wall];
             let rows = statement.query_map(values, send)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

@@ -1,6 +1,7 @@
 use rusqlite::params;
 
 use super::Page;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// A template as far as Meta has told.
@@ -20,15 +21,17 @@ impl Store {
     /// Templates in the order in which they were first heard of, of one account or of all.
     pub async fn templates(
         &self,
+        wall: Wall,
         page: Page,
         waba: Option<String>,
     ) -> Result<Vec<TemplateRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, waba, name, language, status, category, quality, learned_ms FROM templates
-                 WHERE id > ?1 AND (?2 IS NULL OR waba = ?2) ORDER BY id LIMIT ?3",
+                "SELECT id, waba, name, language, status, category, quality, learned_ms FROM templates t
+                 WHERE id > ?1 AND (?2 IS NULL OR waba = ?2)
+                 AND (?4 IS NULL OR ?4 = coalesce((SELECT a.business FROM accounts a WHERE a.waba = t.waba), '')) ORDER BY id LIMIT ?3",
             )?;
-            let rows = statement.query_map(params![page.after, waba, page.limit], |row| {
+            let rows = statement.query_map(params![page.after, waba, page.limit, wall], |row| {
                 Ok(TemplateRow {
                     id: row.get(0)?,
                     waba: row.get(1)?,

@@ -174,6 +174,18 @@ proptest! {
         }
     }
 
+    /// A body that is taken apart and put together again means what it did.
+    #[test]
+    fn entries_make_the_whole(value in webhook()) {
+        let body = value.to_string();
+        let apart = entries(body.as_bytes()).unwrap();
+        for entry in &apart {
+            prop_assert!(serde_json::from_str::<Value>(entry).is_ok(), "{entry}");
+        }
+        let again = enclose(&apart);
+        prop_assert_eq!(decode(again.as_bytes(), Part::All).unwrap(), decode(body.as_bytes(), Part::All).unwrap());
+    }
+
     #[test]
     fn live_and_history_make_all(value in webhook()) {
         let body = value.to_string();

@@ -98,6 +98,7 @@ fn event() -> Event {
         seq: 1,
         id: "1".into(),
         kind: "message.text".into(),
+        business: String::new(),
         number: None,
         waba: None,
         contact: Some(5),

@@ -1,6 +1,8 @@
 //! Does one wrong thing, named by the first word of a text message; the second word says how much of it.
 
-use duet_sdk::{Conversation, Event, Result, log, reject, retry, retry_after, store};
+use duet_sdk::{
+    Contact, Conversation, Event, Message, Result, log, reject, retry, retry_after, store,
+};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ fn handle(event: Event) -> Result {
         "keep" => store::set_bytes("huge", &vec![7; usize::try_from(amount)?], None),
         "calls" => call_often(amount),
         "effects" => send_often(conversation, amount),
+        "across" => across(amount, words.next().map_or(Ok(0), str::parse)?),
         "retry" => Err(retry()),
         "retry-after" => Err(retry_after(u32::try_from(amount)?)),
         "reject" => Err(reject("as told")),
@@ -76,6 +79,34 @@ fn sink(depth: u64) -> u64 {
 fn recurse() -> Result {
     black_box(sink(black_box(0)));
     Ok(())
+}
+
+/// Looks for a conversation and a contact that are somebody else's: no host call may answer otherwise than for an id
+/// that nobody has.
+fn across(conversation: u64, contact: u64) -> Result {
+    const NOBODYS: u64 = 1 << 50;
+    let (theirs, nobodys) = (look_for(conversation, contact), look_for(NOBODYS, NOBODYS));
+    if theirs == nobodys {
+        Err(reject("there is a wall"))
+    } else {
+        Err(reject(format_args!("seen across the wall: {theirs}")))
+    }
+}
+
+/// What each host call says of it, with every id as `ID`.
+fn look_for(conversation: u64, contact: u64) -> String {
+    let at = Conversation { id: conversation };
+    let told = [
+        format!("{:?}", at.state()),
+        format!("{:?}", Contact::get(contact)),
+        format!("{:?}", at.hand_over(Some(60))),
+        format!("{:?}", at.give_back()),
+        format!("{:?}", at.reply_text("across")),
+        format!("{:?}", at.send_as_person(Message::text("across"))),
+        format!("{:?}", at.mark_read("wamid.across")),
+        format!("{:?}", store::list("", None)),
+    ];
+    told.join(", ").replace(&conversation.to_string(), "ID")
 }
 
 fn flood() -> Result {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{HistoryImport, import, known};
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::MetaId;
 use crate::admin::shape::Time;
@@ -54,9 +55,10 @@ struct HistoryMedia {
 ))]
 pub(in crate::admin) async fn history(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
 ) -> Result<Json<History>, ApiError> {
-    let row = known(&app, id, crate::now_ms()).await?;
+    let row = known(&app, wall, id, crate::now_ms()).await?;
     let summary = match row.history.state {
         Came::None => row.history_sync.state.summary(Kind::History),
         _ => row.history.summary(),

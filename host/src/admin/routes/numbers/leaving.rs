@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::known;
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::MetaId;
 
@@ -34,9 +35,10 @@ struct WayOut {
 ))]
 pub(in crate::admin) async fn leaving(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
 ) -> Result<Json<Leaving>, ApiError> {
-    let row = known(&app, id, crate::now_ms()).await?;
+    let row = known(&app, wall, id, crate::now_ms()).await?;
     let way = |way: duet_rules::coexistence::Way| WayOut {
         keeps: way.keeps,
         steps: way.steps,

@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{MetaId, Params};
 use crate::admin::page::limit;
 use crate::admin::shape::Time;
 use crate::store::syncs::SyncRow;
 use crate::store::views::NumberRow;
+use crate::store::wall::Wall;
 
 pub(in crate::admin) use history::{__path_history, history};
 pub(in crate::admin) use leaving::{__path_leaving, leaving};
@@ -117,13 +119,14 @@ pub(in crate::admin) struct NumberList {
 #[utoipa::path(get, path = "/numbers", params(NumberQuery), responses((status = 200, body = NumberList)))]
 pub(in crate::admin) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<NumberQuery>,
 ) -> Result<Json<NumberList>, ApiError> {
     let after = query.after.unwrap_or_default();
     let now_ms = crate::now_ms();
     let rows = app
         .store
-        .numbers(after.clone(), limit(query.limit)?, now_ms)
+        .numbers(wall, after.clone(), limit(query.limit)?, now_ms)
         .await?;
     let numbers: Vec<_> = rows.into_iter().map(|row| number(row, now_ms)).collect();
     let next = numbers.last().map_or(after, |number| number.id.clone());
@@ -137,14 +140,15 @@ pub(in crate::admin) async fn list(
 ))]
 pub(in crate::admin) async fn one(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
 ) -> Result<Json<Number>, ApiError> {
     let now_ms = crate::now_ms();
-    Ok(Json(number(known(&app, id, now_ms).await?, now_ms)))
+    Ok(Json(number(known(&app, wall, id, now_ms).await?, now_ms)))
 }
 
-async fn known(app: &App, id: String, now_ms: i64) -> Result<NumberRow, ApiError> {
-    let row = app.store.number(id, now_ms).await?;
+async fn known(app: &App, wall: Wall, id: String, now_ms: i64) -> Result<NumberRow, ApiError> {
+    let row = app.store.number(wall, id, now_ms).await?;
     row.ok_or_else(|| ApiError::not_found("there is no such number"))
 }
 

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Number, known, number};
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, MetaId};
 
@@ -50,9 +51,11 @@ struct NotAsked {
 ))]
 pub(in crate::admin) async fn sync(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
     Body(body): Body<AskFor>,
 ) -> Result<Json<AskedFor>, ApiError> {
+    known(&app, wall.clone(), id.clone(), crate::now_ms()).await?;
     let kinds = body.kinds.map_or_else(
         || Kind::ALL.to_vec(),
         |kinds| kinds.into_iter().map(Kind::from).collect(),
@@ -74,7 +77,7 @@ pub(in crate::admin) async fn sync(
         return Err(ApiError::refused(reasons.join(" "), None));
     }
     let now_ms = crate::now_ms();
-    let number = number(known(&app, id, now_ms).await?, now_ms);
+    let number = number(known(&app, wall, id, now_ms).await?, now_ms);
     Ok(Json(AskedFor {
         asked,
         not_asked,

@@ -1,0 +1,78 @@
+//! Whose an element is: its number's business, else its account's, else the gateway's own.
+
+use std::collections::HashMap;
+
+use duet_rules::webhook::{Element, Meaning};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::StoreError;
+
+/// The account that an element is about; a word about an account may name another one than its envelope.
+fn account(element: &Element) -> Option<&String> {
+    let named = match &element.meaning {
+        Meaning::Account(account) => account.waba.as_ref(),
+        _ => None,
+    };
+    named.or(element.waba.as_ref())
+}
+
+/// The business of a number, `None` when there is no such number.
+pub(super) fn of_number(
+    connection: &Connection,
+    number: &str,
+) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT business FROM numbers WHERE id = ?1")?
+        .query_row([number], |row| row.get(0))
+        .optional()?)
+}
+
+/// The business of an element, as it stands now; the number's row is complete already.
+pub(super) fn of(connection: &Connection, element: &Element) -> Result<String, StoreError> {
+    if let Some(number) = &element.number
+        && let Some(business) = of_number(connection, number)?
+    {
+        return Ok(business);
+    }
+    let Some(account) = account(element) else {
+        return Ok(String::new());
+    };
+    let business: Option<String> = connection
+        .prepare_cached("SELECT business FROM accounts WHERE waba = ?1")?
+        .query_row([account], |row| row.get(0))
+        .optional()?;
+    Ok(business.unwrap_or_default())
+}
+
+/// The businesses of all numbers and accounts, for looking at many elements away from the store.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    numbers: HashMap<String, String>,
+    accounts: HashMap<String, String>,
+}
+
+impl Owners {
+    pub(super) fn read(connection: &Connection) -> Result<Owners, StoreError> {
+        let pairs = |sql: &str| -> Result<HashMap<String, String>, StoreError> {
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        };
+        Ok(Owners {
+            numbers: pairs("SELECT id, business FROM numbers")?,
+            accounts: pairs("SELECT waba, business FROM accounts")?,
+        })
+    }
+
+    /// Whether there is nobody else: then nothing needs to be told apart.
+    pub(super) fn are_all(&self, business: &str) -> bool {
+        let mut all = self.numbers.values().chain(self.accounts.values());
+        all.all(|other| other == business)
+    }
+
+    pub(super) fn of(&self, element: &Element) -> &str {
+        let number = element.number.as_ref().and_then(|id| self.numbers.get(id));
+        let account = || self.accounts.get(account(element)?);
+        number.or_else(account).map_or("", String::as_str)
+    }
+}
