@@ -90,6 +90,7 @@ async fn an_older_schema_is_brought_up_with_what_it_holds() {
         .unwrap();
     old.execute_batch(
         "PRAGMA user_version = 1; INSERT INTO numbers (id, state) VALUES ('1001', 'offboarded');
+         INSERT INTO conversations (id, number, contact) VALUES (1, '1001', 1);
          INSERT INTO messages (conversation, direction, origin, type, at_ms, media)
          VALUES (1, 'in', 'live', 'image', 1790000000000, '{\"id\": \"771\", \"url\": null, \"state\": \"remote\"}')",
     )

@@ -1,6 +1,7 @@
 //! Words of messages are found as the messages stand now, in every script, and an erased one leaves none behind.
 
 use duet::store::views::{MessagePlace, Search, Wanted};
+use duet::store::wall::Wall;
 use duet_rules::search::query;
 use serde_json::json;
 
@@ -15,7 +16,12 @@ async fn found(house: &House, text: &str) -> Vec<String> {
         limit: 1000,
         ..Wanted::default()
     };
-    match house.store.search_messages(wanted).await.unwrap() {
+    match house
+        .store
+        .search_messages(Wall::none(), wanted)
+        .await
+        .unwrap()
+    {
         Search::Found(rows) => rows
             .into_iter()
             .filter_map(|row| row.message.text)
@@ -98,13 +104,16 @@ async fn pages_are_newest_first_and_only_of_the_number_and_conversation_asked_fo
     house.deliver(&BEN.writes("3B1", "parcel of Ben")).await;
     let ask = |before, number: &str, conversation| {
         let number = Some(number.to_owned());
-        house.store.search_messages(Wanted {
-            query: query("parcel").unwrap(),
-            number,
-            conversation,
-            before,
-            limit: 2,
-        })
+        house.store.search_messages(
+            Wall::none(),
+            Wanted {
+                query: query("parcel").unwrap(),
+                number,
+                conversation,
+                before,
+                limit: 2,
+            },
+        )
     };
     let (mut before, mut all) = (None, Vec::new());
     while let Search::Found(rows) = ask(before, NUMBER, None).await.unwrap()

@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::{Message, shape};
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::page::{limit, message_cursor, message_place};
@@ -49,6 +50,7 @@ pub(super) struct FoundList {
 #[utoipa::path(get, path = "/messages/search", params(SearchQuery), responses((status = 200, body = FoundList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(asked): Params<SearchQuery>,
 ) -> Result<Json<FoundList>, ApiError> {
     let query =
@@ -61,7 +63,7 @@ pub(super) async fn list(
         before: message_place(&after)?,
         limit: limit(asked.limit)?,
     };
-    let rows = match app.store.search_messages(wanted).await? {
+    let rows = match app.store.search_messages(wall, wanted).await? {
         Search::Found(rows) => rows,
         Search::TooBroad => {
             return Err(ApiError::parameter(

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 
 use super::messages::{COLUMNS, Chat, MessagePlace, MessageRow, message};
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// Nobody waits longer for a search; one for a word that is in every message may need it.
@@ -46,9 +47,10 @@ type Hits = BTreeMap<(i64, i64), (i64, String)>;
 
 impl Store {
     /// Messages that hold the words, newest first.
-    pub async fn search_messages(&self, wanted: Wanted) -> Result<Search, StoreError> {
+    pub async fn search_messages(&self, wall: Wall, wanted: Wanted) -> Result<Search, StoreError> {
         self.read(move |connection| {
-            let Some(hits) = newest(connection, &wanted, Instant::now() + WAIT_MAX)? else {
+            let end = Instant::now() + WAIT_MAX;
+            let Some(hits) = newest(connection, &wall, &wanted, end)? else {
                 return Ok(Search::TooBroad);
             };
             show(connection, &wanted.query, hits).map(Search::Found)
@@ -60,6 +62,7 @@ impl Store {
 /// The newest hits; none when the time is up. Only as many as are wanted are held.
 fn newest(
     connection: &Connection,
+    wall: &Wall,
     wanted: &Wanted,
     end: Instant,
 ) -> Result<Option<Hits>, StoreError> {
@@ -69,16 +72,17 @@ fn newest(
     });
     let mut statement = connection.prepare_cached(
         "SELECT m.at_ms, m.id, m.conversation, c.number FROM messages_words w JOIN messages m ON m.id = w.rowid
-         JOIN conversations c ON c.id = m.conversation
+         JOIN conversations c ON c.id = m.conversation JOIN contacts p ON p.id = c.contact
          WHERE messages_words MATCH ?1 AND (?2 IS NULL OR c.number = ?2) AND (?3 IS NULL OR m.conversation = ?3)
-         AND (m.at_ms, m.id) < (?4, ?5)",
+         AND (m.at_ms, m.id) < (?4, ?5) AND (?6 IS NULL OR p.business = ?6)",
     )?;
     let mut rows = statement.query(params![
         wanted.query,
         wanted.number,
         wanted.conversation,
         before.at_ms,
-        before.id
+        before.id,
+        wall
     ])?;
     let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
     let (mut hits, mut seen) = (Hits::new(), 0_usize);
