@@ -22,6 +22,8 @@ const NOBODYS: i64 = 987_654_321;
 enum Sight {
     /// A list, in which only its own is.
     Own(&'static str),
+    /// A search for this word, which is in a message of each, finds its own.
+    Found(&'static str),
     /// The same as for an id that nobody has.
     Absent,
     /// It is about the whole gateway.
@@ -33,7 +35,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 46] = [
+const ROUTES: [(&str, &str, Sight); 48] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -67,6 +69,7 @@ const ROUTES: [(&str, &str, Sight); 46] = [
         "/api/v1/conversations/{id}/messages/{message}/media",
         Sight::Absent,
     ),
+    ("get", "/api/v1/messages/search", Sight::Found("well")),
     ("get", "/api/v1/outbox", Sight::Own("outbox")),
     ("get", "/api/v1/templates", Sight::Own("templates")),
     ("get", "/api/v1/alarms", Sight::Own("alarms")),
@@ -86,6 +89,7 @@ const ROUTES: [(&str, &str, Sight); 46] = [
     ("get", "/api/v1/businesses", Sight::Refused),
     ("post", "/api/v1/businesses", Sight::Refused),
     ("delete", "/api/v1/businesses/{id}", Sight::Refused),
+    ("put", "/api/v1/businesses/{id}/access", Sight::Refused),
     (
         "put",
         "/api/v1/businesses/{id}/accounts/{account}",
@@ -375,12 +379,20 @@ async fn look(
         tells_nothing(&path, &text);
         return Ok(());
     };
-    let (status, said) = rival.call(method.clone(), below, ask.as_ref()).await?;
+    let below = match sight {
+        Sight::Found(word) => format!("{below}?q={word}"),
+        _ => below.to_owned(),
+    };
+    let (status, said) = rival.call(method.clone(), &below, ask.as_ref()).await?;
     let case = format!("{method} {path}: {status} {said}");
     match sight {
         Sight::Own(list) => {
             let rows = said[list].as_array().map_or(0, Vec::len);
             assert!(status == 200 && rows > 0, "{case}");
+        }
+        Sight::Found(_) => {
+            let rows = said["messages"].as_array().map_or(0, Vec::len);
+            assert_eq!((status, rows), (200, 1), "{case}");
         }
         Sight::Absent => {
             let nobodys = things.path(route, true);

@@ -67,6 +67,8 @@ pub struct ConnectWish {
     pub number: Option<String>,
     /// Whose the account is; it is given to that business before anything of it comes.
     pub business: Option<String>,
+    /// The business has just gone through the signup (again).
+    pub signed_up: bool,
     /// Nothing is changed.
     pub dry_run: bool,
 }

@@ -69,7 +69,6 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Bytes { .. } => "BYTES",
         Kind::Words { .. } => "WORDS",
         Kind::Id => "ID",
-        Kind::Json => "JSON",
         Kind::Server => "HOST:PORT",
         Kind::Mails { .. } => "ADDRESSES",
         Kind::Line => "TEXT",

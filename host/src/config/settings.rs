@@ -37,11 +37,8 @@ pub struct Settings {
     pub held_hours: u64,
     pub opt_out_words: Vec<String>,
     pub opt_in_words: Vec<String>,
-    /// Empty when it is not set, as the next one.
+    /// Empty when it is not set.
     pub signup_app_id: String,
-    pub signup_config_id: String,
-    /// A JSON object.
-    pub signup_extras: String,
     pub alarms: AlarmSettings,
 }
 
@@ -83,8 +80,6 @@ impl Settings {
             opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
             opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
             signup_app_id: read.text("signup.app_id", &file.signup_app_id),
-            signup_config_id: read.text("signup.config_id", &file.signup_config_id),
-            signup_extras: read.text("signup.extras", &file.signup_extras),
             alarms: AlarmSettings::resolve(&mut read),
         };
         if read.problems.is_empty() {

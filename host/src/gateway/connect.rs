@@ -17,6 +17,7 @@ impl GatewayOperations {
             waba,
             number,
             business,
+            signed_up,
             dry_run,
         } = wish;
         let of_account = self.store.business_of_account(&waba).await;
@@ -33,7 +34,7 @@ impl GatewayOperations {
                 given.await.map_err(not_given)?;
             }
             let now_ms = crate::now_ms();
-            let opened = self.store.open_connection(waba, number, false, now_ms);
+            let opened = self.store.open_connection(waba, number, signed_up, now_ms);
             opened.await.map_err(refused)?;
         }
         Ok(ConnectReport { findings, begun })

@@ -8,8 +8,6 @@ use crate::toml_file::{bytes_from_text, bytes_text, quoted};
 
 /// Longest phrase of [`Kind::Words`].
 const WORD_CHARS_MAX: usize = 100;
-/// Longest text of [`Kind::Json`].
-const JSON_BYTES_MAX: usize = 4096;
 /// Longest text of [`Kind::Line`].
 const LINE_CHARS_MAX: usize = 200;
 
@@ -37,8 +35,6 @@ pub enum Kind {
     },
     /// One of Meta's ids.
     Id,
-    /// A JSON object, as text.
-    Json,
     /// Host name or address, and port.
     Server,
     /// Mail addresses: a list in the file, with commas elsewhere.
@@ -57,7 +53,7 @@ pub enum Kind {
 pub enum SettingValue {
     Address(SocketAddr),
     Path(PathBuf),
-    /// A URL without a slash at its end, one of the words, an id, or JSON.
+    /// A URL without a slash at its end, one of the words, or an id.
     Text(String),
     /// A count, or bytes.
     Number(u64),
@@ -91,7 +87,6 @@ impl Kind {
                 )
             }
             Kind::Id => "an id of Meta's, at most 32 digits".to_owned(),
-            Kind::Json => format!("a JSON object of at most {JSON_BYTES_MAX} bytes"),
             Kind::Server => "a host and a port such as mail.example.com:587".to_owned(),
             Kind::Mails { items_max } => {
                 format!("at most {items_max} mail addresses such as admin@example.com")
@@ -123,7 +118,6 @@ impl Kind {
                 .filter(|words| words.len() <= items_max)
                 .map(SettingValue::Words),
             Kind::Id => id_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
-            Kind::Json => json_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Server => server_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Mails { items_max } => words(text)
                 .filter(|mails| (1..=items_max).contains(&mails.len()))
@@ -170,11 +164,6 @@ fn words(text: &str) -> Option<Vec<String>> {
 
 fn id_is_valid(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn json_is_valid(text: &str) -> bool {
-    type Object = serde_json::Map<String, serde_json::Value>;
-    text.len() <= JSON_BYTES_MAX && serde_json::from_str::<Object>(text).is_ok()
 }
 
 fn server_is_valid(text: &str) -> bool {

@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 53] = [
+pub const SETTINGS: [Setting; 51] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -302,23 +302,7 @@ pub const SETTINGS: [Setting; 53] = [
         env: "DUET_SIGNUP_APP_ID",
         kind: Kind::Id,
         default: None,
-        doc: "Id of the Meta app; with it and the app secret Meta tells more, and the signup page works",
-    },
-    Setting {
-        key: "signup.config_id",
-        env: "DUET_SIGNUP_CONFIG_ID",
-        kind: Kind::Id,
-        default: None,
-        doc: "Id of the app's configuration of Facebook Login for Business, for the signup page",
-    },
-    Setting {
-        key: "signup.extras",
-        env: "DUET_SIGNUP_EXTRAS",
-        kind: Kind::Json,
-        default: Some(
-            r#"{"featureType":"whatsapp_business_app_onboarding","sessionInfoVersion":"3"}"#,
-        ),
-        doc: "What the signup page passes to Meta as extras, as JSON",
+        doc: "Id of the Meta app; with it and the app secret Meta tells what a token may do and which webhook fields come",
     },
     Setting {
         key: "alarms.repeat_seconds",

@@ -22,6 +22,9 @@ pub(super) struct Connect {
     number: Option<String>,
     /// Whose it is, for good; as it is if absent.
     business: Option<String>,
+    /// The business has just gone through the signup again: what was asked for before counts no more.
+    #[serde(default)]
+    signed_up: bool,
     /// Only look; nothing is changed.
     #[serde(default)]
     dry_run: bool,
@@ -99,6 +102,7 @@ pub(super) async fn add(
         waba: body.waba,
         number: body.number,
         business: body.business,
+        signed_up: body.signed_up,
         dry_run: body.dry_run,
     };
     let report = app.operations.connect(wish).await?;

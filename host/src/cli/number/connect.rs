@@ -18,6 +18,9 @@ pub(in crate::cli) struct Account {
     /// Whose it is; the gateway's own if absent
     #[arg(long)]
     business: Option<String>,
+    /// The business has just gone through the signup again: what was asked for before counts no more
+    #[arg(long)]
+    signed_up: bool,
     /// Only look; nothing is changed
     #[arg(long)]
     dry_run: bool,
@@ -42,7 +45,8 @@ pub(in crate::cli) struct AskFor {
 pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&account.flags)?;
     let wish = json!({
-        "waba": account.waba, "number": account.number, "business": account.business, "dry_run": account.dry_run,
+        "waba": account.waba, "number": account.number, "business": account.business,
+        "signed_up": account.signed_up, "dry_run": account.dry_run,
     });
     let told = gateway.send(Method::POST, "numbers", &wish).await?;
     tell_findings(&told);
