@@ -16,7 +16,9 @@ pub mod gateway;
 pub mod graph;
 pub mod intake;
 pub mod keyring;
+pub mod machine;
 pub mod media;
+pub mod newest;
 pub mod outbound;
 pub mod outbox;
 pub mod plugin;
@@ -28,7 +30,4 @@ pub mod store;
 pub mod telemetry;
 pub mod templates;
 
-/// The wall clock, ms since 1970.
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
+pub use machine::{now_ms, random};

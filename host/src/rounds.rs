@@ -5,10 +5,11 @@
 //! store that fails ends nothing.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duet_rules::backoff;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::store::StoreError;
 
@@ -57,6 +58,7 @@ pub async fn make<E: Errand>(errand: E, mut stopping: watch::Receiver<bool>) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = looks.tick() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
@@ -88,7 +90,7 @@ async fn round<E: Errand>(
             Ok(Heard::Answer) => 0,
             Ok(Heard::Nothing) | Err(_) => unheard.saturating_add(1),
         };
-        let pause_ms = backoff::delay_ms(times, PAUSE_FIRST_MS, PAUSE_MAX_MS, rand::random());
+        let pause_ms = backoff::delay_ms(times, PAUSE_FIRST_MS, PAUSE_MAX_MS, crate::random());
         let next = Instant::now() + Duration::from_millis(pause_ms);
         asked.insert(
             whom,

@@ -282,7 +282,7 @@ fn again(
     let first_ms = retry.first_seconds.saturating_mul(1000);
     let delay_ms = match seconds {
         Some(seconds) => u64::from(seconds).saturating_mul(1000).min(max_ms),
-        None => backoff::delay_ms(attempt, first_ms, max_ms, rand::random()),
+        None => backoff::delay_ms(attempt, first_ms, max_ms, crate::random()),
     };
     let due_ms = now_ms.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX));
     let end = End::Retry {

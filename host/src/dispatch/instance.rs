@@ -14,7 +14,7 @@ use super::lanes::{Item, Lanes};
 use super::status::{State, Status};
 use super::subscription::Subscription;
 use crate::event::{Event, Lane};
-use crate::plugin::Plugin;
+use crate::plugin::Handler;
 use crate::store::StoreError;
 use crate::store::lanes::From;
 
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A plugin with what belongs to its instance.
 pub(super) struct Loaded {
-    pub(super) plugin: Arc<Plugin>,
+    pub(super) plugin: Arc<dyn Handler>,
     pub(super) subscription: Subscription,
     pub(super) status: Arc<Status>,
 }
@@ -125,10 +125,10 @@ impl Worker {
     }
 
     async fn run(mut self) {
-        let mut newest = self.shared.feed.watch();
+        let newest = self.shared.feed.newest();
         let mut advance = tokio::time::interval(ADVANCE_EVERY);
         while !(self.stopping && self.running.is_empty()) {
-            newest.mark_unchanged();
+            let seen = newest.get();
             let mut more = false;
             if !self.stopping {
                 self.lanes.wake(crate::now_ms());
@@ -141,7 +141,7 @@ impl Worker {
                 command = self.commands.recv() => self.told(command).await,
                 _ = advance.tick() => self.advance().await,
                 () = std::future::ready(()), if more => tokio::task::yield_now().await,
-                _ = newest.changed() => {}
+                _ = newest.beyond(seen) => {}
                 () = until(self.lanes.next_due()) => {}
             }
             while let Some(ended) = self.running.try_join_next() {

@@ -20,14 +20,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-use duet_rules::plugins_toml::{Instance, PluginsToml};
+use duet_rules::plugins_toml::{Instance, Pattern, PluginsToml};
 use duet_rules::toml_file::Problem;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
-use crate::plugin::{Admission, Component, Plugin};
+use crate::plugin::{Admission, Component, Handler, Plugin};
 use crate::store::Store;
 use crate::store::lanes::{Claim, From};
 use crate::telemetry::Metrics;
@@ -92,6 +92,17 @@ impl Worker {
         let _ = self.commands.send(Command::Stop).await;
         self.task
     }
+}
+
+/// Gives `plugin` its events until it is dropped; `wanted` are the kinds that it asks for.
+pub async fn work(shared: Arc<Shared>, plugin: Arc<dyn Handler>, wanted: &[Pattern], from: From) {
+    let loaded = Loaded {
+        subscription: Subscription::new(plugin.instance(), wanted),
+        plugin,
+        status: Arc::default(),
+    };
+    let (_commands, told) = mpsc::channel(COMMANDS_MAX);
+    instance::work(shared, Arc::new(loaded), from, told).await;
 }
 
 impl Dispatch {

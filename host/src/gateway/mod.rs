@@ -30,6 +30,7 @@ use crate::intake::feed::Feed;
 use crate::intake::{CaughtUp, Intake};
 use crate::keyring::Keyring;
 use crate::media::{self, Media};
+use crate::newest::Newest;
 use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
 use crate::receive::{self, Receive};
@@ -82,8 +83,8 @@ pub async fn run(
         settings.reply_reserve_percent,
     );
     let feed = Arc::new(Feed::new(store.clone()));
-    let live = watch::Sender::new(0);
-    let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.subscribe()));
+    let live = Newest::default();
+    let caught_up = Arc::new(CaughtUp::new(receipts.clone(), live.clone()));
 
     let connections = connections()?;
     let keyring = Arc::new(keyring(settings, secrets, &connections, &store).await?);

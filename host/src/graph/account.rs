@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Client;
-use super::send::{Outcome, outcome, read, success};
+use super::send::{Outcome, success};
 
 const PAGE: &str = "100";
 /// An account has some dozen numbers.
@@ -29,7 +29,9 @@ impl Client {
         for _ in 0..PAGES_MAX {
             let mut query = vec![("fields", "id,display_phone_number"), ("limit", PAGE)];
             query.extend(after.as_deref().map(|after| ("after", after)));
-            let page = read(self.get(&[waba, "phone_numbers"], &query)).await?;
+            let page = self
+                .read(self.get(&[waba, "phone_numbers"], &query))
+                .await?;
             let Some(data) = page.get("data").and_then(Value::as_array) else {
                 return Err("an answer without data".into());
             };
@@ -48,7 +50,8 @@ impl Client {
 
     /// Subscribes the token's app to the account's webhooks. Repeating it does no harm.
     pub async fn subscribe(&self, waba: &str) -> Outcome<()> {
-        outcome(self.post(&[waba, "subscribed_apps"]), success).await
+        self.outcome(self.post(&[waba, "subscribed_apps"]), success)
+            .await
     }
 
     /// The ids of the apps that get the account's webhooks.
@@ -56,7 +59,7 @@ impl Client {
     /// # Errors
     /// Why they could not be read.
     pub async fn subscribed_apps(&self, waba: &str) -> Result<Vec<String>, String> {
-        let answer = read(self.get(&[waba, "subscribed_apps"], &[])).await?;
+        let answer = self.read(self.get(&[waba, "subscribed_apps"], &[])).await?;
         let Some(data) = answer.get("data").and_then(Value::as_array) else {
             return Err("an answer without data".into());
         };

@@ -5,7 +5,7 @@ use duet_rules::readiness::TokenFacts;
 use reqwest::header::DATE;
 use serde_json::Value;
 
-use super::send::{read, words};
+use super::send::words;
 use super::{Client, Connections, OpenError, Token};
 use crate::config::Secret;
 
@@ -42,7 +42,10 @@ impl App {
     /// # Errors
     /// Why Meta does not say.
     pub async fn fields(&self) -> Result<Vec<String>, String> {
-        let answer = read(self.client.get(&[&self.id, "subscriptions"], &[])).await?;
+        let answer = self
+            .client
+            .read(self.client.get(&[&self.id, "subscriptions"], &[]))
+            .await?;
         let Some(data) = answer.get("data").and_then(Value::as_array) else {
             return Err("an answer without data".into());
         };
@@ -85,7 +88,7 @@ impl Client {
     pub async fn debug_token(&self, by: Option<&App>) -> Result<TokenFacts, String> {
         let asking = by.map_or(self, |app| &app.client);
         let query = [("input_token", self.token())];
-        let answer = read(asking.get(&["debug_token"], &query)).await?;
+        let answer = asking.read(asking.get(&["debug_token"], &query)).await?;
         let data = answer.get("data").ok_or("an answer without data")?;
         Ok(facts(data))
     }

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use duet_rules::provider::Provider;
+use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderName, HeaderValue};
 
+use super::send::words;
 use crate::config::Secret;
 
 /// An idle connection that Meta or a middlebox has dropped would swallow a request; ours goes first.
@@ -51,6 +54,8 @@ pub enum OpenError {
 #[derive(Clone)]
 pub struct Connections {
     http: reqwest::Client,
+    /// A Meta in this process, which gets the requests instead.
+    near: Option<Near>,
 }
 
 /// An API under one token. Cheap to clone.
@@ -61,6 +66,45 @@ pub struct Client {
     provider: Provider,
     header: (HeaderName, HeaderValue),
     token: Arc<Token>,
+    near: Option<Near>,
+}
+
+/// Answers requests in this process; nothing when the answer is lost.
+pub type Near = Arc<
+    dyn Fn(reqwest::Request) -> BoxFuture<'static, Option<hyper::Response<Bytes>>> + Send + Sync,
+>;
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// No request can be made of it.
+    Unsendable(String),
+    /// A connection that never stood has carried nothing.
+    NotSent(String),
+    /// It may have arrived.
+    Lost(String),
+}
+
+impl Unanswered {
+    pub(super) fn words(self) -> String {
+        match self {
+            Unanswered::Unsendable(words)
+            | Unanswered::NotSent(words)
+            | Unanswered::Lost(words) => words,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Unanswered {
+    fn from(error: reqwest::Error) -> Unanswered {
+        if error.is_builder() {
+            Unanswered::Unsendable(words(error))
+        } else if error.is_connect() {
+            Unanswered::NotSent(words(error))
+        } else {
+            Unanswered::Lost(words(error))
+        }
+    }
 }
 
 impl Token {
@@ -103,7 +147,16 @@ impl Connections {
             .user_agent(concat!("duet/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(OpenError::Tls)?;
-        Ok(Connections { http })
+        Ok(Connections { http, near: None })
+    }
+
+    /// The same, of which messages, questions about numbers and lists of templates go to a Meta in this process.
+    #[must_use]
+    pub fn to(&self, near: Near) -> Connections {
+        Connections {
+            near: Some(near),
+            ..self.clone()
+        }
     }
 
     /// A client of a provider's API at `base`, with the version where it is Meta's.
@@ -122,11 +175,26 @@ impl Connections {
             provider,
             header: token.header(provider)?,
             token: Arc::new(token.clone()),
+            near: self.near.clone(),
         })
     }
 }
 
 impl Client {
+    /// Makes the call.
+    pub(super) async fn call(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Unanswered> {
+        match &self.near {
+            None => Ok(request.send().await?),
+            Some(near) => match near(request.build()?).await {
+                Some(response) => Ok(response.into()),
+                None => Err(Unanswered::Lost("the answer was lost".into())),
+            },
+        }
+    }
+
     pub fn provider(&self) -> Provider {
         self.provider
     }

@@ -26,7 +26,7 @@ mod templates;
 
 pub use account::Listed;
 pub use app::App;
-pub use client::{Client, Connections, OpenError, Settings, Token};
+pub use client::{Client, Connections, Near, OpenError, Settings, Token};
 pub use clients::{Clients, NO_TOKEN};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};

@@ -5,7 +5,6 @@ use duet_rules::readiness::NumberFacts;
 use serde_json::Value;
 
 use super::Client;
-use super::send::read;
 
 const FIELDS: &str = "is_on_biz_app,platform_type,status,quality_rating,webhook_configuration";
 
@@ -18,7 +17,8 @@ impl Client {
         if self.provider() != Provider::Meta {
             return Err(format!("{} does not tell it", self.provider().as_str()));
         }
-        let answer = read(self.get(&[number], &[("fields", "is_on_biz_app")])).await?;
+        let request = self.get(&[number], &[("fields", "is_on_biz_app")]);
+        let answer = self.read(request).await?;
         let verdict = answer.get("is_on_biz_app").and_then(Value::as_bool);
         verdict.ok_or_else(|| "an answer without is_on_biz_app".to_owned())
     }
@@ -28,7 +28,9 @@ impl Client {
     /// # Errors
     /// Why Meta does not say, without the number.
     pub async fn number(&self, number: &str) -> Result<NumberFacts, String> {
-        let answer = read(self.get(&[number], &[("fields", FIELDS)])).await?;
+        let answer = self
+            .read(self.get(&[number], &[("fields", FIELDS)]))
+            .await?;
         let text = |pointer: &str| answer.pointer(pointer)?.as_str().map(str::to_owned);
         let callback = ["phone_number", "whatsapp_business_account", "application"]
             .iter()

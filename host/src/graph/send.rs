@@ -9,6 +9,7 @@ use duet_rules::provider::Provider;
 use serde_json::Value;
 
 use super::Client;
+use super::client::Unanswered;
 
 /// Meta's answers have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -79,7 +80,7 @@ impl Client {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Outcome<T> {
         let path = self.provider().messages(number);
-        let outcome = outcome(self.post(&path).json(body), read).await;
+        let outcome = self.outcome(self.post(&path).json(body), read).await;
         match outcome {
             // A partner answers so to a key that it does not take, with a body of its own.
             Outcome::Turned { status: 401 } if self.provider() != Provider::Meta => {
@@ -92,69 +93,57 @@ impl Client {
             outcome => outcome,
         }
     }
-}
 
-/// Makes a call that changes something, and says what came of it.
-pub(super) async fn outcome<T>(
-    request: reqwest::RequestBuilder,
-    read: impl FnOnce(&Value) -> Option<T>,
-) -> Outcome<T> {
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if error.is_builder() => {
-            return Outcome::Unsendable {
-                cause: words(error),
-            };
+    /// Makes a call that changes something, and says what came of it.
+    pub(super) async fn outcome<T>(
+        &self,
+        request: reqwest::RequestBuilder,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Outcome<T> {
+        let response = match self.call(request).await {
+            Ok(response) => response,
+            Err(Unanswered::Unsendable(cause)) => return Outcome::Unsendable { cause },
+            Err(Unanswered::NotSent(cause)) => return Outcome::NotSent { cause },
+            Err(Unanswered::Lost(cause)) => return Outcome::Lost { cause },
+        };
+        let status = response.status();
+        let answer = match bounded(response).await {
+            Ok(answer) => answer,
+            Err(cause) => return Outcome::Lost { cause },
+        };
+        if status.is_success()
+            && let Some(done) = serde_json::from_slice(&answer).ok().as_ref().and_then(read)
+        {
+            return Outcome::Done(done);
         }
-        // A connection that never stood has carried nothing.
-        Err(error) if error.is_connect() => {
-            return Outcome::NotSent {
-                cause: words(error),
-            };
+        match meta_error::read(status.as_u16(), &answer) {
+            Failure::Refused(error) => Outcome::Refused(error),
+            Failure::Turned { status } => Outcome::Turned { status },
+            Failure::LostAnswer { status } => Outcome::Lost {
+                cause: format!("an answer that is not Meta's, with status {status}"),
+            },
         }
-        Err(error) => {
-            return Outcome::Lost {
-                cause: words(error),
-            };
-        }
-    };
-    let status = response.status();
-    let answer = match bounded(response).await {
-        Ok(answer) => answer,
-        Err(cause) => return Outcome::Lost { cause },
-    };
-    if status.is_success()
-        && let Some(done) = serde_json::from_slice(&answer).ok().as_ref().and_then(read)
-    {
-        return Outcome::Done(done);
     }
-    match meta_error::read(status.as_u16(), &answer) {
-        Failure::Refused(error) => Outcome::Refused(error),
-        Failure::Turned { status } => Outcome::Turned { status },
-        Failure::LostAnswer { status } => Outcome::Lost {
-            cause: format!("an answer that is not Meta's, with status {status}"),
-        },
-    }
-}
 
-/// Makes a call that changes nothing; the answer is Meta's object.
-///
-/// # Errors
-/// Why there is none: on the way, or Meta's code with what it means.
-pub(super) async fn read(request: reqwest::RequestBuilder) -> Result<Value, String> {
-    let response = request.send().await.map_err(words)?;
-    let status = response.status();
-    let answer = bounded(response).await?;
-    if status.is_success()
-        && let Ok(answer) = serde_json::from_slice(&answer)
-    {
-        return Ok(answer);
-    }
-    match meta_error::read(status.as_u16(), &answer) {
-        Failure::Refused(error) => Err(refusal(&error)),
-        _ => Err(format!(
-            "an answer that is not Meta's, with status {status}"
-        )),
+    /// Makes a call that changes nothing; the answer is Meta's object.
+    ///
+    /// # Errors
+    /// Why there is none: on the way, or Meta's code with what it means.
+    pub(super) async fn read(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        let response = self.call(request).await.map_err(Unanswered::words)?;
+        let status = response.status();
+        let answer = bounded(response).await?;
+        if status.is_success()
+            && let Ok(answer) = serde_json::from_slice(&answer)
+        {
+            return Ok(answer);
+        }
+        match meta_error::read(status.as_u16(), &answer) {
+            Failure::Refused(error) => Err(refusal(&error)),
+            _ => Err(format!(
+                "an answer that is not Meta's, with status {status}"
+            )),
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use duet_rules::webhook::TemplateChange;
 use serde_json::Value;
 
 use super::Client;
-use super::send::{bounded, words};
+use super::client::Unanswered;
+use super::send::bounded;
 
 const FIELDS: &str = "name,language,status,category,quality_score";
 const PAGE: &str = "200";
@@ -47,7 +48,8 @@ impl Client {
 
     async fn page(&self, waba: &str, query: &[(&str, &str)]) -> Result<Value, String> {
         let path = self.provider().templates(waba);
-        let response = self.get(&path, query).send().await.map_err(words)?;
+        let request = self.get(&path, query);
+        let response = self.call(request).await.map_err(Unanswered::words)?;
         let status = response.status();
         let page = serde_json::from_slice(&bounded(response).await?).unwrap_or_default();
         match status.is_success() {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
-
 use crate::event::Event;
+use crate::newest::Newest;
 use crate::store::{Store, StoreError};
 
 /// Events and bytes of bodies kept in memory.
@@ -16,7 +15,7 @@ const BYTES_MAX: usize = 8 << 20;
 pub struct Feed {
     store: Store,
     recent: Mutex<Recent>,
-    newest: watch::Sender<i64>,
+    newest: Newest,
 }
 
 #[derive(Default)]
@@ -30,7 +29,7 @@ impl Feed {
         Feed {
             store,
             recent: Mutex::default(),
-            newest: watch::Sender::new(0),
+            newest: Newest::default(),
         }
     }
 
@@ -42,16 +41,12 @@ impl Feed {
         if let Ok(mut recent) = self.recent.lock() {
             recent.add(events);
         }
-        self.newest.send_if_modified(|seq| {
-            let grows = newest > *seq;
-            *seq = newest.max(*seq);
-            grows
-        });
+        self.newest.raise(newest);
     }
 
-    /// Changes whenever there are new events; its value is the newest `seq` published since the start.
-    pub fn watch(&self) -> watch::Receiver<i64> {
-        self.newest.subscribe()
+    /// The newest `seq` published since the start.
+    pub fn newest(&self) -> Newest {
+        self.newest.clone()
     }
 
     /// Up to `limit` events after `after`, without a gap.

@@ -11,6 +11,7 @@ use duet_rules::webhook;
 use tokio::sync::{Notify, watch};
 
 use crate::effect::Wake;
+use crate::newest::Newest;
 use crate::store::intake::{Part, Place, Recorded, Slice, Terms};
 use crate::store::receipts::{Receipt, ReceiptLog};
 use crate::store::{Store, StoreError};
@@ -36,7 +37,7 @@ pub struct Intake {
     pub movable: Wake,
     pub caught_up: Arc<CaughtUp>,
     /// The last receipt whose live part is taken in.
-    pub live: watch::Sender<i64>,
+    pub live: Newest,
     /// Rung when there are files to fetch.
     pub media: Arc<Notify>,
     pub metrics: Arc<Metrics>,
@@ -45,12 +46,12 @@ pub struct Intake {
 /// Tells when intake has passed what was acknowledged: the last gate before a send waits for it.
 pub struct CaughtUp {
     log: ReceiptLog,
-    live: watch::Receiver<i64>,
+    live: Newest,
 }
 
 impl CaughtUp {
     /// `live` is the last receipt whose live part is taken in.
-    pub fn new(log: ReceiptLog, live: watch::Receiver<i64>) -> CaughtUp {
+    pub fn new(log: ReceiptLog, live: Newest) -> CaughtUp {
         CaughtUp { log, live }
     }
 
@@ -62,32 +63,24 @@ impl CaughtUp {
     /// Waits until every receipt that is acknowledged now has its live part taken in.
     pub async fn wait(&self) {
         let acknowledged = self.log.acknowledged();
-        // Without intake nothing could be passed: then the gateway is stopping.
-        if self
-            .live
-            .clone()
-            .wait_for(|&taken| taken >= acknowledged)
-            .await
-            .is_err()
-        {
-            std::future::pending::<()>().await;
-        }
+        self.live.beyond(acknowledged - 1).await;
     }
 }
 
 impl Intake {
     /// Takes in one part until `stop` changes.
     pub async fn run(self: Arc<Self>, part: Part, mut stop: watch::Receiver<bool>) {
-        let mut arrivals = self.log.watch();
+        let arrivals = self.log.newest();
         let mut place = self.start(part).await;
         while !*stop.borrow() {
-            arrivals.mark_unchanged();
+            let seen = arrivals.get();
             match self.pass(part, place).await {
                 // What could not be read is read again: it waits here, whatever else arrives.
                 None => tokio::time::sleep(RETRY_MAX).await,
                 Some(next) if next != place => place = next,
                 Some(_) => tokio::select! {
-                    _ = arrivals.changed() => {}
+                    biased;
+                    _ = arrivals.beyond(seen) => {}
                     _ = stop.changed() => {}
                 },
             }
@@ -111,7 +104,7 @@ impl Intake {
 
     fn tell(&self, part: Part, place: Place) {
         if part == Part::Live {
-            self.live.send_replace(place.receipt);
+            self.live.raise(place.receipt);
             self.metrics
                 .intake_lag_receipts
                 .set(self.log.acknowledged() - place.receipt);
@@ -121,7 +114,7 @@ impl Intake {
     /// Takes in what lies after `place`, at most about `READ_BYTES`; none if it could not be read.
     async fn pass(&self, part: Part, place: Place) -> Option<Place> {
         let log = self.log.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = crate::machine::blocking(move || {
             let receipts = log.read_after(place.receipt, part == Part::History, READ_BYTES)?;
             Ok::<_, StoreError>(decode(&receipts, part, place))
         });

@@ -80,7 +80,7 @@ impl Fetcher {
                 let outcome = fault.outcome();
                 let (trouble, cause) = fault.told(self.file_bytes_max);
                 let now_ms = crate::now_ms();
-                let random = rand::random();
+                let random = crate::random();
                 let next = after(trouble, fetch.tries, fetch.received_ms, now_ms, random);
                 let ended = Ended::Not {
                     outcome,

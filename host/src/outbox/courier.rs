@@ -65,6 +65,7 @@ impl<B: Barrier> Courier<B> {
     async fn intake_has_passed(&self) -> bool {
         let mut stop = self.stop.clone();
         tokio::select! {
+            biased;
             () = self.barrier.wait_for_intake() => true,
             _ = stop.wait_for(|stop| *stop) => false,
         }
@@ -149,7 +150,7 @@ impl<B: Barrier> Courier<B> {
             number: row.attempt,
             kind: row.kind,
             now_ms: crate::now_ms(),
-            random: rand::random(),
+            random: crate::random(),
         };
         let step = plan(outcome, attempt, &self.settings);
         self.tell(&step);
@@ -204,7 +205,7 @@ impl<B: Barrier> Courier<B> {
                 attempt,
                 STORE_RETRY_FIRST_MS,
                 STORE_RETRY_MAX_MS,
-                rand::random(),
+                crate::random(),
             );
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         }

@@ -125,6 +125,7 @@ impl<B: Barrier> Sender<B> {
             self.start_due(crate::now_ms());
             let tick = self.tick(crate::now_ms());
             tokio::select! {
+                biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(back) = self.couriers.join_next_with_id() => self.welcome(back, crate::now_ms()),
                 () = self.feed.changed(), if self.can_start(crate::now_ms()) => {}
@@ -278,7 +279,7 @@ impl Pause {
             Ended::Unreachable if now_ms >= self.until_ms => {
                 self.failures = self.failures.saturating_add(1);
                 let delay_ms =
-                    backoff::delay_ms(self.failures, PAUSE_FIRST_MS, PAUSE_MAX_MS, rand::random());
+                    backoff::delay_ms(self.failures, PAUSE_FIRST_MS, PAUSE_MAX_MS, crate::random());
                 self.until_ms = now_ms.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX));
             }
             Ended::Unreachable | Ended::Uncalled | Ended::Stuck => {}

@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 use duet_rules::manifest::Manifest;
 use duet_rules::plugins_toml::Instance;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 pub use admit::{Admission, check};
 pub use compile::{Compiler, compile_main};
@@ -54,6 +56,32 @@ pub struct Plugin {
     digest: String,
     manifest: Manifest,
     instance: Instance,
+}
+
+/// What handles events: a plugin, or whatever a simulation puts in its place.
+pub trait Handler: Send + Sync {
+    /// As `plugins.toml` has it.
+    fn instance(&self) -> &Instance;
+
+    /// SHA-256 of what runs, in hex.
+    fn digest(&self) -> &str;
+
+    /// Handles one event. Dropping the future stops the run.
+    fn run(&self, call: Call) -> BoxFuture<'_, Run>;
+}
+
+impl Handler for Plugin {
+    fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn run(&self, call: Call) -> BoxFuture<'_, Run> {
+        self.run(call).boxed()
+    }
 }
 
 impl Plugin {

@@ -65,6 +65,14 @@ impl Receive {
         }
     }
 
+    /// Takes a webhook's body from within the process; `signature` is its header's value.
+    pub async fn body(&self, signature: Option<&[u8]>, body: Bytes) -> StatusCode {
+        match self.keep(signature, body).await {
+            Ok(()) => StatusCode::OK,
+            Err(refusal) => refusal.answer().status(),
+        }
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/webhook") => self.webhook(request).await,
@@ -119,12 +127,13 @@ impl Receive {
     async fn take(&self, request: Request<Incoming>) -> Result<(), Refusal> {
         let signature = one_signature(&request);
         let body = self.read(request.into_body()).await?;
-        signature::verify(
-            signature.as_ref().map(HeaderValue::as_bytes),
-            &body,
-            &self.secrets,
-        )
-        .map_err(Refusal::Unsigned)?;
+        self.keep(signature.as_ref().map(HeaderValue::as_bytes), body)
+            .await
+    }
+
+    /// What becomes of a body that has arrived whole.
+    async fn keep(&self, signature: Option<&[u8]>, body: Bytes) -> Result<(), Refusal> {
+        signature::verify(signature, &body, &self.secrets).map_err(Refusal::Unsigned)?;
         let mentions = webhook::mentions(&body);
         let started = Instant::now();
         let appended = self.log.append(body, crate::now_ms(), mentions);

@@ -229,7 +229,7 @@ impl Store {
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let inner = self.inner.clone();
-        tokio::task::spawn_blocking(move || inner.read(work))
+        crate::machine::blocking(move || inner.read(work))
             .await
             .map_err(|_| StoreError::Stopped)?
     }

@@ -147,7 +147,9 @@ impl Writer {
             _place: place,
         };
         self.send(Order::Write(Box::new(task)))?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        crate::machine::answered(answered)
+            .await
+            .map_err(|_| StoreError::Stopped)?
     }
 
     /// Runs `work` between two commits. Everybody else waits meanwhile.
@@ -159,7 +161,9 @@ impl Writer {
         let place = self.place().await?;
         let (maintenance, answered) = maintenance(work);
         self.send(Order::Maintain(maintenance, place))?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+        crate::machine::answered(answered)
+            .await
+            .map_err(|_| StoreError::Stopped)?
     }
 
     async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {

@@ -104,7 +104,12 @@ impl Number {
             next.reason = reason.map(str::to_owned).or(next.reason);
             next.initiated_by = initiated_by.map(str::to_owned).or(next.initiated_by);
         }
-        if state != self.state {
+        // Added or removed once more, it was the other in between, though that word is still on its way.
+        let anew = matches!(
+            (sign, state),
+            (Sign::Added, State::Live) | (Sign::Removed { .. }, State::Disconnected)
+        );
+        if state != self.state || anew {
             next.state = state;
             next.since_ms = self.since_ms.max(at_ms);
         }
@@ -121,10 +126,15 @@ impl Number {
             return self.state;
         }
         match (sign, self.state) {
+            // The two crossed on their way.
+            (Sign::Added, Disconnected) if older => Disconnected,
+            (Sign::Removed { .. }, Live) if older => Reconnecting,
             (Sign::Added, _) => Live,
             (Sign::Removed { .. }, _) => Disconnected,
             (Sign::Offboarded, Live | Reconnecting) if older => Reconnecting,
             (Sign::Offboarded, Live | Reconnecting) => Offboarded,
+            // It was back before it was removed.
+            (Sign::Reconnected, Disconnected) if older => Disconnected,
             (Sign::Reconnected, Offboarded | Disconnected) => Reconnecting,
             (Sign::App, Offboarded | Disconnected) if at_ms > self.since_ms => Reconnecting,
             (Sign::OnApp(true), Offboarded | Reconnecting) => Live,
@@ -270,6 +280,19 @@ mod tests {
         for (signs, state) in cases {
             assert_eq!(after(signs).state, state, "{signs:?}");
         }
+    }
+
+    #[test]
+    fn added_and_removed_that_cross_end_as_the_later_one_says() {
+        let late = after(&[(REMOVED, T + 1000), (Sign::Added, T)]);
+        assert_eq!(late.state, State::Disconnected);
+        let twice = after(&[(REMOVED, T), (REMOVED, T + 2000), (Sign::Added, T + 1000)]);
+        assert_eq!(twice.state, State::Disconnected);
+        let was_back = after(&[(REMOVED, T + 1000), (Sign::Reconnected, T)]);
+        assert_eq!(was_back.state, State::Disconnected);
+        let back = after(&[(REMOVED, T), (Sign::Added, T + 2000), (REMOVED, T + 1000)]);
+        assert_eq!(back.state, State::Reconnecting);
+        assert_eq!(back.after(Sign::OnApp(true), T + 3000).state, State::Live);
     }
 
     #[test]

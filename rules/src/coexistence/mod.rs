@@ -3,10 +3,10 @@
 //!
 //! | in | this | leads to |
 //! |---|---|---|
-//! | any | `PARTNER_REMOVED`, `ACCOUNT_DELETED` | disconnected, with reason and initiator |
-//! | any | `PARTNER_ADDED` | live |
+//! | any | `PARTNER_REMOVED`, `ACCOUNT_DELETED` | disconnected, with reason and initiator; reconnecting when it is live by a later word |
+//! | any | `PARTNER_ADDED` | live, unless it is disconnected by a later word |
 //! | live, reconnecting | `ACCOUNT_OFFBOARDED` | offboarded; reconnecting when it is the older word of the two |
-//! | offboarded, disconnected | `ACCOUNT_RECONNECTED` | reconnecting |
+//! | offboarded, disconnected | `ACCOUNT_RECONNECTED` | reconnecting, unless it was disconnected later |
 //! | offboarded, disconnected | a later sign of the app | reconnecting |
 //! | offboarded, reconnecting | `is_on_biz_app` is true | live |
 //! | reconnecting | `is_on_biz_app` is false | offboarded |

@@ -55,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// Makes ids and dice repeatable.
     pub seed: Option<u64>,
+    /// The clock begins here, ms since 1970, and goes with tokio's, which a test may pause; without it, the machine's.
+    pub begun_ms: Option<u64>,
 }
 
 impl Default for Config {
@@ -89,6 +91,7 @@ impl Default for Config {
             business: None,
             limits: Limits::default(),
             seed: None,
+            begun_ms: None,
         }
     }
 }

@@ -70,4 +70,5 @@ pub use config::{
 pub use mood::{Deed, Mood, Trouble, WebhookMood};
 pub use sim::Sim;
 pub use state::{Line, SeenRequest, Sent};
-pub use webhook::Delivery;
+pub use wamid::rescoped;
+pub use webhook::{Delivery, Inbox};

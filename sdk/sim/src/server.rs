@@ -34,10 +34,12 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router, connectio
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let router = TowerToHyperService::new(router.clone());
+        let router = router.clone();
         connections.spawn(async move {
-            let service =
-                service_fn(move |request: Request<Incoming>| answer(router.clone(), request));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let router = router.clone();
+                async move { answer(&router, request.map(Body::new)).await }
+            });
             // An error here is the peer's or our own hanging up.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -48,11 +50,12 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router, connectio
     }
 }
 
-async fn answer(
-    router: TowerToHyperService<axum::Router>,
-    request: Request<Incoming>,
+/// The router's answer; an error stands for a connection that closes without a byte.
+pub(crate) async fn answer(
+    router: &axum::Router,
+    request: Request<Body>,
 ) -> std::io::Result<Response<Body>> {
-    let Ok(response) = router.call(request).await;
+    let Ok(response) = TowerToHyperService::new(router.clone()).call(request).await;
     if response.extensions().get::<HangUp>().is_some() {
         return Err(std::io::ErrorKind::ConnectionAborted.into());
     }

@@ -4,6 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -15,12 +20,13 @@ use crate::play::{
     self, AccountEvent, BusinessPlay, ContactChange, CustomerMessage, PhoneMessage, Signup,
 };
 use crate::state::{Line, SeenRequest, Sent, State, lock};
-use crate::webhook::{Delivery, Outlet};
+use crate::webhook::{Delivery, Inbox, Outlet};
 use crate::{graph, server};
 
 /// A local Meta and a local phone. Dropping it ends everything it does.
 pub struct Sim {
     state: Arc<State>,
+    router: Router,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -40,21 +46,47 @@ impl Sim {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
+        let connections_max = config.limits.connections_max;
+        let sim = Self::begin(config, url, http, None);
+        let served = server::serve(listener, sim.router.clone(), connections_max);
+        lock(&sim.tasks).spawn(served);
+        Ok(sim)
+    }
+
+    /// Starts without a socket: webhooks go to `inbox`, and [`Sim::call`] takes the place of connections. Belongs to
+    /// the runtime in which it is called.
+    #[must_use]
+    pub fn near(config: Config, inbox: Inbox) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // What would go to an address goes nowhere.
+        let http = reqwest::Client::default();
+        Self::begin(config, "http://sim".into(), http, Some(inbox))
+    }
+
+    fn begin(config: Config, url: String, http: reqwest::Client, inbox: Option<Inbox>) -> Self {
         let (outlet, lanes) = Outlet::new(config.delivery.lanes, config.delivery.queue_max);
         let limits = config.limits;
         let (errands, asked) = play::business::errands();
-        let state = Arc::new(State::new(config, url, http, outlet, errands));
+        let state = Arc::new(State::new(config, url, http, outlet, errands, inbox));
         let router = play::router(limits.media_file_bytes_max)
             .fallback(graph::call)
             .with_state(Arc::clone(&state));
         let mut tasks = JoinSet::new();
-        tasks.spawn(server::serve(listener, router, limits.connections_max));
         Outlet::start(&state, lanes, &mut tasks);
         tasks.spawn(play::business::run(Arc::clone(&state), asked));
-        Ok(Self {
+        Self {
             state,
+            router,
             tasks: Mutex::new(tasks),
-        })
+        }
+    }
+
+    /// Answers a request to the Graph API or the play face in this process; nothing when the sim hangs up.
+    pub async fn call(&self, request: Request<Body>) -> Option<Response<Bytes>> {
+        let response = server::answer(&self.router, request).await.ok()?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.ok()?;
+        Some(Response::from_parts(parts, body.to_bytes()))
     }
 
     /// Base address of the Graph API and the play face, without a trailing slash.

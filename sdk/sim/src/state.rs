@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::mood::Mood;
 use crate::play::business::Errands;
 use crate::ring::Ring;
-use crate::webhook::{Delivery, Outlet, Posted};
+use crate::webhook::{Delivery, Inbox, Outlet, Posted};
 use crate::world::World;
 
 /// A send that the sim accepted.
@@ -91,6 +91,8 @@ pub(crate) struct State {
     pub(crate) outlet: Outlet,
     pub(crate) errands: Errands,
     pub(crate) http: reqwest::Client,
+    /// Takes the webhooks in this process, instead of an address.
+    pub(crate) inbox: Option<Inbox>,
 }
 
 impl State {
@@ -100,8 +102,9 @@ impl State {
         http: reqwest::Client,
         outlet: Outlet,
         errands: Errands,
+        inbox: Option<Inbox>,
     ) -> Self {
-        let clock = Clock::default();
+        let clock = Clock::new(config.begun_ms);
         let (entries, bytes) = (config.limits.kept_max, config.limits.kept_bytes_max);
         Self {
             world: Mutex::new(World::new(&config, clock.now_ms())),
@@ -120,6 +123,7 @@ impl State {
             outlet,
             errands,
             http,
+            inbox,
             clock,
             url,
             config,

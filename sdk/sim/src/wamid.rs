@@ -19,7 +19,8 @@ pub(crate) fn new(peer: &str, author: Author, dice: &mut impl Rng) -> String {
 }
 
 /// The same message as Meta spells it with another peer, when the id can be read.
-pub(crate) fn rescoped(id: &str, peer: &str) -> Option<String> {
+#[must_use]
+pub fn rescoped(id: &str, peer: &str) -> Option<String> {
     let read = duet_rules::wamid::decode(id)?;
     let author = if read.from_business {
         Author::Business

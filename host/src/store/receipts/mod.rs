@@ -16,11 +16,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use duet_rules::webhook::Mentions;
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::writer::maintenance;
 use super::{OpenError, SCHEMA, StoreError};
+use crate::newest::Newest;
 use waiting::Append;
 use writer::{File, Log, Order};
 
@@ -62,9 +63,8 @@ struct Inner {
     queue: SyncSender<Order>,
     bytes_waiting: Arc<AtomicUsize>,
     bytes_max: usize,
-    acknowledged: watch::Receiver<i64>,
     /// Highest id on disk; written before any append of its commit is answered.
-    last: Arc<AtomicI64>,
+    last: Newest,
     /// Of those, the highest that this process has taken and that mentions an echo.
     last_echo: Arc<AtomicI64>,
     healthy: Arc<AtomicBool>,
@@ -87,11 +87,10 @@ impl ReceiptLog {
         let newest = prepare(&connection, &path)?;
         let checkpoints = Checkpoints::start(&mut connection, &path)?;
         let reader = super::reader(&path).map_err(sqlite)?;
-        let last = Arc::new(AtomicI64::new(newest));
+        let last = Newest::new(newest);
         let last_echo = Arc::new(AtomicI64::new(0));
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
         let (queue, orders) = sync_channel(queue_max);
-        let (acknowledge, acknowledged) = watch::channel(newest);
         let healthy = Arc::new(AtomicBool::new(true));
         let log = Log {
             file: File::open(&path).map_err(|error| OpenError::Folder(folder.into(), error))?,
@@ -101,7 +100,6 @@ impl ReceiptLog {
             last_echo: last_echo.clone(),
             bytes_waiting: bytes_waiting.clone(),
             healthy: healthy.clone(),
-            acknowledge,
         };
         std::thread::Builder::new()
             .name("duet-receipts".into())
@@ -112,7 +110,6 @@ impl ReceiptLog {
             queue,
             bytes_waiting,
             bytes_max,
-            acknowledged,
             last,
             last_echo,
             healthy,
@@ -149,7 +146,7 @@ impl ReceiptLog {
                 TrySendError::Disconnected(_) => AppendError::Disk("the writer has stopped".into()),
             });
         }
-        match answer.await {
+        match crate::machine::answered(answer).await {
             Ok(Ok(id)) => Ok(id),
             Ok(Err(reason)) => Err(AppendError::Disk(reason)),
             Err(_) => Err(AppendError::Disk("the writer has stopped".into())),
@@ -158,7 +155,7 @@ impl ReceiptLog {
 
     /// Highest id that is on disk; every acknowledged receipt is at or below it.
     pub fn acknowledged(&self) -> i64 {
-        self.inner.last.load(Ordering::Acquire)
+        self.inner.last.get()
     }
 
     /// The newest receipt that mentions an echo, of those that Meta has been told we have; 0 before the first one
@@ -172,9 +169,9 @@ impl ReceiptLog {
         self.inner.healthy.load(Ordering::Relaxed)
     }
 
-    /// Changes whenever new receipts are on disk.
-    pub fn watch(&self) -> watch::Receiver<i64> {
-        self.inner.acknowledged.clone()
+    /// Grows whenever new receipts are on disk.
+    pub fn newest(&self) -> Newest {
+        self.inner.last.clone()
     }
 
     /// Receipts after `after` in order, until `bytes_max` is passed; only those with history if asked.
@@ -283,7 +280,7 @@ impl ReceiptLog {
             let reader = inner.reader.lock().map_err(|_| StoreError::Stopped)?;
             work(&reader)
         };
-        tokio::task::spawn_blocking(look)
+        crate::machine::blocking(look)
             .await
             .map_err(|_| StoreError::Stopped)?
     }
@@ -298,7 +295,11 @@ impl ReceiptLog {
         let mut order = Order::Maintain(maintenance);
         for _ in 0..QUEUE_TRIES_MAX {
             match self.inner.queue.try_send(order) {
-                Ok(()) => return answer.await.map_err(|_| StoreError::Stopped)?,
+                Ok(()) => {
+                    return crate::machine::answered(answer)
+                        .await
+                        .map_err(|_| StoreError::Stopped)?;
+                }
                 Err(TrySendError::Disconnected(_)) => return Err(StoreError::Stopped),
                 Err(TrySendError::Full(back)) => order = back,
             }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 
 use rusqlite::{Connection, params};
-use tokio::sync::watch;
 
 use super::super::checkpoint::Checkpoints;
 use super::super::writer::Maintenance;
 use super::waiting::{Append, Waiting};
+use crate::newest::Newest;
 
 /// What the writer is asked for.
 pub(super) enum Order {
@@ -48,11 +48,10 @@ pub(super) struct Log {
     pub(super) file: File,
     pub(super) connection: Connection,
     pub(super) checkpoints: Checkpoints,
-    pub(super) last: Arc<AtomicI64>,
+    pub(super) last: Newest,
     pub(super) last_echo: Arc<AtomicI64>,
     pub(super) bytes_waiting: Arc<AtomicUsize>,
     pub(super) healthy: Arc<AtomicBool>,
-    pub(super) acknowledge: watch::Sender<i64>,
 }
 
 impl Log {
@@ -143,8 +142,7 @@ impl Log {
             self.last_echo.store(echo, Ordering::Release);
         }
         if let Some(&newest) = ids.last() {
-            self.last.store(newest, Ordering::Release);
-            self.acknowledge.send_replace(newest);
+            self.last.raise(newest);
         }
         for (append, &id) in batch.into_iter().zip(ids) {
             let _ = append.done.send(Ok(id));

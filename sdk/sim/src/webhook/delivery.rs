@@ -1,6 +1,8 @@
 //! Attempts: a lane takes what is due, builds and signs the body, posts it, and puts it back for a later
 //! attempt unless the answer was 200.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +44,13 @@ pub struct Delivery {
     /// When it began.
     pub at_ms: u64,
 }
+
+/// Takes a body with the value of its signature header, and answers with a status, or not at all.
+pub type Inbox = Arc<
+    dyn Fn(Bytes, Option<String>) -> Pin<Box<dyn Future<Output = Option<u16>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// A delivery with its bytes, so that it can be replayed.
 #[derive(Clone)]
@@ -274,6 +283,17 @@ async fn post(state: &State, mut letter: Letter, copies: u32, generation: u64) {
 }
 
 async fn attempt(state: &State, letter: &Letter) -> Result<u16, String> {
+    let signed = |secret: &Secret| sign(secret, &letter.body);
+    let signature = match letter.signature {
+        Signature::Right => Some(signed(&state.secret)),
+        Signature::Wrong => Some(signed(&Secret::new("wrong"))),
+        Signature::None => None,
+    };
+    if let Some(inbox) = &state.inbox {
+        let wait = Duration::from_millis(state.config.delivery.timeout_ms);
+        let answer = tokio::time::timeout(wait, inbox(letter.body.clone(), signature)).await;
+        return answer.ok().flatten().ok_or("no answer".to_owned());
+    }
     let default = lock(&state.webhook).clone();
     let url = letter
         .url
@@ -287,12 +307,9 @@ async fn attempt(state: &State, letter: &Letter) -> Result<u16, String> {
         .header("content-type", "application/json")
         .header("user-agent", "facebookexternalua")
         .body(letter.body.clone());
-    let signed = |secret: &Secret| sign(secret, &letter.body);
-    request = match letter.signature {
-        Signature::Right => request.header("x-hub-signature-256", signed(&state.secret)),
-        Signature::Wrong => request.header("x-hub-signature-256", signed(&Secret::new("wrong"))),
-        Signature::None => request,
-    };
+    if let Some(signature) = signature {
+        request = request.header("x-hub-signature-256", signature);
+    }
     let response = request.send().await.map_err(|error| reason(&error))?;
     let status = response.status().as_u16();
     // Reading the rest lets the connection be used again; what it says does not matter to Meta.

@@ -8,7 +8,7 @@ pub(crate) mod old;
 mod outlet;
 pub(crate) mod status;
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Inbox};
 pub(crate) use delivery::{Letter, Posted, Signature};
 pub(crate) use envelope::Change;
 pub(crate) use escape::to_bytes;

@@ -1,0 +1,94 @@
+//! Each automation sees each event to its end, once, in order within its lane; sends leave in the order in which they
+//! were made.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::params;
+
+use crate::automation::COUNT;
+use crate::log::Log;
+use crate::story::Story;
+
+pub(super) fn judge(story: &Story, log: &Log) -> Vec<String> {
+    let mut wrong = lanes(log);
+    for instance in ["faq", "crm", "mirror"] {
+        wrong.extend(once(story, log, instance));
+    }
+    wrong.extend(sends(story, log));
+    wrong
+}
+
+/// Within a life no lane goes back.
+fn lanes(log: &Log) -> Vec<String> {
+    let mut at: HashMap<(u32, &str, &str), i64> = HashMap::new();
+    let mut wrong = Vec::new();
+    for run in &log.runs {
+        let last = at
+            .entry((run.life, &run.instance, &run.lane))
+            .or_insert(run.seq);
+        if run.seq < *last {
+            wrong.push(format!(
+                "{} runs {} after {last} in {}",
+                run.instance, run.seq, run.lane
+            ));
+        }
+        *last = run.seq;
+    }
+    wrong
+}
+
+/// What it counted is what it was given, without what has become a dead letter.
+fn once(story: &Story, log: &Log, instance: &str) -> Option<String> {
+    let store = super::store(story);
+    let seen: BTreeSet<i64> = log
+        .runs
+        .iter()
+        .filter(|run| run.instance == instance)
+        .map(|run| run.seq)
+        .collect();
+    let number = |sql: &str| -> i64 {
+        store
+            .query_row(sql, params![instance], |row| row.get(0))
+            .expect(sql)
+    };
+    let dead = number("SELECT count(*) FROM dead_letters WHERE instance = ?1 AND outbox IS NULL");
+    let counted: i64 = store
+        .query_row(
+            "SELECT coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM kv WHERE instance = ?1 AND key = ?2), 0)",
+            params![instance, COUNT],
+            |row| row.get(0),
+        )
+        .expect("a count");
+    let live = number("SELECT count(*) FROM events WHERE history = 0 AND ?1 <> ''");
+    let live_seen = seen.len() as i64;
+    if counted + dead != live_seen {
+        return Some(format!(
+            "{instance} counted {counted}, and {dead} are dead, of {live_seen}"
+        ));
+    }
+    (live_seen < live && instance == "mirror")
+        .then(|| format!("mirror saw {live_seen} of {live} events"))
+}
+
+/// What Meta took of a conversation came in the order of its rows; a campaign that was held may come later.
+fn sends(story: &Story, log: &Log) -> Vec<String> {
+    let store = super::store(story);
+    let mut query = store
+        .prepare("SELECT conversation FROM outbox WHERE id = ?1")
+        .expect("an outbox");
+    let mut last: HashMap<i64, i64> = HashMap::new();
+    let mut wrong = Vec::new();
+    let taken = log
+        .calls
+        .iter()
+        .filter(|call| call.code.is_none() && call.body["type"] != "template");
+    for call in taken {
+        let conversation: i64 = query.query_row([call.row], |row| row.get(0)).unwrap_or(0);
+        let before = last.entry(conversation).or_insert(call.row);
+        if call.row < *before {
+            wrong.push(format!("row {} left after row {before}", call.row));
+        }
+        *before = call.row;
+    }
+    wrong
+}

@@ -1,0 +1,128 @@
+//! No send reaches Meta that Meta's rules forbid, as far as the gateway had been told of what they depend on.
+
+use super::wire::Wire;
+use crate::log::{Call, Log};
+use crate::story::Story;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Words that crossed a throughput limit may still be on their way.
+const CROSSING_MS: i64 = 3000;
+/// A request that is longer on its way counts later with Meta than here.
+const SLOW_MS: i64 = 90;
+const SLOW_FOR_MS: i64 = 300_000;
+
+pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
+    let judged = log.calls.iter().filter_map(|call| {
+        let cause = window(story, log, wire, call)
+            .or_else(|| stopped(story, log, wire, call))
+            .or_else(|| standing(log, call))
+            .or_else(|| rate(log, wire, call))?;
+        Some(format!(
+            "row {} reached Meta at {}: {cause}",
+            call.row, call.at_ms
+        ))
+    });
+    judged.collect()
+}
+
+/// The customer that a call goes to.
+fn customer(story: &Story, wire: &Wire, call: &Call) -> Option<usize> {
+    let to = ["to", "recipient"]
+        .into_iter()
+        .find_map(|key| call.body.get(key)?.as_str());
+    let to = [to?.to_owned()];
+    let mut phones = story.world.customers.iter();
+    phones.position(|phone| wire.same(&to, std::slice::from_ref(phone), i64::MAX))
+}
+
+/// Free words more than a day after the customer's last.
+fn window(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String> {
+    if call.body["type"] == "template" {
+        return None;
+    }
+    let customer = customer(story, wire, call)?;
+    let theirs = log
+        .said
+        .values()
+        .filter(|said| !said.by_phone && said.number == call.number && said.customer == customer);
+    let last_ms = theirs
+        .map(|said| said.at_ms)
+        .filter(|at_ms| *at_ms <= call.gate_ms)
+        .max();
+    let open = last_ms.is_some_and(|last_ms| call.gate_ms < last_ms + DAY_MS);
+    (!open).then(|| format!("the window is closed, the last word came at {last_ms:?}"))
+}
+
+/// Marketing after the customer's stop.
+fn stopped(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String> {
+    if call.body.pointer("/template/name")? != "spring_tea" {
+        return None;
+    }
+    let customer = customer(story, wire, call)?;
+    // A contact's choice holds for the whole gateway.
+    let theirs = log.words.iter().filter(|word| word.customer == customer);
+    let last = theirs
+        .filter(|word| word.at_ms <= call.at_ms)
+        .max_by_key(|word| word.at_ms / 1000)?;
+    let told = wire.told.values().find(|told| {
+        told.number == last.number
+            && (told.id() == last.mark
+                || (told.array == "user_preferences"
+                    && told.body["timestamp"] == last.at_ms / 1000
+                    && last.mark.starts_with("preference")))
+    })?;
+    let phone = [story.world.customers[customer].clone()];
+    let ids = if told.array == "messages" {
+        told.ids()
+    } else {
+        phone.to_vec()
+    };
+    let to = ["to", "recipient"]
+        .into_iter()
+        .find_map(|key| call.body.get(key)?.as_str())?;
+    let known = wire.same(&ids, &[to.to_owned()], call.gate_ms);
+    (last.stop && known && told.acked_ms < call.gate_ms).then(|| {
+        format!(
+            "the customer has stopped marketing, told at {}",
+            told.acked_ms
+        )
+    })
+}
+
+/// A number that Meta has taken off.
+fn standing(log: &Log, call: &Call) -> Option<String> {
+    let code = call
+        .code
+        .filter(|code| call.by_rule && [10, 133_010].contains(code))?;
+    let mut here = log
+        .standings
+        .iter()
+        .filter(|word| word.number == call.number);
+    let last = here.rfind(|word| word.at_ms <= call.gate_ms)?;
+    let off = ["ACCOUNT_OFFBOARDED", "PARTNER_REMOVED"].contains(&last.event.as_str());
+    (off && last.told_ms(log) < call.gate_ms)
+        .then(|| format!("{} was told, answer {code}", last.event))
+}
+
+/// Faster than Meta takes messages, though none before it was long on its way and none of the app's or of customers'
+/// was unheard.
+fn rate(log: &Log, wire: &Wire, call: &Call) -> Option<String> {
+    let code = call
+        .code
+        .filter(|code| call.by_rule && [131_056, 130_429].contains(code))?;
+    let lately = call.at_ms - CROSSING_MS..=call.at_ms;
+    let unheard = log.said.iter().any(|(id, said)| {
+        let told = wire.told.values().find(|told| told.id() == id);
+        said.number == call.number
+            && lately.contains(&said.at_ms)
+            && told.is_none_or(|told| told.acked_ms > call.gate_ms - CROSSING_MS)
+    });
+    let slow = log.calls.iter().any(|other| {
+        other.number == call.number
+            && other.answered_ms - other.gate_ms > SLOW_MS
+            && other.answered_ms <= call.answered_ms
+            && other.answered_ms > call.answered_ms - SLOW_FOR_MS
+    });
+    let excused = slow || (unheard && code == 130_429);
+    (!excused).then(|| format!("answer {code}"))
+}
