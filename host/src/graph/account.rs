@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Client;
+use super::pages::Pages;
 use super::send::{Outcome, success};
 
 const PAGE: &str = "100";
@@ -25,27 +26,16 @@ impl Client {
     /// Why they could not be read to the end, without a number.
     pub async fn phone_numbers(&self, waba: &str) -> Result<Vec<Listed>, String> {
         let mut listed = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let mut query = vec![("fields", "id,display_phone_number"), ("limit", PAGE)];
-            query.extend(after.as_deref().map(|after| ("after", after)));
+        let mut pages = Pages::at_most(PAGES_MAX);
+        while pages.go_on() {
+            let query = pages.query("id,display_phone_number", PAGE);
             let page = self
                 .read(self.get(&[waba, "phone_numbers"], &query))
                 .await?;
-            let Some(data) = page.get("data").and_then(Value::as_array) else {
-                return Err("an answer without data".into());
-            };
-            listed.extend(data.iter().filter_map(number));
-            let cursor = page
-                .pointer("/paging/cursors/after")
-                .and_then(Value::as_str)
-                .filter(|_| page.pointer("/paging/next").is_some_and(Value::is_string));
-            match cursor {
-                Some(cursor) => after = Some(cursor.to_owned()),
-                None => return Ok(listed),
-            }
+            listed.extend(pages.turn(&page)?.iter().filter_map(number));
         }
-        Err(format!("the list has more than {PAGES_MAX} pages"))
+        pages.whole()?;
+        Ok(listed)
     }
 
     /// Subscribes the token's app to the account's webhooks. Repeating it does no harm.

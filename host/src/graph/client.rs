@@ -265,7 +265,6 @@ fn address(provider: Provider, text: &str) -> Result<reqwest::Url, OpenError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

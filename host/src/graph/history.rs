@@ -1,11 +1,12 @@
 //! `GET /{number}/message_history`: Meta's own record of a number's messages, and whether their webhooks arrived.
 
-use duet_rules::ledger::{Entry, NOT_OFFERED_CODES, entries};
+use duet_rules::ledger::{Entry, NOT_OFFERED_CODES, entry};
 use duet_rules::meta_error::{self, Failure};
 use duet_rules::provider::Provider;
 use serde_json::Value;
 
 use super::Client;
+use super::pages::Pages;
 use super::send::{bounded, words};
 
 const FIELDS: &str = "message_id,events{delivery_status,webhook_update_state}";
@@ -33,26 +34,17 @@ impl Client {
             return Err(NoRecord::NotOffered(format!("{partner} does not give it")));
         }
         let mut listed = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.record(number, after.as_deref()).await?;
-            listed.extend(entries(&page));
-            let cursor = page
-                .pointer("/paging/cursors/after")
-                .and_then(Value::as_str)
-                .filter(|_| page.pointer("/paging/next").is_some_and(Value::is_string));
-            match cursor {
-                Some(cursor) => after = Some(cursor.to_owned()),
-                None => return Ok((listed, false)),
-            }
+        let mut pages = Pages::at_most(PAGES_MAX);
+        while pages.go_on() {
+            let page = self.record(number, &pages.query(FIELDS, PAGE)).await?;
+            let data = pages.turn(&page).map_err(NoRecord::Unknown)?;
+            listed.extend(data.iter().filter_map(entry));
         }
-        Ok((listed, true))
+        Ok((listed, !pages.has_ended()))
     }
 
-    async fn record(&self, number: &str, after: Option<&str>) -> Result<Value, NoRecord> {
-        let mut query = vec![("fields", FIELDS), ("limit", PAGE)];
-        query.extend(after.map(|after| ("after", after)));
-        let request = self.get(&[number, "message_history"], &query);
+    async fn record(&self, number: &str, query: &[(&str, &str)]) -> Result<Value, NoRecord> {
+        let request = self.get(&[number, "message_history"], query);
         let unknown = |error| NoRecord::Unknown(words(error));
         let response = request.send().await.map_err(unknown)?;
         let status = response.status();

@@ -7,6 +7,7 @@
 //! - `history`: Meta's own record of a number's messages
 //! - `media`: files of messages
 //! - `number`: what Meta says of a business number
+//! - `pages`: lists that come in pages
 //! - `sync`: the requests for contacts and history
 //! - `templates`: the templates of an account
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
@@ -20,6 +21,7 @@ mod clients;
 mod history;
 mod media;
 mod number;
+mod pages;
 mod send;
 mod sync;
 mod templates;

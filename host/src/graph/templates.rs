@@ -5,8 +5,7 @@ use duet_rules::webhook::TemplateChange;
 use serde_json::Value;
 
 use super::Client;
-use super::client::Unanswered;
-use super::send::bounded;
+use super::pages::Pages;
 
 const FIELDS: &str = "name,language,status,category,quality_score";
 const PAGE: &str = "200";
@@ -48,39 +47,18 @@ impl Client {
 
     async fn page(&self, waba: &str, query: &[(&str, &str)]) -> Result<Value, String> {
         let path = self.provider().templates(waba);
-        let request = self.get(&path, query);
-        let response = self.call(request).await.map_err(Unanswered::words)?;
-        let status = response.status();
-        let page = serde_json::from_slice(&bounded(response).await?).unwrap_or_default();
-        match status.is_success() {
-            true => Ok(page),
-            false => Err(format!("an answer with status {status}")),
-        }
+        self.read(self.get(&path, query)).await
     }
 
     async fn by_cursor(&self, waba: &str) -> Result<Vec<TemplateChange>, String> {
         let mut listed = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let mut query = vec![("fields", FIELDS), ("limit", PAGE)];
-            if let Some(after) = &after {
-                query.push(("after", after));
-            }
-            let page = self.page(waba, &query).await?;
-            let Some(data) = page.get("data").and_then(Value::as_array) else {
-                return Err("an answer without data".into());
-            };
-            listed.extend(data.iter().filter_map(template));
-            let cursor = page
-                .pointer("/paging/cursors/after")
-                .and_then(Value::as_str)
-                .filter(|_| page.pointer("/paging/next").is_some_and(Value::is_string));
-            match cursor {
-                Some(cursor) => after = Some(cursor.to_owned()),
-                None => return Ok(listed),
-            }
+        let mut pages = Pages::at_most(PAGES_MAX);
+        while pages.go_on() {
+            let page = self.page(waba, &pages.query(FIELDS, PAGE)).await?;
+            listed.extend(pages.turn(&page)?.iter().filter_map(template));
         }
-        Err(format!("the list has more than {PAGES_MAX} pages"))
+        pages.whole()?;
+        Ok(listed)
     }
 }
 

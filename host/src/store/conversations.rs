@@ -102,12 +102,12 @@ pub(super) fn conversation(
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
              n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
              (SELECT settings FROM handling_settings h WHERE h.number = c.number), p.business,
-             EXISTS (SELECT 1 FROM alarms l WHERE l.name = 'account-alert-critical' AND coalesce(l.number, '') = c.number
+             EXISTS (SELECT 1 FROM alarms l WHERE l.name = ?2 AND coalesce(l.number, '') = c.number
                  AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
              JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
         )?
-        .query_row([id], read)
+        .query_row(params![id, super::alarms::ACCOUNT_ALERT_CRITICAL], read)
         .optional()?;
     let Some(mut conversation) = conversation else {
         return Ok(None);

@@ -164,21 +164,22 @@ fn tell(
     until_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let (handling, cause) = (handover.handling.as_str(), handover.cause.as_str());
+    let told = params![
+        conversation,
+        handling,
+        cause,
+        handover.who,
+        handover.seq,
+        handover.at_ms,
+        until_ms
+    ];
     let prolonged = connection
         .prepare_cached(
             "UPDATE handovers SET last_seq = ?5, last_ms = max(last_ms, ?6), until_ms = ?7
              WHERE id = (SELECT max(id) FROM handovers WHERE conversation = ?1)
              AND handling = ?2 AND cause = ?3 AND who IS ?4 AND coalesce(until_ms, ?6) >= ?6",
         )?
-        .execute(params![
-            conversation,
-            handling,
-            cause,
-            handover.who,
-            handover.seq,
-            handover.at_ms,
-            until_ms
-        ])?;
+        .execute(told)?;
     if prolonged > 0 {
         return Ok(());
     }
@@ -187,15 +188,7 @@ fn tell(
             "INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, ?7)",
         )?
-        .execute(params![
-            conversation,
-            handling,
-            cause,
-            handover.who,
-            handover.seq,
-            handover.at_ms,
-            until_ms
-        ])?;
+        .execute(told)?;
     connection
         .prepare_cached(
             "DELETE FROM handovers WHERE conversation = ?1 AND id <=

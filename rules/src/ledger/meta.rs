@@ -53,14 +53,9 @@ impl Compared {
     }
 }
 
-/// The messages of a page.
+/// A message of Meta's record; `None` without its id.
 #[must_use]
-pub fn entries(page: &Value) -> Vec<Entry> {
-    let data = page.get("data").and_then(Value::as_array);
-    data.into_iter().flatten().filter_map(entry).collect()
-}
-
-fn entry(entry: &Value) -> Option<Entry> {
+pub fn entry(entry: &Value) -> Option<Entry> {
     let wamid = entry.get("message_id")?.as_str()?.to_owned();
     let events = entry.pointer("/events/data").and_then(Value::as_array);
     let states = events.into_iter().flatten().filter_map(|event| {

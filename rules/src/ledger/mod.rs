@@ -8,16 +8,12 @@
 
 mod meta;
 #[cfg(test)]
-#[allow(
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-pub use meta::{Compared, Entry, NOT_OFFERED_CODES, compare, entries};
+pub use meta::{Compared, Entry, NOT_OFFERED_CODES, compare, entry};
 
 /// What was counted for one number, or for what belongs to none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -121,15 +121,16 @@ fn each_missing_row_is_named_by_its_place() {
 
 #[test]
 fn metas_own_record_counts() {
-    let page = json!({"data": [
+    let page = json!([
         {"id": "1", "message_id": "wamid.A", "events": {"data": [
             {"id": "2", "delivery_status": "SENT", "webhook_update_state": "RETRYING"},
             {"id": "3", "delivery_status": "READ", "webhook_update_state": "FAILED"}]}},
         {"id": "4", "message_id": "wamid.B", "events": {"data": [{"id": "5", "webhook_update_state": "DELIVERED"}]}},
         {"id": "6", "message_id": "wamid.C"},
         {"id": "7"},
-    ]});
-    let compared = compare(&entries(&page), &[true, true, false], true);
+    ]);
+    let entries: Vec<Entry> = page.as_array().unwrap().iter().filter_map(entry).collect();
+    let compared = compare(&entries, &[true, true, false], true);
     let expected = Compared::Read {
         messages: 3,
         more: true,
@@ -144,7 +145,6 @@ fn metas_own_record_counts() {
     );
     let silent = Compared::NotOffered("no permission".into());
     assert!(summary(&sound(), &[], Some(&silent)).starts_with("Nothing is missing"));
-    assert_eq!(entries(&json!({"error": {}})), []);
 }
 
 proptest! {

@@ -83,11 +83,6 @@ impl Bodies {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use duet_rules::signature::{Secret, verify};
     use duet_rules::webhook::{Part, decode};

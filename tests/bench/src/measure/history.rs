@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use duet_rules::signature::{Secret, sign};
 use duet_sim::Config;
 use duet_sim::business::{Business, Options as Size};
+use serde_json::Value;
 use ureq::Agent;
 
 use super::Plan;
@@ -23,6 +24,10 @@ const THREADS: u32 = 2000;
 /// Live webhooks per second beside it, and for how long.
 const LIVE: f64 = 50.0;
 const LIVE_SECONDS: f64 = 20.0;
+/// How often each question is asked.
+const ASKED: usize = 21;
+/// "Thank you", as an address holds it.
+const HINDI: &str = "%E0%A4%A7%E0%A4%A8%E0%A5%8D%E0%A4%AF%E0%A4%B5%E0%A4%BE%E0%A4%A6";
 
 /// All old messages through real HTTP, beside a loop that writes the same rows and indexes.
 pub(super) fn import(plan: &Plan) -> Result<Vec<Line>> {
@@ -50,11 +55,12 @@ pub(super) fn import(plan: &Plan) -> Result<Vec<Line>> {
         first: 1 << 32,
         ..live
     })?;
+    let questions = questions(&gateway)?;
     drop(gateway);
     let bare = bare(&plan.fresh("sqlite")?, &chunks)?;
     let megabytes = |value| Figure { value, unit: " MB" };
     let sent: usize = chunks.iter().map(Vec::len).sum();
-    Ok(vec![
+    let mut lines = vec![
         Line {
             name: format!("history of {MESSAGES} messages in {THREADS} threads"),
             measured: Figure::per_second(f64::from(MESSAGES) / seconds),
@@ -81,7 +87,58 @@ pub(super) fn import(plan: &Plan) -> Result<Vec<Line>> {
             gate: None,
             note: String::new(),
         },
-    ])
+    ];
+    lines.extend(questions);
+    Ok(lines)
+}
+
+/// What an admin asks once all of it is there, each beside the list of numbers.
+fn questions(gateway: &Gateway) -> Result<Vec<Line>> {
+    let page = gateway.process.json("/api/v1/numbers")?;
+    let number = page.pointer("/numbers/0/id").and_then(Value::as_str);
+    let number = number.context("no number")?;
+    let list = usual(gateway, "/api/v1/numbers")?;
+    let asked = [
+        (
+            "a word in Hindi found among them",
+            format!("/api/v1/messages/search?q={HINDI}"),
+        ),
+        (
+            "the ledger of them",
+            format!("/api/v1/numbers/{number}/ledger"),
+        ),
+    ];
+    let mut lines = Vec::new();
+    for (name, path) in asked {
+        let answer = gateway.process.json(&path)?;
+        let found = answer.get("messages").and_then(Value::as_array);
+        ensure!(
+            found.is_none_or(|found| !found.is_empty()),
+            "nothing was found"
+        );
+        lines.push(Line {
+            name: format!("{name}, p50"),
+            measured: Figure::ms(usual(gateway, &path)?),
+            beside: vec![("list of numbers", Figure::ms(list))],
+            gate: None,
+            note: found.map_or_else(String::new, |found| {
+                format!("{} on the first page", found.len())
+            }),
+        });
+    }
+    Ok(lines)
+}
+
+/// Milliseconds that the question takes, the middle one of [`ASKED`].
+fn usual(gateway: &Gateway, path: &str) -> Result<f64> {
+    let mut took_ms = Vec::new();
+    for _ in 0..ASKED {
+        let began = Instant::now();
+        gateway.process.get(path)?;
+        took_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    took_ms.sort_by(f64::total_cmp);
+    Ok(took_ms.get(ASKED / 2).copied().unwrap_or_default())
 }
 
 /// The bodies of one believable business, always the same.
