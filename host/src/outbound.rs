@@ -62,7 +62,6 @@ impl Resolve for PublicOnly {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

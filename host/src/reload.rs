@@ -212,7 +212,6 @@ fn folder(file: &Path) -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;

@@ -200,11 +200,6 @@ fn version_is_valid(version: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

@@ -360,11 +360,6 @@ fn text(value: Option<&Value>) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

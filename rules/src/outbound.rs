@@ -49,7 +49,6 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

@@ -1,9 +1,4 @@
 //! docs/settings.md says what the parsers know: every key, with its default and its bounds.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests may stop at the first surprise"
-)]
 
 use crate::duet_toml::{Kind, SETTINGS};
 use crate::plugins_toml::{self, Limits, PARALLEL_DEFAULT, Retry};

@@ -185,11 +185,6 @@ fn pointer(reference: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

@@ -73,11 +73,6 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -87,7 +87,6 @@ fn same(theirs: &str, ours: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -71,7 +71,6 @@ fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -146,7 +146,6 @@ fn asynchronous(command: impl Future<Output = anyhow::Result<Ended>>) -> anyhow:
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

@@ -24,7 +24,6 @@ pub fn admin_token(given: Option<Secret>, data: &Path) -> Result<(Secret, Option
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

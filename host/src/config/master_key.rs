@@ -28,7 +28,6 @@ pub fn vault(given: &[Secret], data: &Path) -> Result<(Vault, Option<PathBuf>), 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

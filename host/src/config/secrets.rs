@@ -219,7 +219,6 @@ fn text(path: &Path) -> Result<String, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use duet_rules::duet_toml::FileSettings;
 

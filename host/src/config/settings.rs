@@ -152,7 +152,6 @@ impl Reading<'_, '_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use std::ffi::OsString;
 

@@ -287,11 +287,6 @@ fn is_history(lane: &Lane) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use proptest::prelude::*;
 

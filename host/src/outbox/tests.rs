@@ -1,10 +1,4 @@
 //! The sender against a little Meta of its own, over real sockets and a real store.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -123,13 +123,6 @@ fn printable(line: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use super::*;
 

@@ -94,11 +94,6 @@ fn short(error: &impl ToString) -> String {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests {
     use duet_rules::plugins_toml;
     use serde_json::json;

@@ -106,7 +106,6 @@ impl Passed {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use duet_rules::sending::Limits;
 

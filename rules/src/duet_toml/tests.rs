@@ -1,10 +1,4 @@
 //! The file and the one table of settings must not drift apart.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

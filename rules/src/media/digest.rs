@@ -31,7 +31,6 @@ impl fmt::Debug for Digest {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -150,7 +150,6 @@ fn unwanted_events(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use serde_json::json;
 

@@ -107,7 +107,6 @@ impl fmt::Display for Pattern {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 

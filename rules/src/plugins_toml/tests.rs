@@ -1,10 +1,4 @@
 //! The messages are the product here: every case names the whole text that an admin reads.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 
 use proptest::prelude::*;
 use serde_json::json;

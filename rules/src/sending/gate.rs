@@ -337,7 +337,6 @@ impl Speaker {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use crate::sending::Learnt;

@@ -314,7 +314,6 @@ fn invalid(pointer: &str, problem: impl Into<String>) -> Invalid {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -126,7 +126,6 @@ fn missing(key: &'static str, beside: &str) -> Invalid {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
     use jiff::Timestamp;

@@ -62,13 +62,6 @@ mod outline;
 mod rows;
 mod statuses;
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 mod tests;
 mod tree;
 mod value;

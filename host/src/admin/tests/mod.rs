@@ -1,10 +1,4 @@
 //! The admin API over its real listener. Rows are put into the database by hand, so that only reading is tested.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may stop at the first surprise"
-)]
 
 mod access;
 mod lists;

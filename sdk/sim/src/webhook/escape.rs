@@ -59,7 +59,6 @@ pub(crate) fn to_bytes(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use serde_json::Value;
 
