@@ -1,6 +1,8 @@
 //! What users of other tools suffer from most, one test for each, the worst first. The shop of each test is the same: a
 //! number that lives in the app and on the API, a bot that answers whatever a customer writes, and Meta between them.
 
+mod shop;
+
 use std::time::Duration;
 
 use duet_sim::play::{AccountEvent, ContactChange, CustomerMessage, PhoneMessage, Signup};
@@ -11,117 +13,11 @@ use duet_tests::webhook::{self, body, change, now_s};
 use duet_tests::{Admin, Gateway, Setup, gateway};
 use serde_json::{Value, json};
 
+use shop::Shop;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 const ASHA: &str = "919800000001";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The shop.
-struct Shop {
-    sim: Sim,
-    gateway: Gateway,
-    admin: Admin,
-}
-
-impl Shop {
-    async fn open() -> anyhow::Result<Shop> {
-        Shop::with(gateway::sim()).await
-    }
-
-    async fn with(config: Config) -> anyhow::Result<Shop> {
-        let sim = Sim::start(config).await?;
-        let setup = Setup::default()
-            .graph(sim.url())
-            .plugins(PluginsFile::probe("bot", 0))
-            .env("DUET_SIGNUP_APP_ID", "1234567890123456");
-        let gateway = Gateway::start(setup).await?;
-        sim.set_webhook(gateway.webhook()?);
-        let admin = gateway.admin()?;
-        admin.plugins_run(PATIENCE).await?;
-        Ok(Shop {
-            sim,
-            gateway,
-            admin,
-        })
-    }
-
-    /// Everything that Meta has sent is stored.
-    async fn quiet(&self) -> anyhow::Result<()> {
-        self.sim.wait_quiet(PATIENCE).await?;
-        self.admin.intake_done(PATIENCE).await
-    }
-
-    async fn conversation(&self, phone: &str) -> anyhow::Result<Value> {
-        self.admin.conversation(phone, PATIENCE).await
-    }
-
-    async fn messages(&self, phone: &str) -> anyhow::Result<Vec<Value>> {
-        let conversation = self.conversation(phone).await?;
-        let id = conversation["id"].as_i64().unwrap_or_default();
-        self.admin.messages(id).await
-    }
-
-    /// The message with this id, once it is as wanted.
-    async fn message(
-        &self,
-        phone: &str,
-        id: &Value,
-        fits: impl Fn(&Value) -> bool,
-    ) -> anyhow::Result<Value> {
-        until("the message is as wanted", PATIENCE, || async {
-            let messages = self.messages(phone).await?;
-            let found = messages
-                .iter()
-                .find(|message| message["id"] == *id && fits(message));
-            Ok(found.map_or_else(
-                || Seen::NotYet(json!(messages).to_string()),
-                |found| Seen::Done(found.clone()),
-            ))
-        })
-        .await
-    }
-
-    /// Nobody waits any more, and all of it adds up.
-    async fn close(self) -> anyhow::Result<()> {
-        self.quiet().await?;
-        for number in self.admin.rows("numbers", "").await? {
-            let id = number["id"].as_str().unwrap_or_default();
-            let ledger = self.admin.get(&format!("/numbers/{id}/ledger")).await?;
-            assert_eq!(ledger["adds_up"], true, "{ledger}");
-        }
-        self.gateway.end().await
-    }
-
-    /// A business that has just ended the signup: its account and its number.
-    fn signs_up(&self) -> anyhow::Result<(String, String)> {
-        let signed = self.sim.signs_up(&Signup::default())?;
-        let word = |pointer: &str| {
-            let word = signed.pointer(pointer).and_then(Value::as_str);
-            word.unwrap_or_default().to_owned()
-        };
-        Ok((word("/session/data/waba_id"), word("/number")))
-    }
-
-    /// The number of this account is connected, to the end.
-    async fn connects(&self, waba: &str) -> anyhow::Result<()> {
-        self.admin.post("/numbers", &json!({"waba": waba})).await?;
-        let done = |row: &Value| row["step"] == "done";
-        self.admin
-            .row("connections", "all steps are taken", PATIENCE, done)
-            .await?;
-        Ok(())
-    }
-
-    /// What Meta was asked for that it gives only once.
-    fn asked_once(&self) -> Vec<Value> {
-        let requests = self.sim.requests();
-        let asked = requests
-            .iter()
-            .filter(|request| request.path.ends_with("smb_app_data"));
-        asked
-            .map(|request| request.body["sync_type"].clone())
-            .collect()
-    }
-}
 
 /// Origin and text of each.
 fn texts(messages: &[Value]) -> Vec<(&str, &str)> {
