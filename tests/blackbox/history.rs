@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use duet_sim::{Config, HistoryPlan, Sim};
 use duet_tests::plugins_file::PluginsFile;
+use duet_tests::wait::{Seen, until};
 use duet_tests::webhook::{self, NUMBER, body, change, now_s};
 use duet_tests::{Admin, Gateway, Setup, gateway};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CUSTOMER: &str = "919800000001";
+/// Old messages of one customer.
+const OLD: u64 = 30;
 
 async fn report(admin: &Admin) -> anyhow::Result<Value> {
     admin.get(&format!("/numbers/{NUMBER}/history")).await
@@ -85,6 +88,49 @@ async fn six_months_of_chats_come_over_whole_and_wake_no_automation() -> anyhow:
         gateway.end().await?;
     }
     Ok(())
+}
+
+/// A plugin that takes the old chats over into a CRM is no reason for anybody to wait, or to be written to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_asks_for_history_gets_all_of_it_beside_what_is_live_and_answers_none()
+-> anyhow::Result<()> {
+    let sim = Sim::start(Config {
+        open_window: true,
+        ..gateway::sim()
+    })
+    .await?;
+    let both = PluginsFile::probe_of(&["message.text", "history.text"], "crm", "crm", 100);
+    let plugins = PluginsFile::default().and("probe", &both);
+    let gateway = Gateway::start(Setup::default().graph(sim.url()).plugins(plugins)).await?;
+    let (meta, admin) = (gateway.meta()?, gateway.admin()?);
+    admin.plugins_run(PATIENCE).await?;
+    let old: Vec<Value> = (0..OLD).map(|n| text(&format!("wamid.old.{n}"))).collect();
+    meta.deliver(&chunk(0, 1, 100, json!(old))).await?;
+    admin.intake_done(PATIENCE).await?;
+
+    meta.deliver(&webhook::text(CUSTOMER, "wamid.live", "hello"))
+        .await?;
+    until("the answer", PATIENCE, || async {
+        Ok(Seen::when(sim.sent_total() == 1, (), || "none".into()))
+    })
+    .await?;
+    let done = done(&admin).await?;
+    assert!(done < OLD, "the live message waited for {done} old ones");
+    until("all events", PATIENCE, || async {
+        let done = self::done(&admin).await?;
+        Ok(Seen::when(done == OLD + 1, (), || format!("{done} done")))
+    })
+    .await?;
+    assert_eq!(sim.sent_total(), 1, "old messages were answered");
+    gateway.end().await
+}
+
+/// Events that the one plugin is done with.
+async fn done(admin: &Admin) -> anyhow::Result<u64> {
+    let page = admin.get("/plugins").await?;
+    Ok(page["plugins"][0]["events"]["done"]
+        .as_u64()
+        .unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,8 +23,14 @@ impl PluginsFile {
     /// The table of an instance of `probe`.
     #[must_use]
     pub fn probe_table(name: &str, label: &str, spin_ms: u64) -> String {
+        Self::probe_of(&["message.text"], name, label, spin_ms)
+    }
+
+    /// The same for an instance that gets these kinds of events.
+    #[must_use]
+    pub fn probe_of(events: &[&str], name: &str, label: &str, spin_ms: u64) -> String {
         format!(
-            "[plugins.{name}]\ncomponent = \"probe.wasm\"\nfrom = \"beginning\"\n\
+            "[plugins.{name}]\ncomponent = \"probe.wasm\"\nfrom = \"beginning\"\nevents = {events:?}\n\
              [plugins.{name}.settings]\nlabel = \"{label}\"\nspin_ms = {spin_ms}\n\
              [plugins.{name}.limits]\ncpu_ms_max = 10000\nwall_ms_max = 60000\n\
              [plugins.{name}.messages]\nspeak = [\"automation\"]\n\

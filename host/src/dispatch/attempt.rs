@@ -187,6 +187,7 @@ async fn run(
         instance: loaded.name().to_owned(),
         business: loaded.plugin.instance().business.clone(),
         seq: event.seq,
+        is_history: event.history,
         now_ms,
     };
     let call = Call {

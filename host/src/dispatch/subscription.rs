@@ -47,8 +47,10 @@ impl Subscription {
     }
 }
 
+/// History is old by its nature, and nobody can answer it.
 fn stale(event: &Event) -> bool {
-    event
-        .at_ms
-        .is_some_and(|at_ms| event.received_ms.saturating_sub(at_ms) > STALE_MS)
+    !event.history
+        && event
+            .at_ms
+            .is_some_and(|at_ms| event.received_ms.saturating_sub(at_ms) > STALE_MS)
 }

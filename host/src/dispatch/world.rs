@@ -16,6 +16,8 @@ pub(super) struct StoreWorld {
     pub(super) business: String,
     /// The event that the run handles.
     pub(super) seq: i64,
+    /// Whether that is of the imported history: it is there to be read, not to be answered.
+    pub(super) is_history: bool,
     pub(super) now_ms: i64,
 }
 
@@ -70,6 +72,13 @@ impl World for StoreWorld {
         handling: Option<Handling>,
     ) -> Answer<'a, Option<Refusal>> {
         async move {
+            if self.is_history {
+                return Ok(Some(Refusal {
+                    code: "history",
+                    detail: "imported history is answered by nobody".into(),
+                    meta_code: None,
+                }));
+            }
             match self.seen(send.conversation).await? {
                 Some(conversation) => {
                     let template = self
