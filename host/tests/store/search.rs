@@ -57,6 +57,8 @@ async fn words_are_found_in_the_scripts_that_customers_write() {
         "माझी ऑर्डर कधी येईल?",
         "வணக்கம், கடை திறந்திருக்கிறதா?",
         "bhaiya kal kitne baje dukaan khulegi",
+        "स\u{921}\u{93c}क पर हूँ",
+        "पे\u{95c} के पास",
     ];
     for (at, text) in texts.iter().enumerate() {
         house.deliver(&ANA.writes(&format!("3A{at}"), text)).await;
@@ -76,6 +78,10 @@ async fn words_are_found_in_the_scripts_that_customers_write() {
         ("திறந்திருக்கி*", 3),
         ("khul*", 4),
         ("\"kitne baje\"", 4),
+        // One letter, written as one character or as two.
+        ("स\u{95c}क", 5),
+        ("\"स\u{95c}क पर\"", 5),
+        ("पे\u{921}\u{93c}* पास", 6),
     ] {
         assert_eq!(found(&house, words).await, [texts[at]], "{words}");
     }
