@@ -113,6 +113,11 @@ impl Keyring {
         self.clients.clone()
     }
 
+    /// A client of Meta's API under a token that is not kept yet.
+    pub fn visitor(&self, token: &Secret) -> Result<Client, graph::OpenError> {
+        self.client(&Route::default(), &Token::new(token, "", 0))
+    }
+
     /// What the provider of a business shows with its webhooks, if that was set.
     pub fn webhook_secret(&self, business: &str) -> Option<Secret> {
         let webhooks = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);

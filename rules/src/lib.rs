@@ -25,6 +25,7 @@ pub mod sending;
 mod settings_page;
 pub mod settings_schema;
 pub mod signature;
+pub mod signup;
 pub mod status;
 pub mod takeover;
 pub mod toml_file;

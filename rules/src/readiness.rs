@@ -123,6 +123,20 @@ pub fn worst(findings: &[Finding]) -> Verdict {
     verdicts.max().unwrap_or(Verdict::Well)
 }
 
+/// All problems in one sentence, with their remedies.
+#[must_use]
+pub fn obstacles(findings: &[Finding]) -> Option<String> {
+    let problems: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Problem)
+        .map(|finding| match &finding.remedy {
+            Some(remedy) => format!("{} ({remedy})", finding.detail),
+            None => finding.detail.clone(),
+        })
+        .collect();
+    (!problems.is_empty()).then(|| problems.join("; and "))
+}
+
 impl NumberFacts {
     /// Whether the number is in the WhatsApp Business app and on the Cloud API at once.
     #[must_use]

@@ -25,5 +25,6 @@ mod reload;
 mod sending;
 mod shutdown;
 mod signature;
+mod signup;
 mod takeover;
 mod walls;

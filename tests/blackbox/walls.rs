@@ -35,10 +35,16 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 48] = [
+const ROUTES: [(&str, &str, Sight); 54] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
+    ("get", "/signup", Sight::Anyone),
+    ("get", "/signup/page.js", Sight::Anyone),
+    ("get", "/signup/page.css", Sight::Anyone),
+    ("get", "/signup/progress", Sight::Anyone),
+    ("post", "/signup/progress", Sight::Anyone),
+    ("post", "/api/v1/signups", Sight::Refused),
     ("get", "/api/v1/openapi.json", Sight::Anyone),
     ("get", "/api/v1/events", Sight::Own("events")),
     ("get", "/api/v1/plugins", Sight::Own("plugins")),

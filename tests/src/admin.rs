@@ -29,6 +29,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    async fn of(response: reqwest::Response) -> anyhow::Result<Answer> {
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await?.into(),
+        })
+    }
+
     /// A header's text; empty when it is not there.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -127,12 +135,25 @@ impl Admin {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await?.into(),
-        })
+        Answer::of(request.send().await?).await
+    }
+
+    /// Any path of the admin listener, as a browser would go there.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn visit(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Answer> {
+        let url = format!("{}{path}", self.url);
+        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::of(request.send().await?).await
     }
 
     /// `/metrics`, `/readyz` and `/healthz`: status and text, without a token.

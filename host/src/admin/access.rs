@@ -1,8 +1,8 @@
 //! Who asks. The root token may do everything; further tokens have scopes and are kept as hashes.
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -108,16 +108,21 @@ impl RootToken {
 
 /// A new token and its hash.
 pub(super) fn make_token() -> Result<(String, [u8; 32]), ApiError> {
+    make(PREFIX)
+}
+
+/// A text that nobody guesses, behind `prefix`, and its hash.
+pub(super) fn make(prefix: &str) -> Result<(String, [u8; 32]), ApiError> {
     let mut bytes = [0; 32];
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| ApiError::unavailable())?;
-    let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
+    let token = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes));
     let hash = hash(&token);
     Ok((token, hash))
 }
 
-fn hash(token: &str) -> [u8; 32] {
+pub(super) fn hash(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
     hash.iter_mut()
@@ -132,7 +137,7 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let presented = presented(&request).map(str::to_owned);
+    let presented = presented(request.headers()).map(str::to_owned);
     let access = match presented {
         Some(token) => access(&app, &token).await,
         None => Ok(None),
@@ -147,12 +152,9 @@ pub(super) async fn authenticate(
     }
 }
 
-fn presented(request: &Request) -> Option<&str> {
-    let value = request
-        .headers()
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
+/// The token of a request, if it brings one.
+pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && value.len() <= HEADER_BYTES_MAX).then(|| token.trim())
 }

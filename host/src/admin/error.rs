@@ -156,6 +156,7 @@ impl From<BusinessError> for ApiError {
             BusinessError::Exists(_)
             | BusinessError::Own
             | BusinessError::InUse { .. }
+            | BusinessError::Taken(_)
             | BusinessError::HasConversations { .. } => ApiError::refused(error.to_string(), None),
         }
     }

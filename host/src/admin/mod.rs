@@ -4,11 +4,13 @@
 //! - `operations`: what the API asks of the rest of the gateway
 //! - `page`, `input`, `error`, `shape`: what all routes have in common on the wire
 //! - `routes`: one file for each noun
+//! - `signup`: the page on which an owner connects a number, by a one-time link
 //! - `listen`: the listener with its bounds
 //!
 //! Every route belongs to one scope, by the group that it stands in; the description at
 //! `/api/v1/openapi.json` is made from the same groups. A token of one business gets through to the walled groups
-//! alone, whose routes ask for its `Wall` and hand it to the store. Deliberately absent: cookies, CORS, HTML.
+//! alone, whose routes ask for its `Wall` and hand it to the store. Deliberately absent: cookies, CORS, and HTML but for
+//! that page.
 
 mod access;
 mod error;
@@ -18,6 +20,7 @@ mod operations;
 mod page;
 mod routes;
 mod shape;
+mod signup;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +39,10 @@ use access::Reach;
 pub use access::{RootToken, Scope};
 pub use listen::serve;
 pub use operations::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SyncReport,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SignedUp,
+    SyncReport,
 };
+pub use signup::{SignupLinks, SignupSettings};
 
 use crate::store::Store;
 use crate::store::receipts::ReceiptLog;
@@ -56,6 +61,10 @@ pub struct Admin {
     pub root: RootToken,
     /// How long a person keeps a conversation where its number's settings say nothing.
     pub person_hours: u64,
+    /// What the page of the signup needs; none when it is not set up.
+    pub signup: Option<SignupSettings>,
+    /// The links to it.
+    pub links: SignupLinks,
     /// Why no webhook can be taken now, or nothing.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use duet_rules::coexistence::Kind;
 use duet_rules::readiness::Finding;
+use duet_rules::signup::HandIn;
 
 use crate::doctor::Examined;
 use crate::effect::Handling;
@@ -81,6 +82,15 @@ pub struct ConnectReport {
     pub begun: bool,
 }
 
+/// A number that its owner has signed up on the page.
+#[derive(Debug, Clone)]
+pub struct SignedUp {
+    /// Its WhatsApp Business Account.
+    pub waba: String,
+    /// Why it is not being connected, in the owner's words.
+    pub note: Option<&'static str>,
+}
+
 /// What became of asking for a number's contacts or history.
 #[derive(Debug, Clone)]
 pub struct SyncReport {
@@ -124,6 +134,13 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Connects the numbers of an account that are in the app, or only looks whether it can be done.
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport>;
+
+    /// Why no owner can be asked to sign up a number for a business now, or nothing.
+    fn signup_obstacle(&self, business: String) -> Operation<'_, Option<String>>;
+
+    /// Makes a token of what the page of a signup has handed in, keeps it for the business, and connects the number. A
+    /// refusal is in the owner's words.
+    fn sign_up(&self, business: String, hand_in: HandIn) -> Operation<'_, SignedUp>;
 
     /// Asks Meta for these of a number, once each. `again`: although they may have been asked for before.
     fn ask_syncs(

@@ -72,6 +72,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Server => "HOST:PORT",
         Kind::Mails { .. } => "ADDRESSES",
         Kind::Line => "TEXT",
+        Kind::Object => "JSON",
         Kind::OneOf(_) | Kind::Secret => "WORD",
     }
 }

@@ -39,6 +39,12 @@ pub struct Settings {
     pub opt_in_words: Vec<String>,
     /// Empty when it is not set.
     pub signup_app_id: String,
+    /// Empty when it is not set.
+    pub signup_config_id: String,
+    /// A JSON object.
+    pub signup_extras: String,
+    /// Without a slash at its end; empty when it is not set.
+    pub signup_url: String,
     pub alarms: AlarmSettings,
 }
 
@@ -80,6 +86,9 @@ impl Settings {
             opt_out_words: read.words("sending.opt_out_words", &file.opt_out_words),
             opt_in_words: read.words("sending.opt_in_words", &file.opt_in_words),
             signup_app_id: read.text("signup.app_id", &file.signup_app_id),
+            signup_config_id: read.text("signup.config_id", &file.signup_config_id),
+            signup_extras: read.text("signup.extras", &file.signup_extras),
+            signup_url: read.text("signup.url", &file.signup_url),
             alarms: AlarmSettings::resolve(&mut read),
         };
         if read.problems.is_empty() {

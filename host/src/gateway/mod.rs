@@ -5,6 +5,7 @@ mod connect;
 mod keeper;
 mod operations;
 mod reloader;
+mod signup;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use duet_rules::signature;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::admin::{self, Admin, RootToken};
+use crate::admin::{self, Admin, RootToken, SignupLinks, SignupSettings};
 use crate::alarms::Herald;
 use crate::coexistence::Enquiry;
 use crate::config::{Secrets, Settings, vault};
@@ -193,6 +194,8 @@ pub async fn run(
         metrics: metrics.clone(),
         root,
         person_hours: settings.person_hours,
+        signup: signup_page(settings, private.1)?,
+        links: SignupLinks::default(),
         ready: Box::new(move || {
             if healthy.healthy() {
                 Ok(())
@@ -305,6 +308,27 @@ fn app(
     };
     let app = graph::App::new(connections, &settings.graph_url, id, secret.expose())?;
     Ok(Some(app))
+}
+
+/// What the page of the signup needs, when the app's id and its configuration are set.
+fn signup_page(settings: &Settings, private: SocketAddr) -> anyhow::Result<Option<SignupSettings>> {
+    let (app_id, config_id) = (&settings.signup_app_id, &settings.signup_config_id);
+    if app_id.is_empty() || config_id.is_empty() {
+        return Ok(None);
+    }
+    // Meta's script works without TLS on localhost alone, and knows that by its name.
+    let here = match private.ip().is_loopback() {
+        true => format!("http://localhost:{}", private.port()),
+        false => format!("http://{private}"),
+    };
+    let set = Some(settings.signup_url.clone()).filter(|url| !url.is_empty());
+    Ok(Some(SignupSettings {
+        app_id: app_id.clone(),
+        config_id: config_id.clone(),
+        extras: serde_json::from_str(&settings.signup_extras)?,
+        version: graph::version(&settings.graph_url).to_owned(),
+        url: set.unwrap_or(here),
+    }))
 }
 
 fn connections() -> Result<Connections, graph::OpenError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use duet_rules::coexistence::Kind;
 use duet_rules::ledger::{Compared, compare};
+use duet_rules::signup::HandIn;
 use duet_rules::{plugins_toml, sending};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -12,7 +13,8 @@ use tokio::sync::Notify;
 
 use super::reloader::Reloader;
 use crate::admin::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SyncReport,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SignedUp,
+    SyncReport,
 };
 use crate::connecting::Connecting;
 use crate::dispatch::Dispatch;
@@ -258,6 +260,14 @@ impl Operations for GatewayOperations {
 
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {
         self.whole(move |gateway| async move { gateway.connect_account(wish).await })
+    }
+
+    fn signup_obstacle(&self, business: String) -> Operation<'_, Option<String>> {
+        async move { Ok(self.obstacle(&business).await) }.boxed()
+    }
+
+    fn sign_up(&self, business: String, hand_in: HandIn) -> Operation<'_, SignedUp> {
+        self.whole(move |gateway| async move { gateway.finish_signup(business, hand_in).await })
     }
 
     fn ask_syncs(

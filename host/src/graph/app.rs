@@ -1,22 +1,28 @@
-//! What Meta tells the app itself, by its id and secret: what a token may do, which webhook fields it gets.
+//! What Meta tells the app itself, by its id and secret: what a token may do, which webhook fields it gets, and the
+//! token for the code of a signup.
+
+use std::time::Duration;
 
 use duet_rules::provider::Provider;
 use duet_rules::readiness::TokenFacts;
 use reqwest::header::DATE;
 use serde_json::Value;
 
-use super::send::words;
+use super::send::{Outcome, words};
 use super::{Client, Connections, OpenError, Token};
 use crate::config::Secret;
 
 /// The object whose fields matter, in Meta's words.
 const OBJECT: &str = "whatsapp_business_account";
+/// A code lives 30 seconds (Meta's page on implementing Embedded Signup); a later answer would be none.
+const EXCHANGE_MAX: Duration = Duration::from_secs(25);
 
 /// The Meta app. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     client: Client,
     pub id: String,
+    secret: Secret,
 }
 
 impl App {
@@ -34,7 +40,24 @@ impl App {
         Ok(App {
             client: connections.client(Provider::Meta, base, &token)?,
             id: id.to_owned(),
+            secret: Secret::new(secret),
         })
+    }
+
+    /// The token for a signup's code. A code is good for one exchange, so a lost answer has used it up.
+    pub async fn exchange(&self, code: &str) -> Outcome<Secret> {
+        let query = [
+            ("client_id", self.id.as_str()),
+            ("client_secret", self.secret.expose()),
+            ("code", code),
+        ];
+        let request = self.client.bare(&["oauth", "access_token"], &query);
+        self.client
+            .outcome(request.timeout(EXCHANGE_MAX), |answer| {
+                let token = answer.get("access_token")?.as_str()?;
+                (!token.is_empty()).then(|| Secret::new(token))
+            })
+            .await
     }
 
     /// The webhook fields that the app is subscribed to.

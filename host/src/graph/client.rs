@@ -228,6 +228,13 @@ impl Client {
         self.at(url)
     }
 
+    /// A GET of a path under the base that brings its own credentials in the query, and so without the token.
+    pub(super) fn bare(&self, path: &[&str], query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut url = self.address(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.http.get(url)
+    }
+
     /// A GET of any address, with the token: the caller has judged it.
     pub(super) fn at(&self, url: reqwest::Url) -> reqwest::RequestBuilder {
         self.authorized(self.http.get(url))
@@ -249,6 +256,24 @@ impl Client {
             path.pop_if_empty().extend(segments);
         }
         url
+    }
+}
+
+/// The version of Meta's API at an address: its own, else the one that is put there.
+pub fn version(base: &str) -> &str {
+    let last = base.rsplit('/').next().unwrap_or_default();
+    let is_version = |text: &str| {
+        let number = text
+            .strip_prefix('v')
+            .and_then(|number| number.split_once('.'));
+        number.is_some_and(|(major, minor)| {
+            major.parse::<u16>().is_ok() && minor.parse::<u16>().is_ok()
+        })
+    };
+    if is_version(last) {
+        last
+    } else {
+        VERSION.trim_start_matches('/')
     }
 }
 
@@ -315,6 +340,18 @@ mod tests {
             request.url().as_str(),
             "https://graph.facebook.com/v23.0/..%2Fme%3Fx/messages"
         );
+    }
+
+    #[test]
+    fn a_version_is_the_address_s_or_ours() {
+        for (base, expected) in [
+            ("https://graph.facebook.com/v25.0", "v25.0"),
+            ("https://graph.facebook.com", "v23.0"),
+            ("http://127.0.0.1:7700/vault", "v23.0"),
+            ("http://127.0.0.1:7700/v2.x", "v23.0"),
+        ] {
+            assert_eq!(version(base), expected, "{base}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod templates;
 
 pub use account::Listed;
 pub use app::App;
-pub use client::{Client, Connections, Near, OpenError, Settings, Token};
+pub use client::{Client, Connections, Near, OpenError, Settings, Token, version};
 pub use clients::{Clients, NO_TOKEN};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};

@@ -39,6 +39,8 @@ pub enum BusinessError {
         "{what} has conversations and stays with {from}: what customers wrote to one business is not shown to another"
     )]
     HasConversations { what: String, from: String },
+    #[error("the account {0} is with another business already, and stays there")]
+    Taken(String),
     #[error(
         "the gateway's own business has its token from DUET_ACCESS_TOKEN; name a business that was made"
     )]
@@ -95,6 +97,11 @@ impl Store {
         .await
     }
 
+    /// One business; the gateway's own is none.
+    pub async fn business(&self, id: String) -> Result<Option<BusinessRow>, StoreError> {
+        self.read(move |connection| business(connection, &id)).await
+    }
+
     /// Removes a business that has no numbers and no accounts, together with its secrets and
     /// the tokens that see it.
     pub async fn remove_business(&self, id: String) -> Result<(), BusinessError> {
@@ -122,6 +129,29 @@ impl Store {
                 .optional()?;
             Ok(business)
         })
+    }
+
+    /// At most `limit` accounts that were given to a business.
+    pub async fn accounts_of(
+        &self,
+        business: String,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT waba FROM accounts WHERE business = ?1 ORDER BY waba LIMIT ?2",
+            )?;
+            let rows = query.query_map(params![business, limit], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Gives an account to a business that has just shown that it is its own; one that another business has been given
+    /// stays there, whether it talks or not.
+    pub async fn claim_account(&self, waba: String, business: String) -> Result<(), BusinessError> {
+        self.write(move |connection| Ok(claim_account(connection, waba, &business)))
+            .await?
     }
 
     /// Gives an account, with the numbers that are known of it and those to come, to a business; `""` is the
@@ -153,6 +183,21 @@ fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
         connection.prepare_cached(sql)?.execute([&id])?;
     }
     Ok(())
+}
+
+fn claim_account(
+    connection: &Connection,
+    waba: String,
+    business: &str,
+) -> Result<(), BusinessError> {
+    let of: Option<String> = connection
+        .prepare_cached("SELECT business FROM accounts WHERE waba = ?1")?
+        .query_row([&waba], |row| row.get(0))
+        .optional()?;
+    match of {
+        Some(of) if of != OWN && of != business => Err(BusinessError::Taken(waba)),
+        _ => give_account(connection, &waba, business),
+    }
 }
 
 fn give_account(connection: &Connection, waba: &str, business: &str) -> Result<(), BusinessError> {

@@ -88,13 +88,7 @@ impl Store {
         waba: String,
     ) -> Result<Option<(ConnectionRow, Vec<String>)>, StoreError> {
         self.read(move |connection| {
-            let found = connection
-                .prepare_cached(
-                    "SELECT waba, number, fresh, step, begun_ms, done_ms, cause FROM connections WHERE waba = ?1",
-                )?
-                .query_row([&waba], connection_row)
-                .optional()?;
-            let Some(found) = found else {
+            let Some(found) = of(connection, &waba)? else {
                 return Ok(None);
             };
             Ok(Some((found, connecting(connection, &waba)?)))
@@ -179,6 +173,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// An account's connection.
+pub(super) fn of(connection: &Connection, waba: &str) -> Result<Option<ConnectionRow>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT waba, number, fresh, step, begun_ms, done_ms, cause FROM connections WHERE waba = ?1",
+        )?
+        .query_row([waba], connection_row)
+        .optional()?)
 }
 
 fn join(

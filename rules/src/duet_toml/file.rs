@@ -47,6 +47,10 @@ pub struct FileSettings {
     pub opt_out_words: Option<Vec<String>>,
     pub opt_in_words: Option<Vec<String>>,
     pub signup_app_id: Option<String>,
+    pub signup_config_id: Option<String>,
+    /// A JSON object.
+    pub signup_extras: Option<String>,
+    pub signup_url: Option<String>,
     /// The keys of `[alarms]`.
     #[serde(flatten)]
     pub alarms: BTreeMap<&'static str, SettingValue>,
@@ -105,6 +109,9 @@ impl FileSettings {
                 "log" => self.log = Some(text),
                 "log_level" => self.log_level = Some(text),
                 "signup.app_id" => self.signup_app_id = Some(text),
+                "signup.config_id" => self.signup_config_id = Some(text),
+                "signup.extras" => self.signup_extras = Some(text),
+                "signup.url" => self.signup_url = Some(text),
                 _ => {}
             },
             SettingValue::Words(words) => match key {

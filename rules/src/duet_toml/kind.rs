@@ -10,6 +10,8 @@ use crate::toml_file::{bytes_from_text, bytes_text, quoted};
 const WORD_CHARS_MAX: usize = 100;
 /// Longest text of [`Kind::Line`].
 const LINE_CHARS_MAX: usize = 200;
+/// Longest text of [`Kind::Object`].
+const OBJECT_BYTES_MAX: usize = 2000;
 
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub enum Kind {
     },
     /// One line.
     Line,
+    /// A JSON object, as text.
+    Object,
     /// Only from the environment; read by the gateway and never shown.
     Secret,
 }
@@ -53,7 +57,7 @@ pub enum Kind {
 pub enum SettingValue {
     Address(SocketAddr),
     Path(PathBuf),
-    /// A URL without a slash at its end, one of the words, or an id.
+    /// A URL without a slash at its end, one of the words, an id, or a JSON object.
     Text(String),
     /// A count, or bytes.
     Number(u64),
@@ -92,6 +96,7 @@ impl Kind {
                 format!("at most {items_max} mail addresses such as admin@example.com")
             }
             Kind::Line => format!("one line of at most {LINE_CHARS_MAX} characters"),
+            Kind::Object => format!("a JSON object of at most {OBJECT_BYTES_MAX} bytes, as text"),
             Kind::Secret => "text".to_owned(),
         }
     }
@@ -124,6 +129,7 @@ impl Kind {
                 .filter(|mails| mails.iter().all(|mail| mail_is_valid(mail)))
                 .map(SettingValue::Words),
             Kind::Line => line_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
+            Kind::Object => object_is_valid(text).then(|| SettingValue::Text(text.to_owned())),
             Kind::Secret => (!text.is_empty()).then(|| SettingValue::Text(text.to_owned())),
         }
     }
@@ -184,6 +190,11 @@ fn mail_is_valid(text: &str) -> bool {
 
 fn line_is_valid(text: &str) -> bool {
     (1..=LINE_CHARS_MAX).contains(&text.chars().count()) && !text.contains(char::is_control)
+}
+
+fn object_is_valid(text: &str) -> bool {
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text);
+    text.len() <= OBJECT_BYTES_MAX && object.is_ok()
 }
 
 fn path_is_valid(text: &str) -> bool {

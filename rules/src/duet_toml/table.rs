@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 51] = [
+pub const SETTINGS: [Setting; 54] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -303,6 +303,29 @@ pub const SETTINGS: [Setting; 51] = [
         kind: Kind::Id,
         default: None,
         doc: "Id of the Meta app; with it and the app secret Meta tells what a token may do and which webhook fields come",
+    },
+    Setting {
+        key: "signup.config_id",
+        env: "DUET_SIGNUP_CONFIG_ID",
+        kind: Kind::Id,
+        default: None,
+        doc: "Id of the app's configuration of Facebook Login for Business, for the page of the signup",
+    },
+    Setting {
+        key: "signup.extras",
+        env: "DUET_SIGNUP_EXTRAS",
+        kind: Kind::Object,
+        default: Some(
+            r#"{"featureType":"whatsapp_business_app_onboarding","sessionInfoVersion":"3"}"#,
+        ),
+        doc: "What the signup is told beside it, as JSON; Meta's word for it changes with its versions",
+    },
+    Setting {
+        key: "signup.url",
+        env: "DUET_SIGNUP_URL",
+        kind: Kind::Url,
+        default: None,
+        doc: "Where owners reach the page of the signup: the https address that passes /signup on to the admin listener",
     },
     Setting {
         key: "alarms.repeat_seconds",

@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use duet_rules::readiness::{Finding, Verdict, worst};
+use duet_rules::readiness::{Finding, obstacles};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -133,20 +133,12 @@ pub(super) async fn list(
 }
 
 fn readiness(findings: Vec<Finding>, begun: bool) -> Readiness {
-    let problems: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Problem)
-        .map(|finding| match &finding.remedy {
-            Some(remedy) => format!("{} ({remedy})", finding.detail),
-            None => finding.detail.clone(),
-        })
-        .collect();
+    let obstacles = obstacles(&findings);
     Readiness {
-        ready: worst(&findings) != Verdict::Problem,
-        verdict: if problems.is_empty() {
-            "ready".to_owned()
-        } else {
-            format!("not yet, because {}", problems.join("; and "))
+        ready: obstacles.is_none(),
+        verdict: match obstacles {
+            None => "ready".to_owned(),
+            Some(obstacles) => format!("not yet, because {obstacles}"),
         },
         findings: findings
             .into_iter()

@@ -18,6 +18,7 @@ mod outbox;
 mod plugins;
 mod receipts;
 mod search;
+mod signups;
 mod templates;
 mod tokens;
 
@@ -29,12 +30,16 @@ use utoipa_axum::routes;
 
 use super::{App, Description};
 
-/// No token needed.
+/// No token needed: what everybody may see, and the page for those who hold a link.
 pub(super) fn open() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+        .routes(routes!(signups::page))
+        .routes(routes!(signups::script))
+        .routes(routes!(signups::style))
+        .routes(routes!(signups::progress, signups::hand_in))
 }
 
 /// Routes that a token of one business may use, too: each takes the `Wall` of the one who asks.
@@ -104,6 +109,7 @@ pub(super) fn admin() -> OpenApiRouter<App> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(businesses::list, businesses::create))
         .routes(routes!(businesses::remove))
+        .routes(routes!(signups::create))
         .routes(routes!(businesses::set_access))
         .routes(routes!(
             businesses::give_account,

@@ -14,6 +14,12 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",
+        "GET /signup",
+        "GET /signup/page.js",
+        "GET /signup/page.css",
+        "GET /signup/progress",
+        "POST /signup/progress",
+        "POST /api/v1/signups",
         "GET /api/v1/openapi.json",
         "GET /api/v1/events",
         "GET /api/v1/plugins",
@@ -63,7 +69,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 48, "{listed:?}");
+    assert_eq!(listed.len(), 54, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use duet_rules::coexistence::Kind;
 use duet_rules::ledger::Compared;
+use duet_rules::signup::HandIn;
 use reqwest::Method;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -88,6 +89,21 @@ impl Operations for Notes {
         )
     }
 
+    fn signup_obstacle(&self, business: String) -> Operation<'_, Option<String>> {
+        self.note(format!("obstacle of {business}"), None)
+    }
+
+    fn sign_up(&self, business: String, hand_in: HandIn) -> Operation<'_, SignedUp> {
+        let signed_up = SignedUp {
+            waba: hand_in.waba.unwrap_or_default(),
+            note: None,
+        };
+        self.note(
+            format!("sign up {} for {business}", hand_in.code),
+            signed_up,
+        )
+    }
+
     fn export(&self, contact: i64) -> Operation<'_, Value> {
         self.note(format!("export {contact}"), json!({}))
     }
@@ -127,6 +143,8 @@ impl Fixture {
             operations: notes.clone(),
             metrics: Arc::default(),
             person_hours: 12,
+            signup: None,
+            links: SignupLinks::default(),
             root: RootToken::new(&Secret::new(ROOT)).unwrap(),
             ready: Box::new(|| Err("the disk is full".into())),
         };

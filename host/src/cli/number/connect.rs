@@ -11,7 +11,11 @@ use crate::config::Flags;
 #[derive(clap::Args)]
 pub(in crate::cli) struct Account {
     /// Meta's id of the WhatsApp Business Account
-    waba: String,
+    #[arg(required_unless_present = "signup")]
+    waba: Option<String>,
+    /// Make a link to a page on which the owner goes through the signup; all else goes by itself. It needs --business
+    #[arg(long, requires = "business", conflicts_with_all = ["waba", "number", "signed_up", "dry_run"])]
+    signup: bool,
     /// The only number of it that is meant, by Meta's phone_number_id
     #[arg(long)]
     number: Option<String>,
@@ -44,6 +48,9 @@ pub(in crate::cli) struct AskFor {
 
 pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&account.flags)?;
+    if account.signup {
+        return link(&gateway, account).await;
+    }
     let wish = json!({
         "waba": account.waba, "number": account.number, "business": account.business,
         "signed_up": account.signed_up, "dry_run": account.dry_run,
@@ -59,6 +66,17 @@ pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
         Value::Bool(true) => Ok(Ended::Done),
         _ => Ok(Ended::Problems),
     }
+}
+
+async fn link(gateway: &Gateway, account: &Account) -> anyhow::Result<Ended> {
+    let wish = json!({"business": account.business});
+    let made = gateway.send(Method::POST, "signups", &wish).await?;
+    println!("{}", word(at(&made, "/url")));
+    println!(
+        "for the owner of the number alone: it can be used once, until {}",
+        word(at(&made, "/expires_at"))
+    );
+    Ok(Ended::Done)
 }
 
 pub(super) async fn sync(ask: &AskFor) -> anyhow::Result<Ended> {

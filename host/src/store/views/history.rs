@@ -17,6 +17,17 @@ pub(super) fn history(
     Ok(report(declined, &chunks, &kept, now_ms))
 }
 
+/// How far it has come, without counting what is kept of it.
+pub(super) fn progress(
+    connection: &Connection,
+    number: &str,
+    declined: bool,
+    now_ms: i64,
+) -> Result<Report, StoreError> {
+    let chunks = chunks(connection, number)?;
+    Ok(report(declined, &chunks, &BTreeMap::new(), now_ms))
+}
+
 fn chunks(connection: &Connection, number: &str) -> Result<Vec<Chunk>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT phase, chunk, progress, messages, received_ms FROM history_chunks WHERE number = ?1",

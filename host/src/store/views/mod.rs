@@ -15,6 +15,7 @@ mod numbers;
 mod outbox;
 mod receipts;
 mod search;
+mod signups;
 mod templates;
 
 pub use alarms::{AlarmRow, NoticeRow};
@@ -29,6 +30,7 @@ pub use numbers::NumberRow;
 pub use outbox::{OutboxFilter, OutboxRow};
 pub use receipts::{ReceiptPage, ReceiptRow, ReceiptState};
 pub use search::{FoundRow, Search, Wanted};
+pub use signups::SignupRow;
 pub use templates::TemplateRow;
 
 /// Which rows of a list: those after `after`, at most `limit`.
