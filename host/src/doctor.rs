@@ -23,18 +23,19 @@ pub struct Examined {
     pub finding: Finding,
 }
 
-/// Looks at the gateway, every account and every number.
+/// Looks at the gateway, and at every account and number before the wall. Behind one, the token is that business's.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn examine(house: &Connecting) -> Result<Vec<Examined>, StoreError> {
+pub async fn examine(house: &Connecting, wall: Wall) -> Result<Vec<Examined>, StoreError> {
     let now_ms = crate::now_ms();
+    let asker = wall.business().unwrap_or(OWN).to_owned();
     let numbers = house
         .store
-        .numbers(Wall::none(), String::new(), NUMBERS_MAX, now_ms)
+        .numbers(wall, String::new(), NUMBERS_MAX, now_ms)
         .await?;
     let app = house.app.as_ref();
-    let own = house.clients.of_account(OWN);
+    let own = house.clients.of_account(&asker);
     let token = match &own {
         Some(own) => own.debug_token(app).await,
         None => Err(NO_TOKEN.to_owned()),

@@ -459,3 +459,62 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() -> anyhow::Result<
     );
     scene.end().await
 }
+
+/// What an agency's client can do with a token of its own: connect, ask and see, for itself alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_business_looks_after_its_own_numbers_and_no_other() -> anyhow::Result<()> {
+    let scene = Scene::new(config()).await?;
+    let root = scene.admin()?;
+    let mut askers = Vec::new();
+    for business in ["tea", "rival"] {
+        root.post("/businesses", &json!({"id": business})).await?;
+        // The sim has one token, which shows every account to whoever has it.
+        let access = json!({"token": gateway::ACCESS_TOKEN});
+        let path = format!("/businesses/{business}/access");
+        let (status, told) = root.call(Method::PUT, &path, Some(&access)).await?;
+        assert_eq!(status, 204, "{told}");
+        let token = json!({"name": business, "business": business, "scopes": ["read", "operate"]});
+        let made = root.post("/tokens", &token).await?;
+        askers.push(root.with_token(made["token"].as_str().unwrap_or_default()));
+    }
+    let (tea, rival) = (&askers[0], &askers[1]);
+    let wish = json!({"waba": scene.waba});
+    let across = json!({"waba": scene.waba, "business": "rival"});
+    let (status, told) = tea.call(Method::POST, "/numbers", Some(&across)).await?;
+    assert_eq!(status, 400, "{told}");
+    let begun = tea.post("/numbers", &wish).await?;
+    assert_eq!(begun["begun"], true, "{begun}");
+    scene.connected().await?;
+    let came = |number: &Value| number["history"]["state"] == "complete";
+    let number = scene.number("all has come", came).await?;
+    assert_eq!(number["business"], "tea", "{number}");
+
+    let (status, told) = rival.call(Method::POST, "/numbers", Some(&wish)).await?;
+    assert!(
+        status == 409 && told.to_string().contains("stays there"),
+        "{status} {told}"
+    );
+    let ledger = format!("/numbers/{}/ledger", scene.number);
+    for (asker, connections, status) in [(tea, 1, 200), (rival, 0, 404)] {
+        let known = asker.get("/connections").await?;
+        let known = known["connections"].as_array().map_or(0, Vec::len);
+        assert_eq!(known, connections);
+        let (got, told) = asker.call(Method::GET, &ledger, None).await?;
+        assert_eq!(got, status, "{told}");
+        assert_eq!(
+            told["receipts"],
+            Value::Null,
+            "what is the gateway's: {told}"
+        );
+        let examined = asker.get("/doctor").await?.to_string();
+        assert_eq!(
+            examined.contains(&scene.number),
+            connections == 1,
+            "{examined}"
+        );
+        assert!(examined.contains("the access token is valid"), "{examined}");
+    }
+    assert_eq!(tea.get(&ledger).await?["adds_up"], true);
+    assert!(root.get(&ledger).await?["receipts"].is_object());
+    scene.end().await
+}

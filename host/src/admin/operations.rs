@@ -9,6 +9,7 @@ use duet_rules::signup::HandIn;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
+use crate::store::wall::Wall;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,8 @@ pub struct ConnectWish {
     pub number: Option<String>,
     /// Whose the account is; it is given to that business before anything of it comes.
     pub business: Option<String>,
+    /// The business asks for itself: what another one was given stays there.
+    pub claims: bool,
     /// The business has just gone through the signup (again).
     pub signed_up: bool,
     /// Nothing is changed.
@@ -129,8 +132,8 @@ pub trait Operations: Send + Sync + 'static {
     /// Asks Meta for its own record of a number, and holds it against what is known here.
     fn message_history(&self, number: String) -> Operation<'_, Compared>;
 
-    /// Looks at everything that the numbers need, at Meta's and here; nothing is changed.
-    fn examine(&self) -> Operation<'_, Vec<Examined>>;
+    /// Looks at everything that the numbers before the wall need, at Meta's and here; nothing is changed.
+    fn examine(&self, wall: Wall) -> Operation<'_, Vec<Examined>>;
 
     /// Connects the numbers of an account that are in the app, or only looks whether it can be done.
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport>;

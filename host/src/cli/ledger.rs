@@ -64,13 +64,15 @@ fn print(number: &Value, ledger: &Value) {
         });
         told.collect::<Vec<_>>().join(", ")
     };
-    println!(
-        "  webhooks, whole gateway: {}",
-        counts(
-            "receipts",
-            &["accepted", "kept", "aged", "waiting", "unreadable"]
-        )
-    );
+    if at(ledger, "/receipts").is_object() {
+        println!(
+            "  webhooks, whole gateway: {}",
+            counts(
+                "receipts",
+                &["accepted", "kept", "aged", "waiting", "unreadable"]
+            )
+        );
+    }
     println!(
         "  arrived here: {}",
         counts("arrived", &["receipts", "elements", "repeated"])

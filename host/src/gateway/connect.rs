@@ -17,6 +17,7 @@ impl GatewayOperations {
             waba,
             number,
             business,
+            claims,
             signed_up,
             dry_run,
         } = wish;
@@ -30,8 +31,11 @@ impl GatewayOperations {
         let begun = !dry_run && worst(&findings) != Verdict::Problem;
         if begun {
             if let Some(business) = business {
-                let given = self.store.give_account(waba.clone(), business);
-                given.await.map_err(not_given)?;
+                let given = match claims {
+                    true => self.store.claim_account(waba.clone(), business).await,
+                    false => self.store.give_account(waba.clone(), business).await,
+                };
+                given.map_err(not_given)?;
             }
             let now_ms = crate::now_ms();
             let opened = self.store.open_connection(waba, number, signed_up, now_ms);

@@ -29,6 +29,7 @@ use crate::store::erase::EraseError;
 use crate::store::handling::Keeps;
 use crate::store::outbox::Redriven;
 use crate::store::receipts::ReceiptLog;
+use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
 /// Why a send is not repeated without another word.
@@ -254,8 +255,8 @@ impl Operations for GatewayOperations {
         self.look_at_meta(number).boxed()
     }
 
-    fn examine(&self) -> Operation<'_, Vec<Examined>> {
-        async { examine(&self.connecting).await.map_err(refused) }.boxed()
+    fn examine(&self, wall: Wall) -> Operation<'_, Vec<Examined>> {
+        async move { examine(&self.connecting, wall).await.map_err(refused) }.boxed()
     }
 
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {

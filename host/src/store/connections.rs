@@ -4,6 +4,7 @@
 use duet_rules::coexistence::{Sign, State};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::wall::Wall;
 use super::{Store, StoreError, numbers, templates};
 
 /// What is done next.
@@ -99,15 +100,17 @@ impl Store {
     /// Connections after the account `after`, in the order of the accounts.
     pub async fn connections(
         &self,
+        wall: Wall,
         after: String,
         limit: u32,
     ) -> Result<Vec<ConnectionRow>, StoreError> {
         self.read(move |connection| {
             let mut query = connection.prepare_cached(
                 "SELECT waba, number, fresh, step, begun_ms, done_ms, cause FROM connections
-                 WHERE waba > ?1 ORDER BY waba LIMIT ?2",
+                 WHERE waba > ?1 AND (?3 IS NULL OR coalesce((SELECT business FROM accounts a WHERE a.waba = connections.waba), '') = ?3)
+                 ORDER BY waba LIMIT ?2",
             )?;
-            let rows = query.query_map(params![after, limit], connection_row)?;
+            let rows = query.query_map(params![after, limit, wall], connection_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await

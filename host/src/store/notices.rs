@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::events::newest;
 use super::intake::conversation_with;
-use super::{Store, StoreError};
+use super::wall::Wall;
+use super::{Store, StoreError, numbers};
 
 /// Alarms that take their next step in one transaction.
 const ALARMS_MAX: i64 = 100;
@@ -147,11 +148,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Option<i64>, StoreError> {
         self.write(move |connection| {
-            let known = connection
-                .prepare_cached("SELECT 1 FROM numbers WHERE id = ?1")?
-                .query_row([&template.number], |_| Ok(()))
-                .optional()?;
-            if known.is_none() {
+            if !numbers::is_known(connection, &Wall::none(), &template.number)? {
                 return Ok(None);
             }
             let conversation = conversation_with(connection, &template.number, &template.to)?;

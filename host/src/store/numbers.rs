@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::alarms::{self, Alarm};
 use super::businesses;
 use super::outbox::{Whose, free};
+use super::wall::Wall;
 use super::{Store, StoreError};
 
 impl Store {
@@ -21,6 +22,11 @@ impl Store {
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
+    }
+
+    /// Whether there is such a number before the wall.
+    pub async fn number_is_known(&self, wall: &Wall, id: &str) -> Result<bool, StoreError> {
+        self.peek(|connection| is_known(connection, wall, id))
     }
 
     /// What Meta said of a number, `None` when it gives no verdict. The answer is the state now, unless there is
@@ -87,6 +93,13 @@ fn watch_pulse(
     }
     let alarm = Alarm::new(name, Some(id.to_owned()), detail);
     Ok(alarms::raise(connection, &alarm, now_ms)?.then_some(alarm))
+}
+
+/// Whether there is such a number before the wall.
+pub(super) fn is_known(connection: &Connection, wall: &Wall, id: &str) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM numbers WHERE id = ?1 AND (?2 IS NULL OR business = ?2)")?
+        .exists(params![id, wall])?)
 }
 
 /// What a sign has changed.

@@ -21,6 +21,11 @@ impl Wall {
         Wall(Some(business.into()))
     }
 
+    /// The business whose wall it is.
+    pub fn business(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
     pub fn is_none(&self) -> bool {
         self.0.is_none()
     }

@@ -4,6 +4,7 @@ use duet::effect::{Effect, Send, Speaker};
 use duet::store::lanes::{End, Finish, From};
 use duet::store::retention::Retention;
 use duet::store::views::Days;
+use duet::store::wall::Wall;
 use duet_rules::ledger::{Counts, differences};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 async fn counts(house: &House) -> Counts {
     let page = house
         .store
-        .ledger(NUMBER.into(), Days::between(None, None))
+        .ledger(Wall::none(), NUMBER.into(), Days::between(None, None))
         .await;
     let page = page.unwrap().unwrap();
     assert_eq!(page.rest, []);
@@ -156,7 +157,7 @@ async fn every_way_of_an_event_is_counted_and_adds_up() {
     let tomorrow = Days::between(Some(NOW_MS + DAY_MS), None);
     let page = house
         .store
-        .ledger(NUMBER.into(), tomorrow)
+        .ledger(Wall::none(), NUMBER.into(), tomorrow)
         .await
         .unwrap()
         .unwrap();
@@ -167,7 +168,7 @@ async fn every_way_of_an_event_is_counted_and_adds_up() {
     assert!(
         house
             .store
-            .ledger("0".into(), tomorrow)
+            .ledger(Wall::none(), "0".into(), tomorrow)
             .await
             .unwrap()
             .is_none()

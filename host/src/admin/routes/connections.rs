@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Params};
 use crate::admin::operations::ConnectWish;
@@ -20,7 +21,7 @@ pub(super) struct Connect {
     waba: String,
     /// The only number of it that is meant, by its phone_number_id; all that are in the app if absent.
     number: Option<String>,
-    /// Whose it is, for good; as it is if absent.
+    /// Whose it is, for good; as it is if absent. A token of one business connects for that alone.
     business: Option<String>,
     /// The business has just gone through the signup again: what was asked for before counts no more.
     #[serde(default)]
@@ -91,6 +92,7 @@ pub(super) struct ConnectionList {
 ))]
 pub(super) async fn add(
     State(app): State<App>,
+    Walled(wall): Walled,
     Body(body): Body<Connect>,
 ) -> Result<(StatusCode, Json<Readiness>), ApiError> {
     for (name, id) in [("waba", Some(&body.waba)), ("number", body.number.as_ref())] {
@@ -98,10 +100,18 @@ pub(super) async fn add(
             return Err(ApiError::body(format!("{name}: must be Meta's id, digits")));
         }
     }
+    let own = wall.business().map(str::to_owned);
+    if let (Some(own), Some(named)) = (&own, &body.business)
+        && own != named
+    {
+        let message = "business: the token is another business's; leave it out";
+        return Err(ApiError::body(message));
+    }
     let wish = ConnectWish {
         waba: body.waba,
         number: body.number,
-        business: body.business,
+        claims: own.is_some(),
+        business: own.or(body.business),
         signed_up: body.signed_up,
         dry_run: body.dry_run,
     };
@@ -118,12 +128,13 @@ pub(super) async fn add(
 #[utoipa::path(get, path = "/connections", params(ConnectionQuery), responses((status = 200, body = ConnectionList)))]
 pub(super) async fn list(
     State(app): State<App>,
+    Walled(wall): Walled,
     Params(query): Params<ConnectionQuery>,
 ) -> Result<Json<ConnectionList>, ApiError> {
     let after = query.after.unwrap_or_default();
     let rows = app
         .store
-        .connections(after.clone(), limit(query.limit)?)
+        .connections(wall, after.clone(), limit(query.limit)?)
         .await?;
     let next = rows.last().map_or(after, |row| row.waba.clone());
     Ok(Json(ConnectionList {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::App;
+use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{MetaId, Params};
 use crate::store::views::Days;
@@ -37,7 +38,8 @@ pub(super) struct Ledger {
     /// The whole of it in a sentence or two.
     summary: String,
     differences: Vec<Gap>,
-    receipts: LedgerReceipts,
+    /// Of the whole gateway, and so not for a token of one business.
+    receipts: Option<LedgerReceipts>,
     arrived: LedgerArrived,
     events: LedgerEvents,
     plugins: Vec<LedgerPlugin>,
@@ -156,6 +158,7 @@ struct LedgerUndelivered {
 ))]
 pub(super) async fn ledger(
     State(app): State<App>,
+    Walled(wall): Walled,
     MetaId(id): MetaId,
     Params(query): Params<LedgerQuery>,
 ) -> Result<Json<Ledger>, ApiError> {
@@ -163,16 +166,22 @@ pub(super) async fn ledger(
         day("from", query.from.as_deref())?,
         day("to", query.to.as_deref())?,
     );
+    if !app.store.number_is_known(&wall, &id).await? {
+        return Err(ApiError::not_found("there is no such number"));
+    }
     // Meta first: what is counted after its answer may be more, never less.
-    let known = app.store.ledger(id.clone(), days).await?;
-    known.ok_or_else(|| ApiError::not_found("there is no such number"))?;
     let meta = match query.meta {
         Some(true) => Some(app.operations.message_history(id.clone()).await?),
         _ => None,
     };
-    let page = app.store.ledger(id.clone(), days).await?;
+    let whole = wall.is_none();
+    let page = app.store.ledger(wall, id.clone(), days).await?;
     let page = page.ok_or_else(|| ApiError::not_found("there is no such number"))?;
-    Ok(Json(shape(id, &page.counts, page.rest, meta.as_ref())))
+    let shaped = shape(id, &page.counts, page.rest, meta.as_ref());
+    Ok(Json(Ledger {
+        receipts: shaped.receipts.filter(|_| whole),
+        ..shaped
+    }))
 }
 
 /// The start of a day that is given as a date, or as any time of it.
@@ -200,13 +209,13 @@ fn shape(
         adds_up: gaps.is_empty() && rest.is_empty() && lost == 0,
         summary,
         differences: gaps.into_iter().chain(rest).map(gap).collect(),
-        receipts: LedgerReceipts {
+        receipts: Some(LedgerReceipts {
             accepted: counts.receipts.accepted,
             kept: counts.receipts.kept,
             aged: counts.receipts.aged,
             waiting: counts.receipts.waiting,
             unreadable: counts.receipts.unreadable,
-        },
+        }),
         arrived: LedgerArrived {
             receipts: counts.arrived.receipts,
             elements: counts.arrived.elements,

@@ -52,6 +52,9 @@ pub(super) fn walled_read() -> OpenApiRouter<App> {
         .routes(routes!(numbers::one))
         .routes(routes!(numbers::leaving))
         .routes(routes!(numbers::history))
+        .routes(routes!(ledger::ledger))
+        .routes(routes!(connections::list))
+        .routes(routes!(doctor::examine))
         .routes(routes!(handling::settings))
         .routes(routes!(contacts::list))
         .routes(routes!(conversations::list))
@@ -70,6 +73,7 @@ pub(super) fn walled_operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
         .routes(routes!(handling::set_settings))
+        .routes(routes!(connections::add))
         .routes(routes!(numbers::sync))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
@@ -86,17 +90,11 @@ pub(super) fn walled_personal() -> OpenApiRouter<App> {
 
 /// Routes about the whole gateway. A new one stands here until it asks for the wall.
 pub(super) fn read() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(receipts::list))
-        .routes(routes!(ledger::ledger))
-        .routes(routes!(doctor::examine))
-        .routes(routes!(connections::list))
+    OpenApiRouter::new().routes(routes!(receipts::list))
 }
 
 pub(super) fn operate() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(plugins::reload))
-        .routes(routes!(connections::add))
+    OpenApiRouter::new().routes(routes!(plugins::reload))
 }
 
 pub(super) fn personal() -> OpenApiRouter<App> {

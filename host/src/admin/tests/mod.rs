@@ -21,6 +21,7 @@ use crate::config::Secret;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
+use crate::store::wall::Wall;
 
 const ROOT: &str = "root-token";
 
@@ -65,8 +66,8 @@ impl Operations for Notes {
         self.note(format!("record of {number}"), silent)
     }
 
-    fn examine(&self) -> Operation<'_, Vec<Examined>> {
-        self.note("examine".into(), Vec::new())
+    fn examine(&self, wall: Wall) -> Operation<'_, Vec<Examined>> {
+        self.note(format!("examine {wall:?}"), Vec::new())
     }
 
     fn connect(&self, wish: ConnectWish) -> Operation<'_, ConnectReport> {

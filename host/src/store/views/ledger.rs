@@ -5,11 +5,12 @@ use duet_rules::ledger::{
 };
 use duet_rules::wamid;
 use duet_rules::webhook::Key;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::store::ledger::day;
 use crate::store::receipts::FILE;
-use crate::store::{Store, StoreError};
+use crate::store::wall::Wall;
+use crate::store::{Store, StoreError, numbers};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -56,26 +57,29 @@ pub struct LedgerPage {
 type Items = HashMap<(String, String), i64>;
 
 impl Store {
-    /// What was counted for a number in these days, all of one moment; `None` when there is no such number.
+    /// What was counted for a number in these days, all of one moment; `None` when there is no such number. Behind a wall,
+    /// what is the whole gateway's is left out.
     pub async fn ledger(
         &self,
+        wall: Wall,
         number: String,
         days: Days,
     ) -> Result<Option<LedgerPage>, StoreError> {
         let path = self.folder().join(FILE);
         self.read(move |connection| {
             let connection = connection.unchecked_transaction()?;
-            let known = connection
-                .prepare_cached("SELECT 1 FROM numbers WHERE id = ?1")?
-                .query_row([&number], |_| Ok(()))
-                .optional()?;
-            if known.is_none() {
+            if !numbers::is_known(&connection, &wall, &number)? {
                 return Ok(None);
             }
-            let rest = differences(&counts(&connection, "", days)?);
-            let mut counts = counts(&connection, &number, days)?;
-            counts.receipts = receipts(&connection, &crate::store::reader(&path)?)?;
-            Ok(Some(LedgerPage { counts, rest }))
+            let mut page = LedgerPage {
+                counts: counts(&connection, &wall, &number, days)?,
+                rest: Vec::new(),
+            };
+            if wall.is_none() {
+                page.rest = differences(&counts(&connection, &wall, "", days)?);
+                page.counts.receipts = receipts(&connection, &crate::store::reader(&path)?)?;
+            }
+            Ok(Some(page))
         })
         .await
     }
@@ -106,7 +110,12 @@ impl Store {
     }
 }
 
-fn counts(connection: &Connection, number: &str, days: Days) -> Result<Counts, StoreError> {
+fn counts(
+    connection: &Connection,
+    wall: &Wall,
+    number: &str,
+    days: Days,
+) -> Result<Counts, StoreError> {
     let items = items(connection, number, days)?;
     let of = |item: &str| item_of(&items, "", item);
     // In the tables, what belongs to no number has none.
@@ -133,7 +142,7 @@ fn counts(connection: &Connection, number: &str, days: Days) -> Result<Counts, S
                 .prepare_cached("SELECT count(*) FROM early WHERE number = ?1")?
                 .query_row([number], |row| row.get(0))?,
         },
-        plugins: plugins(connection, column, days, &items)?,
+        plugins: plugins(connection, wall, column, days, &items)?,
         sends: sends(&items),
     })
 }
@@ -183,14 +192,15 @@ fn sends(items: &Items) -> Sends {
 
 fn plugins(
     connection: &Connection,
+    wall: &Wall,
     number: Option<&str>,
     days: Days,
     items: &Items,
 ) -> Result<Vec<Plugin>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, watermark, watermark - passed FROM instances ORDER BY name",
+        "SELECT name, watermark, watermark - passed FROM instances WHERE ?1 IS NULL OR business = ?1 ORDER BY name",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([wall])?;
     let mut plugins = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
