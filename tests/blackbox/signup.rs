@@ -97,6 +97,16 @@ impl Scene {
         Ok((answer.status, serde_json::from_slice(&answer.body)?))
     }
 
+    /// What the page shows once nothing more will come.
+    async fn over(&self, link: &str) -> anyhow::Result<Value> {
+        until("all has come", PATIENCE, || async {
+            let (_, seen) = self.progress(link).await?;
+            let text = seen.to_string();
+            Ok(Seen::when(seen["over"] == true, seen, || text))
+        })
+        .await
+    }
+
     async fn accounts(&self, business: &str) -> anyhow::Result<Value> {
         let all = self.admin()?.rows("businesses", "").await?;
         let found = all.into_iter().find(|row| row["id"] == business);
@@ -160,12 +170,7 @@ async fn an_owner_connects_a_number_with_nothing_but_a_link() -> anyhow::Result<
     let body = json!({"code": given.code, "waba": given.waba});
     let (status, words) = scene.hand_in(&link, &body).await?;
     assert_eq!(status, 204, "{words}");
-    let seen = until("all has come", PATIENCE, || async {
-        let (_, seen) = scene.progress(&link).await?;
-        let text = seen.to_string();
-        Ok(Seen::when(seen["over"] == true, seen, || text))
-    })
-    .await?;
+    let seen = scene.over(&link).await?;
     let marks: Vec<_> = seen["steps"]
         .as_array()
         .into_iter()
@@ -369,4 +374,40 @@ async fn no_owner_is_sent_to_a_signup_that_could_bring_nothing() -> anyhow::Resu
         "{words}"
     );
     gateway.end().await
+}
+
+/// The power is cut once Meta's code is used up: the link is void, as after every restart, and the owner begins anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_cut_the_owner_gets_through_with_a_new_link() -> anyhow::Result<()> {
+    for place in ["signup.exchanged:1", "signup.kept:1"] {
+        let mut scene = Scene::new(gateway::sim()).await?;
+        scene.gateway.stop().await?;
+        let cut = [("DUET_FAILPOINT".to_owned(), place.to_owned())];
+        assert!(scene.gateway.restart_with(&cut).await?);
+        let link = scene.link().await?;
+        let given = scene.signs_up()?;
+        let body = json!({"code": given.code, "waba": given.waba});
+        assert!(scene.hand_in(&link, &body).await.is_err(), "{place}");
+        assert!(scene.gateway.died_within(PATIENCE).await?, "{place}");
+        scene.gateway.restart().await?;
+        scene.sim.set_webhook(scene.gateway.webhook()?);
+        assert_eq!(scene.progress(&link).await?.0, 404, "{place}");
+
+        let again = Signup {
+            id: Some(given.number.clone()),
+            ..Signup::default()
+        };
+        let again = scene.sim.signs_up(&again)?;
+        let link = scene.link().await?;
+        let body = json!({"code": again["code"], "waba": given.waba});
+        let (status, words) = scene.hand_in(&link, &body).await?;
+        assert_eq!(status, 204, "{place}: {words}");
+        scene.over(&link).await?;
+        let path = format!("/numbers/{}", given.number);
+        let number = scene.admin()?.get(&path).await?;
+        assert_eq!(number["business"], "tea", "{place}: {number}");
+        assert_eq!(number["history"]["state"], "complete", "{place}: {number}");
+        scene.gateway.end().await?;
+    }
+    Ok(())
 }
