@@ -260,7 +260,7 @@
     try {
       seen = await call("GET");
     } catch (error) {
-      if (error.status === 404) return close("This page cannot show more", `What was signed up goes on by itself. ${ASK}`);
+      if (error.status === 404) return close("This page cannot show more", "What was being connected goes on by itself. Whether your number was, those who sent you the link can see.");
       return void setTimeout(follow, LOOK_MS);
     }
     if (seen.stage === "open") {
