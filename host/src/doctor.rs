@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use duet_rules::business::OWN;
 use duet_rules::coexistence::{Pulse, Stage};
+use duet_rules::partner;
+use duet_rules::provider::Provider;
 use duet_rules::readiness::{self, Finding};
 
 use crate::connecting::Connecting;
@@ -52,7 +54,12 @@ pub async fn examine(house: &Connecting, wall: Wall) -> Result<Vec<Examined>, St
     let wabas: BTreeSet<_> = live.filter_map(|row| row.waba.clone()).collect();
     for waba in wabas {
         let business = house.store.business_of_account(&waba).await?;
-        let apps = match house.clients.of_account(&business.unwrap_or_default()) {
+        let business = business.unwrap_or_default();
+        // At a partner it is the partner's app that is subscribed.
+        if house.has_a_partner(&business) {
+            continue;
+        }
+        let apps = match house.clients.of_account(&business) {
             Some(client) => client.subscribed_apps(&waba).await,
             None => Err(NO_TOKEN.to_owned()),
         };
@@ -94,6 +101,12 @@ async fn number(house: &Connecting, row: &NumberRow, now_ms: i64) -> Vec<Finding
         return findings;
     }
     let told = match house.clients.of(&row.business, &row.id) {
+        Some(partner) if partner.provider() != Provider::Meta => {
+            let told = partner.webhook().await;
+            findings.push(partner::webhook(&row.id, &told, &row.business));
+            findings.extend([&row.contacts, &row.history_sync].map(sync));
+            return findings;
+        }
         Some(client) => client.number(&row.id).await,
         None => Err(NO_TOKEN.to_owned()),
     };

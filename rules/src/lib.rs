@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod media;
 pub mod meta_error;
 pub mod outbound;
+pub mod partner;
 pub mod plugins_toml;
 pub mod provider;
 pub mod readiness;

@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 54] = [
+const ROUTES: [(&str, &str, Sight); 55] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -103,6 +103,7 @@ const ROUTES: [(&str, &str, Sight); 54] = [
     ("post", "/api/v1/businesses", Sight::Refused),
     ("delete", "/api/v1/businesses/{id}", Sight::Refused),
     ("put", "/api/v1/businesses/{id}/access", Sight::Refused),
+    ("post", "/api/v1/businesses/{id}/webhook", Sight::Refused),
     (
         "put",
         "/api/v1/businesses/{id}/accounts/{account}",

@@ -109,6 +109,8 @@ impl Process {
         let catalogue = Catalogue {
             store: store.clone(),
             clients,
+            movable: wake(&sends),
+            metrics: metrics.clone(),
         };
         tasks.spawn(rounds::make(catalogue, stopping.clone()));
         for part in Part::ALL {

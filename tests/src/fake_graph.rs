@@ -24,6 +24,16 @@ impl Reply {
         )
     }
 
+    /// A refusal in JSON.
+    #[must_use]
+    pub fn json_with(status: u16, body: &Value) -> Reply {
+        Reply::with(
+            &format!("{status} No"),
+            "content-type: application/json\r\n",
+            body.to_string().as_bytes(),
+        )
+    }
+
     #[must_use]
     pub fn bytes(body: &[u8]) -> Reply {
         Reply::with("200 OK", "", body)

@@ -39,8 +39,8 @@ use access::Reach;
 pub use access::{RootToken, Scope};
 pub use listen::serve;
 pub use operations::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SignedUp,
-    SyncReport,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook,
+    PluginReport, SetThere, SignedUp, SyncReport,
 };
 pub use signup::{SignupLinks, SignupSettings};
 

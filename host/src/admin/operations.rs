@@ -6,6 +6,7 @@ use duet_rules::coexistence::Kind;
 use duet_rules::readiness::Finding;
 use duet_rules::signup::HandIn;
 
+use crate::config::Secret;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
@@ -102,6 +103,26 @@ pub struct SyncReport {
     pub not_asked: Option<String>,
 }
 
+/// What has to stand at a business's partner, so that its webhooks come here.
+#[derive(Debug, Clone)]
+pub struct PartnerWebhook {
+    pub url: String,
+    /// The header's name, and what it holds.
+    pub header: &'static str,
+    pub value: Secret,
+    pub numbers: Vec<SetThere>,
+    /// What is left to do, in words.
+    pub remaining: Vec<String>,
+}
+
+/// Whether the webhook of a number is set at the partner.
+#[derive(Debug, Clone)]
+pub struct SetThere {
+    pub number: String,
+    /// Why not.
+    pub cause: Option<String>,
+}
+
 /// What the API asks of the rest of the gateway, beyond reading the store.
 pub trait Operations: Send + Sync + 'static {
     /// All instances of plugins.toml.
@@ -158,6 +179,14 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Sets how a business reaches WhatsApp, and with which token. Held sends of it go.
     fn set_access(&self, business: String, access: Access) -> Operation<'_, ()>;
+
+    /// Makes another webhook secret for a business at a partner. `address`: where the gateway is reached; then it is
+    /// set at the partner.
+    fn renew_webhook(
+        &self,
+        business: String,
+        address: Option<String>,
+    ) -> Operation<'_, PartnerWebhook>;
 
     /// Removes a business that has neither numbers nor accounts, and its secrets.
     fn remove_business(&self, business: String) -> Operation<'_, ()>;

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Ended;
 use super::answer::{at, word};
@@ -25,6 +25,8 @@ pub(super) enum Verb {
     Remove(One),
     /// Set its access token, from DUET_BUSINESS_TOKEN or else from standard input; nothing shows it again
     Token(TokenOf),
+    /// Make a new webhook secret for a business at 360dialog, and print what has to stand there
+    Webhook(WebhookOf),
 }
 
 #[derive(clap::Args)]
@@ -34,6 +36,30 @@ pub(super) struct New {
     /// What people call it
     #[arg(long)]
     name: Option<String>,
+    /// Its numbers are at 360dialog: set the number's key, from DUET_BUSINESS_TOKEN or else from standard input, and
+    /// its webhook
+    #[arg(long = "360dialog", requires = "number")]
+    at_360dialog: bool,
+    /// Meta's phone_number_id of the number that the key is for
+    #[arg(long, requires = "at_360dialog")]
+    number: Option<String>,
+    /// 360dialog's API, if it is not at the usual address
+    #[arg(long, requires = "at_360dialog")]
+    base_url: Option<String>,
+    /// Where 360dialog reaches this gateway, such as https://duet.example.com: then the webhook is set there
+    #[arg(long, requires = "at_360dialog")]
+    address: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
+pub(super) struct WebhookOf {
+    /// Which: its id
+    business: String,
+    /// Where 360dialog reaches this gateway, such as https://duet.example.com: then the webhook is set there
+    #[arg(long)]
+    address: Option<String>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -56,6 +82,9 @@ pub(super) struct TokenOf {
     /// Who has given it: meta or 360dialog
     #[arg(long)]
     provider: Option<String>,
+    /// Its API, if it is not at the usual address
+    #[arg(long, requires = "provider")]
+    base_url: Option<String>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -66,6 +95,10 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Add(new) => add(&new).await,
         Verb::Remove(one) => remove(&one).await,
         Verb::Token(of) => token(&of).await,
+        Verb::Webhook(of) => {
+            let gateway = Gateway::running(&of.flags)?;
+            webhook(&gateway, &of.business, of.address.as_deref()).await
+        }
     }
 }
 
@@ -85,10 +118,67 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
 
 async fn add(new: &New) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&new.flags)?;
-    let body = json!({"id": new.business, "name": new.name});
+    let business = &new.business;
+    let key = new.at_360dialog.then(given_token).transpose()?;
+    let body = json!({"id": business, "name": new.name});
     gateway.send(Method::POST, "businesses", &body).await?;
-    println!("made the business {}", new.business);
-    Ok(Ended::Done)
+    println!("made the business {business}");
+    let (Some(key), Some(number)) = (key, &new.number) else {
+        return Ok(Ended::Done);
+    };
+    let access = json!({
+        "provider": "360dialog", "base_url": new.base_url, "number": number, "token": key,
+    });
+    let path = format!("{}/access", path(business)?);
+    let set = gateway.send(Method::PUT, &path, &access).await;
+    set.with_context(|| {
+        format!(
+            "the business is made, its key is not set; set it with duet business token {business} --provider 360dialog --number {number}, then duet business webhook {business}"
+        )
+    })?;
+    println!("the key of the number {number} is set and used from now on");
+    let told = webhook(&gateway, business, new.address.as_deref()).await;
+    told.with_context(|| {
+        format!("the key is set, the webhook is not; make it with duet business webhook {business}")
+    })
+}
+
+/// Makes a new secret, and prints what has to stand at the partner.
+async fn webhook(
+    gateway: &Gateway,
+    business: &str,
+    address: Option<&str>,
+) -> anyhow::Result<Ended> {
+    let path = format!("{}/webhook", path(business)?);
+    let body = json!({"address": address});
+    let told = gateway.send(Method::POST, &path, &body).await?;
+    println!("what has to stand at 360dialog, shown this once:");
+    println!("  address  {}", word(at(&told, "/url")));
+    println!(
+        "  header   {}: {}",
+        word(at(&told, "/header")),
+        word(at(&told, "/value"))
+    );
+    let numbers = at(&told, "/numbers").as_array();
+    let mut ended = Ended::Done;
+    for number in numbers.into_iter().flatten() {
+        let id = word(at(number, "/number"));
+        if at(number, "/set") == &Value::Bool(true) {
+            println!("number {id}: it is set there");
+        } else {
+            println!(
+                "number {id}: it is not set there: {}",
+                word(at(number, "/cause"))
+            );
+            if address.is_some() {
+                ended = Ended::Problems;
+            }
+        }
+    }
+    for left in at(&told, "/remaining").as_array().into_iter().flatten() {
+        println!("- {}", word(left));
+    }
+    Ok(ended)
 }
 
 async fn remove(one: &One) -> anyhow::Result<Ended> {
@@ -103,7 +193,10 @@ async fn remove(one: &One) -> anyhow::Result<Ended> {
 async fn token(of: &TokenOf) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&of.flags)?;
     let path = format!("{}/access", path(&of.business)?);
-    let body = json!({"token": given_token()?, "number": of.number, "provider": of.provider});
+    let body = json!({
+        "token": given_token()?, "number": of.number, "provider": of.provider,
+        "base_url": of.base_url,
+    });
     gateway.send(Method::PUT, &path, &body).await?;
     println!("the token of {} is set and used from now on", of.business);
     Ok(Ended::Done)

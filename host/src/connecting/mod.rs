@@ -2,6 +2,7 @@
 //! subscribes the app to its webhooks, asks for contacts and history, and has the templates read.
 //!
 //! - `verdict`: what stands in the way, before anything is changed
+//! - `partner`: the same of a business whose partner connects its numbers
 //! - `ask`: one request for contacts or history, stored before it is made
 //!
 //! Promises: each step that is taken commits before the next, so a crash repeats at most the one that it cut, and never
@@ -9,11 +10,13 @@
 //! absent: `/register` and `/deregister`, which damage a number that is in the app.
 
 mod ask;
+mod partner;
 mod verdict;
 
 use std::time::Duration;
 
 use duet_rules::coexistence::Kind;
+use duet_rules::provider::Provider;
 
 use crate::failpoint;
 use crate::graph::{App, Client, Clients, NO_TOKEN, Outcome, refusal};
@@ -83,7 +86,14 @@ impl Connecting {
     async fn client(&self, waba: &str) -> Result<Client, Stuck> {
         let business = self.store.business_of_account(waba).await?;
         let client = self.clients.of_account(&business.unwrap_or_default());
-        client.ok_or_else(|| Stuck::Cause(NO_TOKEN.to_owned()))
+        let client = client.ok_or_else(|| Stuck::Cause(NO_TOKEN.to_owned()))?;
+        match client.provider() {
+            Provider::Meta => Ok(client),
+            partner => Err(Stuck::Cause(format!(
+                "its business is at {}, which connects its numbers itself",
+                partner.as_str()
+            ))),
+        }
     }
 
     async fn step(&self, connection: &ConnectionRow, numbers: &[String]) -> Result<(), Stuck> {

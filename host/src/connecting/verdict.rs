@@ -10,15 +10,7 @@ impl Connecting {
     pub async fn look(&self, waba: &str, number: Option<&str>, business: &str) -> Vec<Finding> {
         let meta = match self.clients.of_account(business) {
             Some(meta) if meta.provider() == Provider::Meta => meta,
-            Some(partner) => {
-                let partner = partner.provider().as_str();
-                let message = format!("the business is at {partner}, which connects its numbers");
-                return vec![Finding::problem(
-                    "token",
-                    message,
-                    "connect the number there",
-                )];
-            }
+            Some(_) => return self.look_at_partner(business).await,
             None => {
                 let remedy = "set DUET_ACCESS_TOKEN, or one with duet business token";
                 return vec![Finding::problem("token", NO_TOKEN, remedy)];

@@ -1,4 +1,6 @@
 use duet_rules::coexistence::Kind;
+use duet_rules::partner::SYNCS_COME;
+use duet_rules::provider::Provider;
 use duet_rules::readiness::{Verdict, worst};
 
 use super::operations::{GatewayOperations, refused};
@@ -28,15 +30,22 @@ impl GatewayOperations {
         };
         let looked = self.connecting.look(&waba, number.as_deref(), &owner);
         let findings = looked.await;
-        let begun = !dry_run && worst(&findings) != Verdict::Problem;
+        let goes = !dry_run && worst(&findings) != Verdict::Problem;
+        let has_a_partner = self.connecting.has_a_partner(&owner);
+        // Nothing that a partner tells proves whose an account is: without an admin's word it is given by its webhooks.
+        if goes
+            && !(claims && has_a_partner)
+            && let Some(business) = business
+        {
+            let given = match claims {
+                true => self.store.claim_account(waba.clone(), business).await,
+                false => self.store.give_account(waba.clone(), business).await,
+            };
+            given.map_err(not_given)?;
+        }
+        // A partner connects the numbers itself: there is nothing to go on with.
+        let begun = goes && !has_a_partner;
         if begun {
-            if let Some(business) = business {
-                let given = match claims {
-                    true => self.store.claim_account(waba.clone(), business).await,
-                    false => self.store.give_account(waba.clone(), business).await,
-                };
-                given.map_err(not_given)?;
-            }
             let now_ms = crate::now_ms();
             let opened = self.store.open_connection(waba, number, signed_up, now_ms);
             opened.await.map_err(refused)?;
@@ -59,6 +68,12 @@ impl GatewayOperations {
                 reason: NO_TOKEN.to_owned(),
                 code: None,
             })?;
+        if meta.provider() != Provider::Meta {
+            return Err(OperationError::Refused {
+                reason: SYNCS_COME.to_owned(),
+                code: None,
+            });
+        }
         let mut reports = Vec::new();
         for kind in kinds {
             let asked = ask(store, &meta, &number, kind, again).await;

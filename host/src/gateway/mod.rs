@@ -4,6 +4,7 @@
 mod connect;
 mod keeper;
 mod operations;
+mod partner;
 mod reloader;
 mod signup;
 
@@ -90,6 +91,7 @@ pub async fn run(
     let connections = connections()?;
     let keyring = Arc::new(keyring(settings, secrets, &connections, &store).await?);
     let clients = keyring.clients();
+    let partners = keyring.clone();
     let outbox = Outbox::new(
         store.clone(),
         clients.clone(),
@@ -129,6 +131,7 @@ pub async fn run(
         clients: clients.clone(),
         settings: settings.try_into()?,
         bell: bell.clone(),
+        movable: Arc::new(wake(&sends)),
         metrics: metrics.clone(),
     };
     let herald = Herald::new(
@@ -147,6 +150,8 @@ pub async fn run(
     let catalogue = Catalogue {
         store: store.clone(),
         clients: clients.clone(),
+        movable: wake(&sends),
+        metrics: metrics.clone(),
     };
     let connecting = Connecting {
         store: store.clone(),
@@ -175,7 +180,7 @@ pub async fn run(
         reloader: reloader.clone(),
         person_ms,
     };
-    let take = Arc::new(Receive::new(
+    let take = Receive::new(
         secrets
             .app
             .iter()
@@ -185,7 +190,9 @@ pub async fn run(
         usize::try_from(settings.body_bytes_max)?,
         receipts.clone(),
         metrics.clone(),
-    ));
+    );
+    let take = take.with_partners(Box::new(move |business| partners.webhook_secrets(business)));
+    let take = Arc::new(take);
     let healthy = receipts.clone();
     let admin = Admin {
         store: store.clone(),

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use super::reloader::Reloader;
 use crate::admin::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PluginReport, SignedUp,
-    SyncReport,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook,
+    PluginReport, SignedUp, SyncReport,
 };
 use crate::connecting::Connecting;
 use crate::dispatch::Dispatch;
@@ -42,7 +42,7 @@ pub(super) struct GatewayOperations {
     pub(super) keyring: Arc<Keyring>,
     pub(super) feed: Arc<Feed>,
     pub(super) sends: outbox::Feed,
-    /// Rung when there may be room for files again.
+    /// Rung when there may be room for files again, or a token for them.
     pub(super) media: Arc<Notify>,
     pub(super) connecting: Connecting,
     pub(super) dispatch: Arc<Dispatch>,
@@ -300,8 +300,19 @@ impl Operations for GatewayOperations {
         self.whole(move |gateway| async move {
             let freed = gateway.keyring.set(&business, access).await;
             gateway.sends.wake(freed.map_err(not_set)?);
+            gateway.media.notify_one();
             Ok(())
         })
+    }
+
+    fn renew_webhook(
+        &self,
+        business: String,
+        address: Option<String>,
+    ) -> Operation<'_, PartnerWebhook> {
+        self.whole(
+            move |gateway| async move { gateway.renew_partner_webhook(business, address).await },
+        )
     }
 
     fn remove_business(&self, business: String) -> Operation<'_, ()> {
@@ -312,7 +323,7 @@ impl Operations for GatewayOperations {
     }
 }
 
-fn not_set(error: AccessError) -> OperationError {
+pub(super) fn not_set(error: AccessError) -> OperationError {
     match error {
         AccessError::Business(BusinessError::Store(error)) => refused(error),
         AccessError::Business(BusinessError::Unknown(_)) => OperationError::NotFound("business"),
@@ -320,10 +331,14 @@ fn not_set(error: AccessError) -> OperationError {
             reason: error.to_string(),
             code: None,
         },
+        AccessError::NoPartner => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
         AccessError::Unusable(_) | AccessError::NoNumber(_) => {
             OperationError::Invalid(error.to_string())
         }
-        AccessError::Seal(_) => OperationError::Failed(error.to_string()),
+        AccessError::Seal(_) | AccessError::NoChance => OperationError::Failed(error.to_string()),
     }
 }
 

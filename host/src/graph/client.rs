@@ -240,7 +240,8 @@ impl Client {
         self.authorized(self.http.get(url))
     }
 
-    pub(super) fn base(&self) -> &reqwest::Url {
+    /// Where its API is.
+    pub fn base(&self) -> &reqwest::Url {
         &self.base
     }
 

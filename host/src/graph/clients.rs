@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use duet_rules::provider::Provider;
+
 use super::Client;
 
 /// Why nothing is asked for a business without one.
@@ -27,17 +29,28 @@ impl Clients {
             .cloned()
     }
 
+    /// Whether any of them calls a partner.
+    pub fn have_a_partner(&self) -> bool {
+        let clients = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let is_partners = |client: &Client| client.provider() != Provider::Meta;
+        clients.values().any(is_partners)
+    }
+
+    /// The clients of a business, in the order of their numbers.
+    pub fn all_of(&self, business: &str) -> Vec<Client> {
+        let clients = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut of_business: Vec<_> = clients
+            .iter()
+            .filter(|((owner, _), _)| owner == business)
+            .collect();
+        of_business.sort_by_key(|(holder, _)| *holder);
+        let clients = of_business.into_iter().map(|(_, client)| client.clone());
+        clients.collect()
+    }
+
     /// A client for what is about no number: the account's own, else that of any of its business's numbers.
     pub fn of_account(&self, business: &str) -> Option<Client> {
-        self.of(business, "").or_else(|| {
-            let clients = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-            let mut of_business: Vec<_> = clients
-                .iter()
-                .filter(|((owner, _), _)| owner == business)
-                .collect();
-            of_business.sort_by_key(|(holder, _)| *holder);
-            of_business.first().map(|(_, client)| (*client).clone())
-        })
+        self.all_of(business).into_iter().next()
     }
 
     /// Makes `client` that of a business, or of the number that its token is for.

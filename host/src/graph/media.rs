@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use duet_rules::media::{Address, may_carry_token};
 use duet_rules::meta_error::{self, Class, Failure};
+use duet_rules::provider::Provider;
 use reqwest::header::LOCATION;
 use reqwest::{Response, Url};
 use serde_json::Value;
 
 use super::Client;
-use super::send::{bounded, words};
+use super::send::{KEY_REFUSED, bounded, words};
 
 /// From the request to the last header of its answer.
 const HEADERS_MAX: Duration = Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub enum NoFile {
     Passing(String),
     /// Meta does not give this file.
     Refused(String),
+    /// Not the file but the token is refused, with this code.
+    Token { code: i64, cause: String },
     /// The address is not one of Meta's; nothing was sent there.
     Foreign,
 }
@@ -62,7 +65,7 @@ impl Client {
         let status = response.status();
         let answer = bounded(response).await.map_err(NoFile::Passing)?;
         if !status.is_success() {
-            return Err(refused(status.as_u16(), &answer));
+            return Err(self.refused(status.as_u16(), &answer));
         }
         let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
         let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -94,7 +97,7 @@ impl Client {
             }
             if !status.is_redirection() {
                 let answer = bounded(response).await.map_err(NoFile::Passing)?;
-                return Err(refused(status.as_u16(), &answer));
+                return Err(self.refused(status.as_u16(), &answer));
             }
             let target = response.headers().get(LOCATION);
             let target = target.and_then(|target| url.join(target.to_str().ok()?).ok());
@@ -114,6 +117,33 @@ impl Client {
         place.set_path(url.path());
         place.set_query(url.query());
         Ok(place)
+    }
+
+    /// A refusal speaks against the file unless it is about the token, the rate or Meta's health.
+    fn refused(&self, status: u16, answer: &[u8]) -> NoFile {
+        match meta_error::read(status, answer) {
+            Failure::Refused(error) => {
+                let cause = format!("Meta refused with code {} and status {status}", error.code);
+                match error.class() {
+                    Class::Token => NoFile::Token {
+                        code: error.code,
+                        cause,
+                    },
+                    Class::Never if !matches!(status, 401 | 403) => NoFile::Refused(cause),
+                    _ => NoFile::Passing(cause),
+                }
+            }
+            // A partner answers so to a key that it does not take, with a body of its own.
+            _ if status == 401 && self.provider() != Provider::Meta => NoFile::Token {
+                code: KEY_REFUSED,
+                cause: "the partner does not take the key".into(),
+            },
+            // Behind the address answer servers that write no JSON.
+            _ if matches!(status, 400 | 404 | 410) => {
+                NoFile::Refused(format!("Meta's server answered {status}"))
+            }
+            _ => NoFile::Passing(format!("Meta's server answered {status}")),
+        }
     }
 
     /// A GET of an address, if the token may go there.
@@ -156,25 +186,5 @@ async fn within_headers(
     match tokio::time::timeout(HEADERS_MAX, sent).await {
         Ok(sent) => sent.map_err(|error| NoFile::Passing(words(error))),
         Err(_) => Err(NoFile::Passing("no answer in time".into())),
-    }
-}
-
-/// A refusal speaks against the file unless it is about the token, the rate or Meta's health.
-fn refused(status: u16, answer: &[u8]) -> NoFile {
-    match meta_error::read(status, answer) {
-        Failure::Refused(error) => {
-            let cause = format!("Meta refused with code {} and status {status}", error.code);
-            let of_token = matches!(status, 401 | 403) || error.class() == Class::Token;
-            if error.class() == Class::Never && !of_token {
-                NoFile::Refused(cause)
-            } else {
-                NoFile::Passing(cause)
-            }
-        }
-        // Behind the address answer servers that write no JSON.
-        _ if matches!(status, 400 | 404 | 410) => {
-            NoFile::Refused(format!("Meta's server answered {status}"))
-        }
-        _ => NoFile::Passing(format!("Meta's server answered {status}")),
     }
 }

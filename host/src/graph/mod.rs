@@ -10,6 +10,7 @@
 //! - `pages`: lists that come in pages
 //! - `sync`: the requests for contacts and history
 //! - `templates`: the templates of an account
+//! - `webhook`: where a partner posts what is for a number
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
 //!
 //! Deliberately absent: retries. Whoever calls knows what may be repeated.
@@ -25,6 +26,7 @@ mod pages;
 mod send;
 mod sync;
 mod templates;
+mod webhook;
 
 pub use account::Listed;
 pub use app::App;
@@ -33,3 +35,4 @@ pub use clients::{Clients, NO_TOKEN};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};
 pub use send::{Accepted, Outcome, refusal};
+pub use templates::NoList;

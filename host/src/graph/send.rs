@@ -14,7 +14,7 @@ use super::client::Unanswered;
 /// Meta's answers have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Meta's code of a token that is not taken.
-const KEY_REFUSED: i64 = 190;
+pub(super) const KEY_REFUSED: i64 = 190;
 
 /// What came of a call.
 #[derive(Debug)]

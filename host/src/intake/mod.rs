@@ -233,15 +233,19 @@ fn decode_one(receipt: &Receipt, part: Part, skip: usize) -> Slice {
         (Part::Live, true) => webhook::Part::Live,
         (Part::History, _) => webhook::Part::History,
     };
-    let (elements, unreadable) = match webhook::decode(&receipt.body, wanted) {
+    let decoded = match receipt.metas() {
+        Ok(body) => webhook::decode(&body, wanted).map_err(|error| error.to_string()),
+        Err(word) => Err(word.to_string()),
+    };
+    let (elements, unreadable) = match decoded {
         Ok(elements) => (elements.into_iter().skip(skip).collect(), None),
         Err(error) => {
             // Why may quote the body: it stands beside the receipt, not in the log.
             tracing::warn!(
                 receipt = receipt.id,
-                "a signed body is no webhook of Meta's; it is kept as unreadable"
+                "a genuine body is no webhook of Meta's; it is kept as unreadable"
             );
-            (Vec::new(), Some(error.to_string()))
+            (Vec::new(), Some(error))
         }
     };
     Slice {
@@ -249,6 +253,7 @@ fn decode_one(receipt: &Receipt, part: Part, skip: usize) -> Slice {
         received_ms: receipt.received_ms,
         elements,
         unreadable,
+        partner_of: receipt.partner_of.clone(),
     }
 }
 
@@ -285,6 +290,7 @@ fn batches(slices: Vec<Slice>, place: Place) -> Vec<Batch> {
             let head = Slice {
                 elements,
                 unreadable: None,
+                partner_of: slice.partner_of.clone(),
                 ..slice
             };
             batches.push(Batch {

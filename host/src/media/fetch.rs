@@ -1,18 +1,27 @@
 //! One file: asked for, streamed to disk while it is hashed, compared with what Meta said, and put in its place.
 
 use std::io;
+use std::sync::Arc;
 
-use duet_rules::media::{Digest, Trouble, after};
+use duet_rules::media::{Digest, Trouble, after, waits};
+use duet_rules::sending::Call;
 
+use crate::effect::Wake;
 use crate::graph::{Client, Clients, Description, NoFile};
+use crate::store::access::RefusedToken;
+use crate::store::calls::WAITS_FOR_TOKEN;
 use crate::store::media::{Arrival, Fetch, Fetched, MediaFolder};
 use crate::store::{Store, StoreError};
+use crate::telemetry::{Metrics, tell_alarms};
 
 pub(super) struct Fetcher {
     pub(super) store: Store,
     pub(super) folder: MediaFolder,
     pub(super) clients: Clients,
     pub(super) file_bytes_max: u64,
+    /// Told the sends that were held for a token.
+    pub(super) movable: Arc<Wake>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What came of a fetch, for the worker.
@@ -27,6 +36,8 @@ pub(super) enum Ended {
     },
     /// Its message has gone meanwhile, and what it brought has to go as well.
     Unwanted,
+    /// It was not asked for: the token that it needs is not taken now.
+    Waits,
     /// The disk or the store refuses; nothing was written down.
     Stuck(String),
 }
@@ -66,7 +77,72 @@ impl From<NoFile> for Fault {
 
 impl Fetcher {
     pub(super) async fn go(&self, fetch: Fetch) -> Ended {
-        let (fetched, ended) = match self.get(&fetch).await {
+        match self.try_go(fetch).await {
+            Ok(ended) => ended,
+            Err(error) => Ended::Stuck(error.to_string()),
+        }
+    }
+
+    async fn try_go(&self, fetch: Fetch) -> Result<Ended, StoreError> {
+        let (business, number) = (&fetch.business, &fetch.number);
+        let may = self.store.may_call(business, number, crate::now_ms()).await;
+        let may = may?;
+        if let Call::Wait { until_ms } = may {
+            return self.wait(fetch, until_ms).await;
+        }
+        let got = self.get(&fetch).await;
+        if let Err(Fault::File(FileFault::NoFile(NoFile::Token { code, cause }))) = &got {
+            tracing::debug!(cause, "a file waits for its token");
+            let until_ms = self.refused(&fetch, *code).await?;
+            return self.wait(fetch, until_ms).await;
+        }
+        if may == Call::Trial && got.is_ok() {
+            let taken = self
+                .store
+                .call_taken(business.clone(), number.clone(), crate::now_ms());
+            (self.movable)(&taken.await?);
+        }
+        Ok(self.settle(fetch, got).await)
+    }
+
+    /// The token's trouble is the sends', too. The answer is when somebody may try it again.
+    async fn refused(&self, fetch: &Fetch, code: i64) -> Result<i64, StoreError> {
+        let client = self.clients.of(&fetch.business, &fetch.number);
+        let token = RefusedToken {
+            business: fetch.business.clone(),
+            number: fetch.number.clone(),
+            scope: client
+                .as_ref()
+                .map_or_else(String::new, |client| client.scope().to_owned()),
+            set_ms: client.map_or(0, |client| client.set_ms()),
+            code,
+        };
+        let (until_ms, raised) = self.store.call_refused(token, crate::now_ms()).await?;
+        tell_alarms(&self.metrics, raised.as_slice());
+        Ok(until_ms)
+    }
+
+    /// No try is spent.
+    async fn wait(&self, fetch: Fetch, until_ms: i64) -> Result<Ended, StoreError> {
+        let next = waits(fetch.tries, fetch.received_ms, until_ms);
+        let cause = WAITS_FOR_TOKEN.to_owned();
+        let end = next.end();
+        let fetched = Fetched::Not { next, cause };
+        Ok(
+            match (self.store.settle_fetch(fetch, fetched).await?, end) {
+                (false, _) => Ended::Unwanted,
+                (true, None) => Ended::Waits,
+                (true, end) => Ended::Not {
+                    outcome: "token",
+                    end,
+                    cause: "the token was refused for as long as Meta keeps files".to_owned(),
+                },
+            },
+        )
+    }
+
+    async fn settle(&self, fetch: Fetch, got: Result<Fetched, Fault>) -> Ended {
+        let (fetched, ended) = match got {
             Ok(stored) => (stored, Ended::Stored),
             Err(Fault::Unwanted) => return Ended::Unwanted,
             Err(Fault::Disk(cause)) => {
@@ -201,6 +277,7 @@ impl FileFault {
         match self {
             FileFault::NoFile(NoFile::Passing(_)) => "unanswered",
             FileFault::NoFile(NoFile::Refused(_)) => "refused",
+            FileFault::NoFile(NoFile::Token { .. }) => "token",
             FileFault::NoFile(NoFile::Foreign) | FileFault::Unreachable => "foreign",
             FileFault::Tampered => "tampered",
             FileFault::TooLarge(_) => "too_large",
@@ -209,7 +286,9 @@ impl FileFault {
 
     fn told(self, file_bytes_max: u64) -> (Trouble, String) {
         match self {
-            FileFault::NoFile(NoFile::Passing(cause)) => (Trouble::Passing, cause),
+            FileFault::NoFile(NoFile::Passing(cause) | NoFile::Token { cause, .. }) => {
+                (Trouble::Passing, cause)
+            }
             FileFault::NoFile(NoFile::Refused(cause)) => (Trouble::Strike, cause),
             FileFault::NoFile(NoFile::Foreign) => (
                 Trouble::Strike,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::effect::Wake;
 use crate::graph::Clients;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -36,5 +37,7 @@ pub struct Media {
     pub settings: Settings,
     /// Rung after a commit that has made something to fetch.
     pub bell: Arc<Notify>,
+    /// Told the sends that may leave since a file was fetched under their token.
+    pub movable: Arc<Wake>,
     pub metrics: Arc<Metrics>,
 }

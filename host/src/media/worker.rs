@@ -27,6 +27,8 @@ impl Media {
             folder: self.store.media_folder(),
             clients: self.clients.clone(),
             file_bytes_max: settings.file_bytes_max.min(settings.total_bytes_max),
+            movable: self.movable.clone(),
+            metrics: self.metrics.clone(),
         };
         let mut worker = Worker {
             media: self,
@@ -149,6 +151,7 @@ impl Worker {
         self.busy.remove(&task);
         match ended {
             Ended::Stored => self.media.metrics.media("stored"),
+            Ended::Waits => self.media.metrics.media("token"),
             Ended::Not {
                 outcome,
                 end,

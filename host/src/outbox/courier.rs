@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::places::{Place, Places};
 use super::plan::{Attempt, Step, plan};
 use super::{Barrier, Feed, Settings};
 use crate::failpoint::hit;
@@ -23,7 +24,7 @@ const STORE_RETRY_FIRST_MS: u64 = 100;
 const STORE_RETRY_MAX_MS: u64 = 10_000;
 
 /// How a courier comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Meta, or something on the way, was reached.
     Reached,
@@ -31,6 +32,8 @@ pub(super) enum Ended {
     Unreachable,
     /// No call was made.
     Uncalled,
+    /// Nothing was looked at: the partner's API that this one goes to has as many requests as it may.
+    Crowded(Arc<str>),
     /// The store refused or knows better: look again, but not at once.
     Stuck,
 }
@@ -43,6 +46,7 @@ pub(super) struct Courier<B> {
     pub(super) barrier: Arc<B>,
     pub(super) settings: Settings,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) places: Places,
     /// The store's id, for our mark.
     pub(super) store_id: String,
     pub(super) stop: watch::Receiver<bool>,
@@ -61,6 +65,22 @@ impl<B: Barrier> Courier<B> {
         })
     }
 
+    /// A place for a send that goes to a partner's API, before the gate: what waits for one may still be cancelled.
+    fn place(&self, id: i64) -> Result<Result<Option<Place>, Arc<str>>, StoreError> {
+        if !self.clients.have_a_partner() {
+            return Ok(Ok(None));
+        }
+        let Some((business, number)) = self.store.sender_of(id)? else {
+            return Ok(Ok(None));
+        };
+        match self.clients.of(&business, &number) {
+            Some(client) if client.provider() != Provider::Meta => {
+                Ok(self.places.take(client.base().as_str()).map(Some))
+            }
+            _ => Ok(Ok(None)),
+        }
+    }
+
     /// True when intake has passed whatever was acknowledged; false when the gateway stops first.
     async fn intake_has_passed(&self) -> bool {
         let mut stop = self.stop.clone();
@@ -72,6 +92,11 @@ impl<B: Barrier> Courier<B> {
     }
 
     async fn send(&self, id: i64) -> Result<Ended, StoreError> {
+        // Kept until the answer is there.
+        let _place = match self.place(id)? {
+            Ok(place) => place,
+            Err(api) => return Ok(Ended::Crowded(api)),
+        };
         let gate = loop {
             if !self.intake_has_passed().await {
                 return Ok(Ended::Uncalled);

@@ -3,6 +3,7 @@
 //! - `feed`: which rows have changed, told from outside
 //! - `schedule`: the first open row of each conversation, and when it is due
 //! - `courier`: one row's way: gate, call, record
+//! - `places`: how many requests a partner's API may have on the way
 //! - `plan`: what an answer of Meta's means for the row
 //! - `sender`: the loop that holds them together
 //!
@@ -12,6 +13,7 @@
 
 mod courier;
 mod feed;
+mod places;
 mod plan;
 mod schedule;
 mod sender;

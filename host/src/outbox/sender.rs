@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::courier::{Courier, Ended};
+use super::places::Places;
 use super::schedule::{Schedule, due_ms};
 use super::{Barrier, Feed, Outbox};
 use crate::store::outbox::Head;
@@ -34,6 +35,7 @@ impl<B: Barrier> Outbox<B> {
         let Some(store_id) = start(&self.store, &mut stop).await else {
             return;
         };
+        let places = Places::new(self.settings.concurrency.max(1));
         let courier = Courier {
             store: self.store.clone(),
             clients: self.clients,
@@ -41,6 +43,7 @@ impl<B: Barrier> Outbox<B> {
             barrier: self.barrier,
             settings: self.settings.clone(),
             metrics: self.metrics,
+            places: places.clone(),
             store_id,
             stop: stop.clone(),
         };
@@ -48,6 +51,7 @@ impl<B: Barrier> Outbox<B> {
             store: self.store,
             feed: self.feed,
             courier: Arc::new(courier),
+            places,
             concurrency: self.settings.concurrency.max(1),
             hold_ms: self.settings.hold_ms,
             schedule: Schedule::new(CONVERSATIONS_MAX),
@@ -89,6 +93,7 @@ struct Sender<B> {
     store: Store,
     feed: Feed,
     courier: Arc<Courier<B>>,
+    places: Places,
     concurrency: usize,
     hold_ms: i64,
     schedule: Schedule,
@@ -155,6 +160,8 @@ impl<B: Barrier> Sender<B> {
             .feed
             .take(READ_MAX.saturating_sub(self.unread.rows.len()));
         self.unread.rows.extend(told.rows);
+        let ready = self.places.ready().into_iter();
+        self.unread.conversations.extend(ready.map(|id| (id, 0)));
         if told.all {
             self.unread.walk = Some(0);
         }
@@ -235,6 +242,7 @@ impl<B: Barrier> Sender<B> {
         let unread = &self.unread;
         // What was told during a pause is read behind it.
         let to_read = now_ms < self.pause.until_ms
+            || self.places.is_ready()
             || !unread.rows.is_empty()
             || !unread.conversations.is_empty()
             || (unread.walk.is_some() && !self.schedule.is_full());
@@ -261,19 +269,20 @@ impl<B: Barrier> Sender<B> {
             return;
         };
         self.schedule.finish(conversation);
-        let floor_ms = if ended == Ended::Stuck {
-            now_ms.saturating_add(STUCK_MS)
-        } else {
-            0
+        let floor_ms = match &ended {
+            // Read again when its API has a place.
+            Ended::Crowded(api) if self.places.wait(api, conversation) => return,
+            Ended::Stuck | Ended::Crowded(_) => now_ms.saturating_add(STUCK_MS),
+            Ended::Reached | Ended::Unreachable | Ended::Uncalled => 0,
         };
         self.unread.conversations.insert(conversation, floor_ms);
-        self.pause.learn(ended, now_ms);
+        self.pause.learn(&ended, now_ms);
     }
 }
 
 impl Pause {
     /// Those who left before the pause began say nothing new.
-    fn learn(&mut self, ended: Ended, now_ms: i64) {
+    fn learn(&mut self, ended: &Ended, now_ms: i64) {
         match ended {
             Ended::Reached => *self = Pause::default(),
             Ended::Unreachable if now_ms >= self.until_ms => {
@@ -282,7 +291,7 @@ impl Pause {
                     backoff::delay_ms(self.failures, PAUSE_FIRST_MS, PAUSE_MAX_MS, crate::random());
                 self.until_ms = now_ms.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX));
             }
-            Ended::Unreachable | Ended::Uncalled | Ended::Stuck => {}
+            Ended::Unreachable | Ended::Uncalled | Ended::Crowded(_) | Ended::Stuck => {}
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Meta's side of the public listener: checks a webhook's size and signature, appends the raw body to the
 //! receipt log and answers 200 after the fsync. It parses nothing, and it never waits for a plugin.
 //!
+//! - `partner`: what a business's partner passes on
 //! - `listener`: connections, time limits, graceful end
 //! - this file: the routes and what each answer means
 
 mod listener;
+mod partner;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +21,11 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::store::receipts::{AppendError, ReceiptLog};
+use crate::store::receipts::{AppendError, Partner, ReceiptLog};
 use crate::telemetry::{Metrics, Throttle};
 
 pub use listener::serve;
+pub use partner::PartnerSecrets;
 
 /// A body has to arrive within this time.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -39,8 +42,10 @@ pub struct Receive {
     pub body_bytes_max: usize,
     pub log: ReceiptLog,
     pub metrics: Arc<Metrics>,
+    pub partners: PartnerSecrets,
     reading: Semaphore,
     unsigned: Throttle,
+    forged: Throttle,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -60,9 +65,17 @@ impl Receive {
             body_bytes_max,
             log,
             metrics,
+            partners: Box::new(|_| Vec::new()),
             reading,
             unsigned: Throttle::default(),
+            forged: Throttle::default(),
         }
+    }
+
+    /// The same, which takes what partners pass on, too.
+    #[must_use]
+    pub fn with_partners(self, partners: PartnerSecrets) -> Receive {
+        Receive { partners, ..self }
     }
 
     /// Takes a webhook's body from within the process; `signature` is its header's value.
@@ -74,8 +87,15 @@ impl Receive {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if let Some(business) = partner::business_of(request.uri().path()) {
+            let business = business.to_owned();
+            return match *request.method() {
+                Method::POST => self.webhook(self.take_of_partner(request, business)).await,
+                _ => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+            };
+        }
         match (request.method(), request.uri().path()) {
-            (&Method::POST, "/webhook") => self.webhook(request).await,
+            (&Method::POST, "/webhook") => self.webhook(self.take(request)).await,
             (&Method::GET, "/webhook") => self.verify(&request),
             (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
             (_, "/webhook" | "/healthz") => text(StatusCode::METHOD_NOT_ALLOWED, ""),
@@ -96,8 +116,8 @@ impl Receive {
     }
 
     #[tracing::instrument(level = "debug", skip_all, name = "receipt")]
-    async fn webhook(&self, request: Request<Incoming>) -> Answer {
-        match self.take(request).await {
+    async fn webhook(&self, taken: impl Future<Output = Result<(), Refusal>>) -> Answer {
+        match taken.await {
             Ok(()) => {
                 self.metrics.receipt("stored");
                 text(StatusCode::OK, "")
@@ -111,21 +131,33 @@ impl Receive {
         }
     }
 
-    /// A wrong app secret would otherwise look as if Meta sent nothing; anybody can cause the line, so it is rare.
+    /// A wrong secret would otherwise look as if nobody sent anything; anybody can cause the line, so it is rare.
     fn warn(&self, refusal: &Refusal) {
-        if let Refusal::Unsigned(cause) = refusal
-            && let Some(count) = self.unsigned.pass(Instant::now())
-        {
-            tracing::warn!(
-                count,
-                %cause,
-                "webhooks are refused by their signature; if they are Meta's, DUET_APP_SECRET is not the secret of its app"
-            );
+        match refusal {
+            Refusal::Unsigned(cause) => {
+                if let Some(count) = self.unsigned.pass(Instant::now()) {
+                    tracing::warn!(
+                        count,
+                        %cause,
+                        "webhooks are refused by their signature; if they are Meta's, DUET_APP_SECRET is not the secret of its app"
+                    );
+                }
+            }
+            Refusal::Forged { business } => {
+                if let Some(count) = self.forged.pass(Instant::now()) {
+                    tracing::warn!(
+                        count,
+                        business,
+                        "webhooks of a partner are refused by their secret; if they are the partner's, set there what duet business webhook prints"
+                    );
+                }
+            }
+            _ => {}
         }
     }
 
     async fn take(&self, request: Request<Incoming>) -> Result<(), Refusal> {
-        let signature = one_signature(&request);
+        let signature = only(&request, "x-hub-signature-256");
         let body = self.read(request.into_body()).await?;
         self.keep(signature.as_ref().map(HeaderValue::as_bytes), body)
             .await
@@ -134,9 +166,15 @@ impl Receive {
     /// What becomes of a body that has arrived whole.
     async fn keep(&self, signature: Option<&[u8]>, body: Bytes) -> Result<(), Refusal> {
         signature::verify(signature, &body, &self.secrets).map_err(Refusal::Unsigned)?;
+        self.append(None, body).await
+    }
+
+    /// On disk when it returns.
+    async fn append(&self, partner: Option<Partner>, body: Bytes) -> Result<(), Refusal> {
         let mentions = webhook::mentions(&body);
         let started = Instant::now();
-        let appended = self.log.append(body, crate::now_ms(), mentions);
+        let now_ms = crate::now_ms();
+        let appended = self.log.append_of(partner, body, now_ms, mentions);
         match tokio::time::timeout(APPEND_WAIT_MAX, appended).await {
             Ok(Ok(receipt)) => {
                 self.metrics
@@ -175,9 +213,9 @@ impl Receive {
     }
 }
 
-/// The signature header; two of them are none, since nobody can say which one counts.
-fn one_signature(request: &Request<Incoming>) -> Option<HeaderValue> {
-    let mut headers = request.headers().get_all("x-hub-signature-256").iter();
+/// A header that proves something; two of them are none, since nobody can say which one counts.
+fn only(request: &Request<Incoming>, name: &str) -> Option<HeaderValue> {
+    let mut headers = request.headers().get_all(name).iter();
     let first = headers.next().cloned();
     if headers.next().is_some() {
         None
@@ -192,6 +230,10 @@ enum Refusal {
     TooLarge,
     Incomplete,
     Unsigned(SignatureError),
+    /// It shows no secret of the business's partner.
+    Forged {
+        business: String,
+    },
     /// Too many wait for the store: Meta keeps the body and comes again.
     Full,
     /// The disk refuses: the same.
@@ -203,7 +245,7 @@ impl Refusal {
         match self {
             Refusal::TooLarge => text(StatusCode::PAYLOAD_TOO_LARGE, ""),
             Refusal::Incomplete => text(StatusCode::REQUEST_TIMEOUT, ""),
-            Refusal::Unsigned(_) => text(StatusCode::UNAUTHORIZED, ""),
+            Refusal::Unsigned(_) | Refusal::Forged { .. } => text(StatusCode::UNAUTHORIZED, ""),
             Refusal::Full | Refusal::Disk => text(StatusCode::SERVICE_UNAVAILABLE, ""),
         }
     }
@@ -213,6 +255,7 @@ impl Refusal {
             Refusal::TooLarge => "too_large",
             Refusal::Incomplete => "incomplete",
             Refusal::Unsigned(_) => "unsigned",
+            Refusal::Forged { .. } => "forged",
             Refusal::Full => "full",
             Refusal::Disk => "disk",
         }

@@ -7,6 +7,7 @@ use duet_rules::sending::{Access, Cause};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alarms::{self, Alarm};
+use super::calls;
 use super::conversations::Conversation;
 use super::outbox::{Whose, free};
 use super::secrets::Purpose;
@@ -130,7 +131,7 @@ pub(super) fn tried(
     Ok(())
 }
 
-fn postpone(
+pub(super) fn postpone(
     connection: &Connection,
     business: &str,
     number: &str,
@@ -155,6 +156,23 @@ fn refused(
     token: &RefusedToken,
     now_ms: i64,
 ) -> Result<Option<Alarm>, StoreError> {
+    let (next_ms, alarm) = hold(connection, token, now_ms)?;
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'pending', attempt = attempt - 1, next_ms = ?2, code = ?3, cause = ?4
+             WHERE id = ?1 AND state = 'sending'",
+        )?
+        .execute(params![id, next_ms, token.code, Cause::TokenRefused.as_str()])?;
+    Ok(alarm)
+}
+
+/// Holds what the token is for, unless another one was set meanwhile. The answer is when one may try it again, and the
+/// alarm, if it is a new one.
+pub(super) fn hold(
+    connection: &Connection,
+    token: &RefusedToken,
+    now_ms: i64,
+) -> Result<(i64, Option<Alarm>), StoreError> {
     let current = set_ms(connection, &token.business, &token.number)?.unwrap_or(0);
     let mut next_ms = now_ms;
     let mut alarm = None;
@@ -178,15 +196,21 @@ fn refused(
                 now_ms,
                 next_ms
             ])?;
-        alarm = tell(connection, &token.number, Cause::TokenRefused, now_ms)?;
+        if let Some(number) = told_by(connection, token)? {
+            alarm = tell(connection, &number, Cause::TokenRefused, now_ms)?;
+        }
     }
-    connection
-        .prepare_cached(
-            "UPDATE outbox SET state = 'pending', attempt = attempt - 1, next_ms = ?2, code = ?3, cause = ?4
-             WHERE id = ?1 AND state = 'sending'",
-        )?
-        .execute(params![id, next_ms, token.code, Cause::TokenRefused.as_str()])?;
-    Ok(alarm)
+    Ok((next_ms, alarm))
+}
+
+/// The number that the alarm stands at: a call may be about none.
+fn told_by(connection: &Connection, token: &RefusedToken) -> Result<Option<String>, StoreError> {
+    if !token.number.is_empty() {
+        return Ok(Some(token.number.clone()));
+    }
+    Ok(connection
+        .prepare_cached("SELECT min(id) FROM numbers WHERE business = ?1")?
+        .query_row([&token.business], |row| row.get(0))?)
 }
 
 /// Raises the alarm about the token of a number's business, unless one of its numbers has it already.
@@ -223,13 +247,23 @@ pub(super) fn taken(connection: &Connection, id: i64, now_ms: i64) -> Result<Vec
         )?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((business, number)) = of else {
-        return Ok(Vec::new());
-    };
+    match of {
+        Some((business, number)) => open(connection, &business, &number, now_ms),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The token of a number is taken: the answer is the rows that were held for it.
+pub(super) fn open(
+    connection: &Connection,
+    business: &str,
+    number: &str,
+    now_ms: i64,
+) -> Result<Vec<i64>, StoreError> {
     connection
         .prepare_cached("DELETE FROM refusals WHERE business = ?1 AND number IN ('', ?2)")?
-        .execute([&business, &number])?;
-    release(connection, &business, now_ms)
+        .execute([business, number])?;
+    release(connection, business, now_ms)
 }
 
 /// The sends of a business may try its tokens; what is still refused holds them again.
@@ -246,6 +280,7 @@ pub(super) fn release(
             alarms::settle(connection, &[alarms::TOKEN_REFUSED], number, now_ms)?;
         }
     }
+    calls::release_files(connection, business, now_ms)?;
     free(
         connection,
         Whose::Business(business),

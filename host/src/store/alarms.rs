@@ -24,6 +24,10 @@ pub const NUMBER_OFFBOARDED: &str = "number-offboarded";
 pub const NUMBER_DISCONNECTED: &str = "number-disconnected";
 pub const CONTACTS_MISSING: &str = "contacts-missing";
 pub const HISTORY_MISSING: &str = "history-missing";
+/// The token sends, but may not read the account's templates.
+pub const TEMPLATES_REFUSED: &str = "templates-refused";
+/// A webhook spoke of a business that it may not speak of.
+pub const FOREIGN_WEBHOOK: &str = "foreign-webhook";
 
 /// Whose an alarm is, by its number or its contact; NULL of one that is about the whole gateway.
 pub(super) const BUSINESS: &str =

@@ -120,6 +120,12 @@ impl Store {
         })
     }
 
+    /// Whether an admin has made it.
+    pub async fn has_business(&self, id: String) -> Result<bool, StoreError> {
+        self.read(move |connection| Ok(business(connection, &id)?.is_some()))
+            .await
+    }
+
     /// The business of an account, `None` when nothing is known of it.
     pub async fn business_of_account(&self, waba: &str) -> Result<Option<String>, StoreError> {
         self.peek(|connection| {

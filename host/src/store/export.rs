@@ -215,9 +215,9 @@ fn content(bytes: &[u8]) -> Value {
 
 /// Nothing of a receipt that only another business got.
 fn receipt_json(receipt: &Receipt, subject: &Subject) -> Option<Value> {
-    let share = Share::of(receipt.id, &receipt.body, subject);
+    let share = Share::of(receipt.id, &receipt.looked_at(), subject);
     let mut json = json!({ "id": receipt.id, "received_ms": receipt.received_ms });
-    let (name, value) = match webhook::decode(&receipt.body, Part::All) {
+    let (name, value) = match webhook::decode(&receipt.looked_at(), Part::All) {
         _ if share == Share::Nothing => return None,
         _ if share != Share::Whole => ("withheld", OTHERS.into()),
         Ok(elements)

@@ -30,6 +30,7 @@
 pub mod access;
 pub mod alarms;
 pub mod businesses;
+pub mod calls;
 mod checkpoint;
 pub mod connections;
 mod conversations;

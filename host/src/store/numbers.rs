@@ -133,22 +133,26 @@ pub(super) fn complete(
 }
 
 /// The numbers that an account's word is about: the one with this phone, else those of the account. A phone that
-/// is not known yet can only be the account's one number.
+/// is not known yet can only be the account's one number. `within`: only of this business, whoever else has the phone.
 pub(super) fn meant(
     connection: &Connection,
     waba: Option<&str>,
     phone: Option<&str>,
+    within: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
     let mut query = connection.prepare_cached(
-        "SELECT id FROM numbers WHERE waba = ?1 OR display = ?2 ORDER BY display IS NOT ?2, id",
+        "SELECT id FROM numbers WHERE (waba = ?1 OR display = ?2) AND (?3 IS NULL OR business = ?3)
+         ORDER BY display IS NOT ?2, id",
     )?;
-    let rows = query.query_map(params![waba, phone], |row| row.get(0))?;
+    let rows = query.query_map(params![waba, phone, within], |row| row.get(0))?;
     let found: Vec<String> = rows.collect::<Result<_, _>>()?;
     if phone.is_none() || found.len() == 1 {
         return Ok(found);
     }
-    let mut of_phone = connection.prepare_cached("SELECT id FROM numbers WHERE display = ?1")?;
-    let rows = of_phone.query_map([phone], |row| row.get(0))?;
+    let mut of_phone = connection.prepare_cached(
+        "SELECT id FROM numbers WHERE display = ?1 AND (?2 IS NULL OR business = ?2)",
+    )?;
+    let rows = of_phone.query_map([phone, within], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

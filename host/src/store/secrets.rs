@@ -16,6 +16,8 @@ pub enum Purpose {
     Access,
     /// What the provider shows with its webhooks.
     Webhook,
+    /// The one before, since another one was set.
+    WebhookBefore,
 }
 
 /// A sealed secret.
@@ -56,15 +58,17 @@ pub struct NewAccess {
     pub route: Option<Route>,
     pub token: Option<Sealed>,
     pub webhook: Option<Sealed>,
+    pub webhook_before: Option<Sealed>,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 2] = [Purpose::Access, Purpose::Webhook];
+    const ALL: [Purpose; 3] = [Purpose::Access, Purpose::Webhook, Purpose::WebhookBefore];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Access => "access",
             Purpose::Webhook => "webhook",
+            Purpose::WebhookBefore => "webhook-before",
         }
     }
 
@@ -171,6 +175,7 @@ fn set(connection: &Connection, new: &NewAccess, now_ms: i64) -> Result<Vec<i64>
     for (purpose, number, sealed) in [
         (Purpose::Access, new.number.as_str(), &new.token),
         (Purpose::Webhook, "", &new.webhook),
+        (Purpose::WebhookBefore, "", &new.webhook_before),
     ] {
         let Some(sealed) = sealed else { continue };
         connection

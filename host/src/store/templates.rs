@@ -6,7 +6,7 @@ use duet_rules::webhook::TemplateChange;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, alarms, numbers};
 
 impl Store {
     /// At most `limit` accounts whose list was not read since `before_ms`, or about which something was heard since.
@@ -57,6 +57,9 @@ impl Store {
                      ON CONFLICT (waba) DO UPDATE SET read_ms = excluded.read_ms",
                 )?
                 .execute(params![waba, begun_ms])?;
+            for number in numbers::meant(connection, Some(&waba), None, None)? {
+                alarms::settle(connection, &[alarms::TEMPLATES_REFUSED], &number, begun_ms)?;
+            }
             Ok(())
         })
         .await

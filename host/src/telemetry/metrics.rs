@@ -175,7 +175,7 @@ impl Metrics {
         );
     }
 
-    /// A webhook was answered: `stored`, `unsigned`, `incomplete`, `too_large`, `full` or `disk`.
+    /// A webhook was answered: `stored`, `unsigned`, `forged` (of a partner), `incomplete`, `too_large`, `full` or `disk`.
     pub fn receipt(&self, outcome: &str) {
         self.receipts
             .get_or_create(&Outcome {

@@ -135,7 +135,7 @@ pub(crate) fn slice(receipt: &Receipt, part: Part) -> Slice {
     } else {
         webhook::Part::Live
     };
-    let (elements, unreadable) = match webhook::decode(&receipt.body, wanted) {
+    let (elements, unreadable) = match webhook::decode(&receipt.metas().unwrap(), wanted) {
         Ok(elements) => (elements, None),
         Err(error) if part == Part::Live => (Vec::new(), Some(error.to_string())),
         Err(_) => (Vec::new(), None),
@@ -145,6 +145,7 @@ pub(crate) fn slice(receipt: &Receipt, part: Part) -> Slice {
         received_ms: receipt.received_ms,
         elements,
         unreadable,
+        partner_of: receipt.partner_of.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ mod media;
 mod notices;
 mod once;
 mod opening;
+mod partner;
 mod people;
 mod projections;
 mod receipts;

@@ -80,6 +80,18 @@ pub fn after(trouble: Trouble, tries: Tries, received_ms: i64, now_ms: i64, rand
     Next::Again { at_ms, tries }
 }
 
+/// A file that waits for something else than itself until `until_ms`; the try does not count.
+#[must_use]
+pub fn waits(tries: Tries, received_ms: i64, until_ms: i64) -> Next {
+    if until_ms >= received_ms.saturating_add(LIFE_MS) {
+        return Next::Expired;
+    }
+    Next::Again {
+        at_ms: until_ms,
+        tries,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

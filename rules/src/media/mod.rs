@@ -13,5 +13,5 @@ mod serving;
 
 pub use address::{Address, may_carry_token};
 pub use digest::Digest;
-pub use fetching::{LIFE_MS, Next, Tries, Trouble, after};
+pub use fetching::{LIFE_MS, Next, Tries, Trouble, after, waits};
 pub use serving::{Part, attachment, content_type, part};

@@ -21,7 +21,28 @@ pub enum Access {
     Refused { next_ms: i64 },
 }
 
+/// Whether a call beside the sends may be made under a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Free,
+    /// The token is refused: this call tries it.
+    Trial,
+    Wait {
+        until_ms: i64,
+    },
+}
+
 impl Access {
+    /// What stands against a call that is no send.
+    #[must_use]
+    pub fn call(self, now_ms: i64) -> Call {
+        match (self, self.judge(now_ms)) {
+            (_, Some(Verdict::Hold { until_ms, .. })) => Call::Wait { until_ms },
+            (Access::Refused { .. }, _) => Call::Trial,
+            _ => Call::Free,
+        }
+    }
+
     /// What stands against a send now.
     #[must_use]
     pub fn judge(self, now_ms: i64) -> Option<Verdict> {
@@ -52,6 +73,32 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_waits_as_a_send_does() {
+        let refused = Access::Refused { next_ms: 100 };
+        for (access, now_ms, call) in [
+            (Access::Open, 0, Call::Free),
+            (refused, 99, Call::Wait { until_ms: 100 }),
+            (refused, 100, Call::Trial),
+            (
+                Access::Missing,
+                0,
+                Call::Wait {
+                    until_ms: MISSING_RECHECK_MS,
+                },
+            ),
+            (
+                Access::Sealed,
+                0,
+                Call::Wait {
+                    until_ms: MISSING_RECHECK_MS,
+                },
+            ),
+        ] {
+            assert_eq!(access.call(now_ms), call, "{access:?} at {now_ms}");
+        }
+    }
 
     #[test]
     fn a_token_that_is_not_taken_holds_and_one_send_tries_it_again() {

@@ -8,6 +8,7 @@
 //! - `template`: what is known of a template
 //! - `openings`: to how many customers a business may write first
 //! - `pace`: how fast messages may follow each other; `patience`: how long one may wait
+//! - `places`: how many requests a partner's API may have on the way
 //! - `message`: the message object that a plugin or the API hands over
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
@@ -26,12 +27,13 @@ mod message;
 mod openings;
 mod pace;
 mod patience;
+mod places;
 mod readable;
 mod request;
 mod standing;
 mod template;
 
-pub use access::Access;
+pub use access::{Access, Call};
 pub use alert::AlertWord;
 pub use callback::{callback, read_callback};
 pub use entry_point::free_until_ms;
@@ -43,6 +45,7 @@ pub use message::{Invalid, Kind, MESSAGE_BYTES_MAX, RESERVED, kind, parse, valid
 pub use openings::{OPENED_MS, Openings};
 pub use pace::{Bucket, Due, Pace, Taken};
 pub use patience::{Limits, Patience, Waiting};
+pub use places::{OnTheWay, may_call};
 pub use readable::{readable, reply_to};
 pub use request::{Addressee, request};
 pub use standing::{AccountWord, Standing};

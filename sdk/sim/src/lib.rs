@@ -54,6 +54,7 @@ mod config;
 mod error;
 mod graph;
 mod mood;
+mod partner;
 pub mod play;
 mod ring;
 mod server;
@@ -68,6 +69,7 @@ pub use config::{
     Template,
 };
 pub use mood::{Deed, Mood, Trouble, WebhookMood};
+pub use partner::{Channel, Dialog360, KeyedCall};
 pub use sim::Sim;
 pub use state::{Line, SeenRequest, Sent};
 pub use wamid::rescoped;

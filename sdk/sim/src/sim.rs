@@ -30,22 +30,27 @@ pub struct Sim {
     tasks: Mutex<JoinSet<()>>,
 }
 
+/// Straight to the address that is named.
+pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+    // Only a webhook behind TLS needs it; another provider installed by the program is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
+}
+
 impl Sim {
     /// Binds the address and starts.
     ///
     /// # Errors
     /// When the address cannot be bound or the HTTP client not be built.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        // Only a webhook behind TLS needs it; another provider installed by the program is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("the sim cannot listen on {}", config.listen))?;
         let url = format!("http://{}", listener.local_addr()?);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let http = http_client()?;
         let connections_max = config.limits.connections_max;
         let sim = Self::begin(config, url, http, None);
         let served = server::serve(listener, sim.router.clone(), connections_max);

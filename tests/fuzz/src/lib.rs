@@ -1,6 +1,9 @@
 //! What must hold for every input; one function for each target.
 
+use std::borrow::Cow;
+
 use duet_rules::duet_toml;
+use duet_rules::partner;
 use duet_rules::plugins_toml::{self, PLUGINS_MAX};
 use duet_rules::signature::{Secret, sign, verify};
 use duet_rules::toml_file::{PROBLEMS_MAX, Problem};
@@ -16,7 +19,15 @@ const SLICE: usize = 3;
 const DEPTH_MAX: usize = 100;
 
 /// Live part and history part are the whole, slices are the whole, and every element can be told apart and stored.
+/// The same of what a partner has put into its own envelope.
 pub fn webhook_body(body: &[u8]) {
+    metas_body(body);
+    if let Ok(Cow::Owned(metas)) = partner::metas(body) {
+        metas_body(&metas);
+    }
+}
+
+fn metas_body(body: &[u8]) {
     let Ok(all) = decode(body, Part::All) else {
         // A part looks at less of the body, so it may be readable; it must not panic.
         let _ = (decode(body, Part::Live), decode(body, Part::History));

@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use duet_rules::business::OWN;
+use duet_rules::partner::SECRET_BYTES_MIN;
 use duet_rules::provider::Provider;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -126,7 +127,8 @@ pub(super) struct NewAccess {
     number: Option<String>,
     /// The access token of Meta's API, or the key of the partner's.
     token: Option<String>,
-    /// What the partner shows with its webhooks: the value of a header that was set there, or the secret that signs.
+    /// What the partner shows with its webhooks, in the header `Authorization` that was set there; at least 24 bytes.
+    /// `POST /businesses/{id}/webhook` makes one.
     webhook_secret: Option<String>,
 }
 
@@ -148,7 +150,7 @@ pub(super) async fn set_access(
         token: new.token.map(|text| secret("token", &text)).transpose()?,
         webhook: new
             .webhook_secret
-            .map(|text| secret("webhook_secret", &text))
+            .map(|text| webhook_secret(&text))
             .transpose()?,
     };
     if access.route.is_none() && access.token.is_none() && access.webhook.is_none() {
@@ -176,6 +178,16 @@ fn route(provider: Option<String>, base: Option<String>) -> Result<Option<Route>
         ));
     }
     Ok(Some(Route { provider, base }))
+}
+
+fn webhook_secret(text: &str) -> Result<Secret, ApiError> {
+    let secret = secret("webhook_secret", text)?;
+    if secret.expose().len() < SECRET_BYTES_MIN {
+        return Err(ApiError::body(format!(
+            "webhook_secret: must have at least {SECRET_BYTES_MIN} bytes, so that nobody guesses it"
+        )));
+    }
+    Ok(secret)
 }
 
 fn secret(name: &str, text: &str) -> Result<Secret, ApiError> {

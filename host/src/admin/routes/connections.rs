@@ -86,7 +86,7 @@ pub(super) struct ConnectionList {
 /// Connects the numbers of an account that stay in the WhatsApp Business app: subscribes the app to its webhooks and asks
 /// for contacts and history, once each. Nothing is changed unless all is ready.
 #[utoipa::path(post, path = "/numbers", request_body = Connect, responses(
-    (status = 200, description = "Whether it is ready, for a dry run", body = Readiness),
+    (status = 200, description = "Whether it is ready, for a dry run; or its partner connects it, and nothing is left to do here", body = Readiness),
     (status = 202, description = "Begun", body = Readiness),
     (status = 409, description = "Not yet; the message says why"),
 ))]
@@ -120,6 +120,7 @@ pub(super) async fn add(
     match (body.dry_run, report.begun) {
         (true, _) => Ok((StatusCode::OK, Json(readiness))),
         (false, true) => Ok((StatusCode::ACCEPTED, Json(readiness))),
+        (false, false) if readiness.ready => Ok((StatusCode::OK, Json(readiness))),
         (false, false) => Err(ApiError::refused(readiness.verdict, None)),
     }
 }

@@ -15,6 +15,7 @@ mod media;
 mod messages;
 mod numbers;
 mod outbox;
+mod partner;
 mod plugins;
 mod receipts;
 mod search;
@@ -109,6 +110,7 @@ pub(super) fn admin() -> OpenApiRouter<App> {
         .routes(routes!(businesses::remove))
         .routes(routes!(signups::create))
         .routes(routes!(businesses::set_access))
+        .routes(routes!(partner::renew))
         .routes(routes!(
             businesses::give_account,
             businesses::take_account_back

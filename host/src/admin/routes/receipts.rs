@@ -67,6 +67,10 @@ struct Receipt {
     bytes: Option<i64>,
     /// It holds history.
     history: Option<bool>,
+    /// Which partner has passed it on, such as `360dialog`; absent when it came from Meta.
+    provider: Option<String>,
+    /// The business whose partner that is.
+    business: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -122,5 +126,7 @@ fn shape(row: ReceiptRow) -> Receipt {
         reason: row.reason,
         bytes: row.bytes,
         history: row.history,
+        provider: row.provider,
+        business: row.business,
     }
 }

@@ -61,6 +61,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "POST /api/v1/businesses",
         "DELETE /api/v1/businesses/1",
         "PUT /api/v1/businesses/1/access",
+        "POST /api/v1/businesses/1/webhook",
         "PUT /api/v1/businesses/1/accounts/w1",
         "DELETE /api/v1/businesses/1/accounts/w1",
     ] {
@@ -69,7 +70,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 54, "{listed:?}");
+    assert_eq!(listed.len(), 55, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

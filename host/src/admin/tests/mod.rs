@@ -113,6 +113,21 @@ impl Operations for Notes {
         self.note(format!("access of {business}: {access:?}"), ())
     }
 
+    fn renew_webhook(
+        &self,
+        business: String,
+        address: Option<String>,
+    ) -> Operation<'_, PartnerWebhook> {
+        let made = PartnerWebhook {
+            url: "/webhook".into(),
+            header: "Authorization",
+            value: Secret::new("Bearer s"),
+            numbers: Vec::new(),
+            remaining: Vec::new(),
+        };
+        self.note(format!("webhook of {business} at {address:?}"), made)
+    }
+
     fn remove_business(&self, business: String) -> Operation<'_, ()> {
         self.note(format!("remove {business}"), ())
     }

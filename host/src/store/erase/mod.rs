@@ -210,7 +210,7 @@ async fn cut(log: &ReceiptLog, subject: &Arc<Subject>, id: i64) -> Result<Cut, S
         let (reader, of) = (log.clone(), subject.clone());
         let read = move || -> Result<_, StoreError> {
             let receipt = reader.get(id)?.filter(|receipt| !receipt.body.is_empty());
-            Ok(receipt.map(|receipt| (Share::of(id, &receipt.body, &of), receipt.body)))
+            Ok(receipt.map(|receipt| (Share::of(id, &receipt.looked_at(), &of), receipt.body)))
         };
         let found = tokio::task::spawn_blocking(read)
             .await

@@ -33,6 +33,7 @@ pub(super) fn state(
         connection,
         waba.map(String::as_str),
         account.phone.as_deref(),
+        change.within,
     )? {
         let (at_ms, now_ms) = (change.at_ms(), change.event.received_ms);
         let moved = numbers::live_on(connection, &number, sign, at_ms, now_ms)?;
@@ -78,7 +79,12 @@ fn standing_of(
     };
     standing::account(connection, waba, word, change.past_ms())?;
     let over = AccountWord::Restricted { until_ms: 0 };
-    for number in numbers::meant(connection, Some(waba), account.phone.as_deref())? {
+    for number in numbers::meant(
+        connection,
+        Some(waba),
+        account.phone.as_deref(),
+        change.within,
+    )? {
         if word == AccountWord::Reinstated || word == over {
             let names = [alarms::ACCOUNT_RESTRICTED];
             alarms::settle(connection, &names, &number, change.event.received_ms)?;
@@ -105,7 +111,7 @@ pub(super) fn alert(
         .entity_id
         .as_ref()
         .filter(|_| told.entity == "phone_number");
-    let mut numbers = numbers::meant(connection, event.waba.as_deref(), None)?;
+    let mut numbers = numbers::meant(connection, event.waba.as_deref(), None, change.within)?;
     numbers.retain(|number| of_number.is_none_or(|meant| meant == number));
     let name = match AlertWord::of(told) {
         AlertWord::Over => None,
@@ -143,7 +149,12 @@ pub(super) fn quality(
         _ => return Ok(()),
     };
     let event = change.event;
-    for number in numbers::meant(connection, event.waba.as_deref(), Some(&told.phone))? {
+    for number in numbers::meant(
+        connection,
+        event.waba.as_deref(),
+        Some(&told.phone),
+        change.within,
+    )? {
         let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
         let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
         recorded.movable.extend(freed);

@@ -176,7 +176,9 @@ pub(super) fn advance(
 ) -> Result<(), StoreError> {
     let code = told.error.as_ref().map(|(code, _)| *code);
     if let Some(opaque) = &told.opaque {
-        let settled = outbox::settle_in(connection, opaque, told, change.event.received_ms)?;
+        let number = change.event.number.as_deref();
+        let now_ms = change.event.received_ms;
+        let settled = outbox::settle_in(connection, opaque, number, told, now_ms)?;
         recorded.movable.extend(settled);
         if let Some((row, code)) = settled.zip(code) {
             outbox::learn(connection, row, code, change.past_ms())?;

@@ -3,6 +3,7 @@
 
 mod account;
 mod app;
+mod bounds;
 mod copies;
 mod early;
 mod messages;
@@ -57,6 +58,8 @@ pub struct Slice {
     pub elements: Vec<Element>,
     /// Why the body could not be decoded.
     pub unreadable: Option<String>,
+    /// The business whose partner has passed the body on: it speaks of nothing else.
+    pub partner_of: Option<String>,
 }
 
 impl Slice {
@@ -66,6 +69,7 @@ impl Slice {
         Slice {
             elements: Vec::new(),
             unreadable,
+            partner_of: self.partner_of.clone(),
             ..*self
         }
     }
@@ -176,13 +180,14 @@ pub(super) fn place(connection: &Connection, part: Part) -> Result<Place, StoreE
 
 fn take_in(
     connection: &Connection,
-    slice: Slice,
+    mut slice: Slice,
     terms: &Terms,
     recorded: &mut Recorded,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
+    let foreign = bounds::keep(connection, &mut slice, recorded)?;
     let place = (slice.receipt, slice.received_ms);
-    if let Some(reason) = slice.unreadable {
+    if let Some(reason) = slice.unreadable.or(foreign) {
         connection
             .prepare_cached("INSERT OR IGNORE INTO unreadable VALUES (?1, ?2, ?3)")?
             .execute(params![slice.receipt, slice.received_ms, reason])?;
@@ -191,6 +196,7 @@ fn take_in(
         let arrival = Arrival {
             receipt: slice.receipt,
             received_ms: slice.received_ms,
+            partner_of: slice.partner_of.as_deref(),
             terms,
         };
         if is_of_erased(connection, &element)? {
@@ -217,6 +223,7 @@ fn take_in(
 struct Arrival<'a> {
     receipt: i64,
     received_ms: i64,
+    partner_of: Option<&'a str>,
     terms: &'a Terms,
 }
 
@@ -323,6 +330,7 @@ fn store(
     };
     let change = project::Change {
         event: &event,
+        within: arrival.partner_of,
         terms: arrival.terms,
     };
     let message = project::apply(connection, &change, &element.meaning, recorded)?;

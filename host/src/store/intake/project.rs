@@ -16,6 +16,8 @@ const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// The event that makes the change.
 pub(super) struct Change<'a> {
     pub(super) event: &'a Event,
+    /// The only business whose numbers it may mean; `None` for any.
+    pub(super) within: Option<&'a str>,
     pub(super) terms: &'a Terms,
 }
 

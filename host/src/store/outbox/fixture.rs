@@ -100,7 +100,9 @@ impl Store {
         status: duet_rules::webhook::Status,
         now_ms: i64,
     ) -> Result<Option<i64>, StoreError> {
-        self.write(move |connection| super::settle_in(connection, &opaque, &status, now_ms))
-            .await
+        self.write(move |connection| {
+            super::settle_in(connection, &opaque, Some("1001"), &status, now_ms)
+        })
+        .await
     }
 }

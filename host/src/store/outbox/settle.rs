@@ -40,6 +40,7 @@ struct Left {
 pub(in super::super) fn settle_in(
     connection: &Connection,
     opaque: &str,
+    number: Option<&str>,
     progress: &Status,
     now_ms: i64,
 ) -> Result<Option<i64>, StoreError> {
@@ -49,6 +50,10 @@ pub(in super::super) fn settle_in(
     let Some(row) = left(connection, id)? else {
         return Ok(None);
     };
+    // Whoever passes statuses on has seen marks: none speaks of another number's send.
+    if row.number.is_some() && row.number.as_deref() != number {
+        return Ok(None);
+    }
     let current = match progress.wamid.as_deref() {
         Some(wamid) => ensure_message(connection, &row, wamid, now_ms)?,
         None => None,

@@ -6,6 +6,7 @@
 mod waiting;
 mod writer;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,6 +15,8 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use duet_rules::partner::{self, OwnWord};
+use duet_rules::provider::Provider;
 use duet_rules::webhook::Mentions;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
@@ -42,6 +45,30 @@ pub struct Receipt {
     /// The body mentions history: intake looks at that part apart from the live one.
     pub history: bool,
     pub body: Vec<u8>,
+    /// The business whose partner has passed it on; `None` when it came from Meta.
+    pub partner_of: Option<String>,
+}
+
+/// Who has passed a body on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partner {
+    pub provider: Provider,
+    pub business: String,
+}
+
+impl Receipt {
+    /// The body in Meta's envelope.
+    pub fn metas(&self) -> Result<Cow<'_, [u8]>, OwnWord> {
+        match self.partner_of {
+            Some(_) => partner::metas(&self.body),
+            None => Ok(Cow::Borrowed(&self.body)),
+        }
+    }
+
+    /// The same for looking at whose it is: a body without anything of Meta's stays as it is.
+    pub(super) fn looked_at(&self) -> Cow<'_, [u8]> {
+        self.metas().unwrap_or(Cow::Borrowed(&self.body))
+    }
 }
 
 /// Why a body was not taken. Meta keeps it and tries again.
@@ -120,9 +147,20 @@ impl ReceiptLog {
         })
     }
 
-    /// Appends a body; the answer is its id, given after the fsync.
+    /// Appends a body of Meta's; the answer is its id, given after the fsync.
     pub async fn append(
         &self,
+        body: Bytes,
+        received_ms: i64,
+        mentions: Mentions,
+    ) -> Result<i64, AppendError> {
+        self.append_of(None, body, received_ms, mentions).await
+    }
+
+    /// The same of a body that a partner has passed on.
+    pub async fn append_of(
+        &self,
+        partner: Option<Partner>,
         body: Bytes,
         received_ms: i64,
         mentions: Mentions,
@@ -138,6 +176,7 @@ impl ReceiptLog {
             body,
             received_ms,
             mentions,
+            partner,
             done,
         })) {
             self.inner.bytes_waiting.fetch_sub(bytes, Ordering::Relaxed);
@@ -183,9 +222,9 @@ impl ReceiptLog {
     ) -> Result<Vec<Receipt>, StoreError> {
         let reader = self.inner.reader.lock().map_err(|_| StoreError::Stopped)?;
         let sql = if history_only {
-            "SELECT id, received_ms, history, body FROM receipts WHERE history = 1 AND id > ?1 ORDER BY id LIMIT 512"
+            "SELECT id, received_ms, history, body, business FROM receipts WHERE history = 1 AND id > ?1 ORDER BY id LIMIT 512"
         } else {
-            "SELECT id, received_ms, history, body FROM receipts WHERE id > ?1 ORDER BY id LIMIT 512"
+            "SELECT id, received_ms, history, body, business FROM receipts WHERE id > ?1 ORDER BY id LIMIT 512"
         };
         let mut statement = reader.prepare_cached(sql)?;
         let mut rows = statement.query([after])?;
@@ -264,8 +303,9 @@ impl ReceiptLog {
     /// One receipt, if it is still kept.
     pub fn get(&self, id: i64) -> Result<Option<Receipt>, StoreError> {
         let reader = self.inner.reader.lock().map_err(|_| StoreError::Stopped)?;
-        let mut statement = reader
-            .prepare_cached("SELECT id, received_ms, history, body FROM receipts WHERE id = ?1")?;
+        let mut statement = reader.prepare_cached(
+            "SELECT id, received_ms, history, body, business FROM receipts WHERE id = ?1",
+        )?;
         Ok(statement.query_row([id], receipt).optional()?)
     }
 
@@ -315,7 +355,23 @@ fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, rusqlite::Error> {
         received_ms: row.get(1)?,
         history: row.get(2)?,
         body: row.get(3)?,
+        partner_of: row.get(4)?,
     })
+}
+
+/// A log that was made before there were partners does not know whom a body came from.
+fn add_partner(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let knows: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('receipts') WHERE name = 'business')",
+        [],
+        |row| row.get(0),
+    )?;
+    if !knows {
+        connection.execute_batch(
+            "ALTER TABLE receipts ADD COLUMN provider TEXT; ALTER TABLE receipts ADD COLUMN business TEXT",
+        )?;
+    }
+    Ok(())
 }
 
 /// Makes the table; the answer is the newest id ever given.
@@ -331,7 +387,9 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
                  id INTEGER PRIMARY KEY AUTOINCREMENT,
                  received_ms INTEGER NOT NULL,
                  history INTEGER NOT NULL,
-                 body BLOB NOT NULL
+                 body BLOB NOT NULL,
+                 provider TEXT,
+                 business TEXT
              );
              DROP INDEX IF EXISTS receipts_history;
              CREATE INDEX IF NOT EXISTS receipts_by_part ON receipts (history);
@@ -340,6 +398,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
              CREATE TABLE IF NOT EXISTS taken (receipt INTEGER NOT NULL);
              INSERT INTO taken SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM taken);",
         )?;
+        add_partner(connection)?;
         connection.pragma_update(None, "user_version", SCHEMA)?;
         connection.execute_batch("COMMIT")?;
         let newest = connection.query_row(

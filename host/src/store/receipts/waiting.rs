@@ -8,6 +8,8 @@ use bytes::Bytes;
 use duet_rules::webhook::Mentions;
 use tokio::sync::oneshot;
 
+use super::Partner;
+
 /// A longer body is committed alone.
 const SHORT_BYTES_MAX: usize = 64 << 10;
 /// One commit takes at most so many bodies and bytes.
@@ -19,6 +21,7 @@ pub(super) struct Append {
     pub(super) body: Bytes,
     pub(super) received_ms: i64,
     pub(super) mentions: Mentions,
+    pub(super) partner: Option<Partner>,
     pub(super) done: oneshot::Sender<Result<i64, String>>,
 }
 
@@ -66,6 +69,7 @@ mod tests {
             body: vec![b'x'; bytes].into(),
             received_ms: 0,
             mentions: Mentions::default(),
+            partner: None,
             done: oneshot::channel().0,
         }
     }

@@ -112,14 +112,17 @@ impl Log {
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO receipts (received_ms, history, body) VALUES (?1, ?2, ?3)",
+            "INSERT INTO receipts (received_ms, history, body, provider, business) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         let mut ids = Vec::with_capacity(batch.len());
         for append in batch {
+            let partner = append.partner.as_ref();
             ids.push(insert.insert(params![
                 append.received_ms,
                 append.mentions.history,
-                &append.body[..]
+                &append.body[..],
+                partner.map(|partner| partner.provider.as_str()),
+                partner.map(|partner| &partner.business)
             ])?);
         }
         let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);

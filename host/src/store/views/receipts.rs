@@ -30,6 +30,9 @@ pub struct ReceiptRow {
     /// Absent once the body is no longer kept.
     pub bytes: Option<i64>,
     pub history: Option<bool>,
+    /// Who has passed it on, and of which business; absent when it came from Meta.
+    pub provider: Option<String>,
+    pub business: Option<String>,
 }
 
 /// Receipts in the order of arrival. May be short before the end: go on from `next` until it repeats `after`.
@@ -45,6 +48,8 @@ struct Logged {
     received_ms: i64,
     history: bool,
     bytes: i64,
+    provider: Option<String>,
+    business: Option<String>,
 }
 
 impl Store {
@@ -84,6 +89,8 @@ fn unreadable(main: &Connection, log: &Connection, page: Page) -> Result<Receipt
             reason: row.get(2)?,
             bytes: logged.as_ref().map(|logged| logged.bytes),
             history: logged.as_ref().map(|logged| logged.history),
+            provider: logged.as_ref().and_then(|logged| logged.provider.clone()),
+            business: logged.and_then(|logged| logged.business),
         });
     }
     let next = receipts.last().map_or(page.after, |receipt| receipt.id);
@@ -114,6 +121,8 @@ fn any(
         received_ms,
         history: has_history,
         bytes,
+        provider,
+        business,
     } in logged
     {
         let reason = reasons.get(&id).cloned();
@@ -133,6 +142,8 @@ fn any(
                 reason,
                 bytes,
                 history,
+                provider,
+                business,
             });
         }
         if u32::try_from(result.receipts.len()).is_ok_and(|count| count >= page.limit) {
@@ -144,7 +155,7 @@ fn any(
 
 fn logged(log: &Connection, after: i64, limit: u32) -> Result<Vec<Logged>, StoreError> {
     let mut statement = log.prepare_cached(
-        "SELECT id, received_ms, history, length(body) FROM receipts WHERE id > ?1 ORDER BY id LIMIT ?2",
+        "SELECT id, received_ms, history, length(body), provider, business FROM receipts WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
     let rows = statement.query_map(params![after, limit], |row| {
         Ok(Logged {
@@ -152,6 +163,8 @@ fn logged(log: &Connection, after: i64, limit: u32) -> Result<Vec<Logged>, Store
             received_ms: row.get(1)?,
             history: row.get(2)?,
             bytes: row.get(3)?,
+            provider: row.get(4)?,
+            business: row.get(5)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -14,6 +14,7 @@ mod coexistence;
 mod command_line;
 mod connecting;
 mod meta_examples;
+mod partner;
 mod refusals;
 mod scene;
 mod shape;

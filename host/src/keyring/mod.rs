@@ -2,6 +2,10 @@
 //!
 //! Promises: what is set is sealed on disk before it is used, and used from then on without a restart. A secret that
 //! no master key opens is told with place and remedy, stays as it is, and holds nobody else up.
+//!
+//! - `webhooks`: what the partner of a business shows with its webhooks
+
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +21,7 @@ use crate::store::access::Unusable;
 use crate::store::businesses::BusinessError;
 use crate::store::secrets::{NewAccess, Purpose, Route, SecretRow};
 use crate::store::{Store, StoreError};
+use webhooks::WebhookSecrets;
 
 /// The secrets of all businesses.
 pub struct Keyring {
@@ -28,7 +33,7 @@ pub struct Keyring {
     clients: Clients,
     /// Held while a change is made: it is whole in the store and in memory before the next one begins.
     changing: tokio::sync::Mutex<()>,
-    webhooks: Mutex<HashMap<String, Secret>>,
+    webhooks: Mutex<HashMap<String, WebhookSecrets>>,
 }
 
 /// What an admin sets for a business; what is absent stays.
@@ -53,6 +58,12 @@ pub enum AccessError {
     Seal(#[from] SealError),
     #[error("a key of {0} is for one number: name the number")]
     NoNumber(&'static str),
+    #[error(
+        "the business is at no partner, so that its webhooks come from Meta; if it is at 360dialog, set its provider, number and key first"
+    )]
+    NoPartner,
+    #[error("the system gives no random bytes")]
+    NoChance,
 }
 
 impl From<StoreError> for AccessError {
@@ -118,12 +129,6 @@ impl Keyring {
         self.client(&Route::default(), &Token::new(token, "", 0))
     }
 
-    /// What the provider of a business shows with its webhooks, if that was set.
-    pub fn webhook_secret(&self, business: &str) -> Option<Secret> {
-        let webhooks = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
-        webhooks.get(business).cloned()
-    }
-
     /// Sets what is given. The answer is the outbox rows that may leave now.
     pub async fn set(&self, business: &str, access: Access) -> Result<Vec<i64>, AccessError> {
         let _changing = self.changing.lock().await;
@@ -138,6 +143,10 @@ impl Keyring {
         // A token or an address that no client can be made of is told before anything is stored.
         let token = access.token.clone().unwrap_or(Secret::new("t"));
         self.client(&route, &Token::new(&token, "", 0))?;
+        let before = access
+            .webhook
+            .as_ref()
+            .and_then(|new| self.webhook_before(business, new));
         let seal = |purpose: Purpose, number: &str, secret: &Option<Secret>| {
             let owner = Owner {
                 business,
@@ -151,6 +160,7 @@ impl Keyring {
             business: business.to_owned(),
             token: seal(Purpose::Access, &access.number, &access.token)?,
             webhook: seal(Purpose::Webhook, "", &access.webhook)?,
+            webhook_before: seal(Purpose::WebhookBefore, "", &before)?,
             number: access.number,
             route: access.route,
         };
@@ -177,7 +187,8 @@ impl Keyring {
     async fn load(&self) -> Result<Vec<Unusable>, StoreError> {
         let routes: HashMap<String, Route> = self.store.routes().await?.into_iter().collect();
         let mut clients: HashMap<String, Vec<Client>> = HashMap::new();
-        let (mut webhooks, mut resealed, mut unusable) = (HashMap::new(), Vec::new(), Vec::new());
+        let mut webhooks: HashMap<String, WebhookSecrets> = HashMap::new();
+        let (mut resealed, mut unusable) = (Vec::new(), Vec::new());
         for row in self.store.secrets().await? {
             let route = routes.get(&row.business).cloned().unwrap_or_default();
             match self.unseal(&row, &route) {
@@ -187,8 +198,15 @@ impl Keyring {
                         .or_default()
                         .push(client);
                 }
+                // Who is at no partner has webhooks from Meta alone.
+                Ok(Opened::Webhook(_) | Opened::WebhookBefore(_))
+                    if route.provider == Provider::Meta => {}
                 Ok(Opened::Webhook(secret)) => {
-                    webhooks.insert(row.business.clone(), secret);
+                    webhooks.entry(row.business.clone()).or_default().current = Some(secret);
+                }
+                Ok(Opened::WebhookBefore(secret)) => {
+                    let secrets = webhooks.entry(row.business.clone()).or_default();
+                    secrets.before = Some((secret, row.set_ms));
                 }
                 Err(error) => {
                     tracing::error!(business = row.business, secret = row.purpose.as_str(), number = row.number, %error, "a secret cannot be used");
@@ -214,6 +232,7 @@ impl Keyring {
         let secret = self.vault.open(owner(row), &row.sealed)?;
         match row.purpose {
             Purpose::Webhook => Ok(Opened::Webhook(secret)),
+            Purpose::WebhookBefore => Ok(Opened::WebhookBefore(secret)),
             Purpose::Access => {
                 let token = Token::new(&secret, &row.number, row.set_ms);
                 Ok(Opened::Client(self.client(route, &token)?))
@@ -246,6 +265,7 @@ impl Keyring {
 enum Opened {
     Client(Client),
     Webhook(Secret),
+    WebhookBefore(Secret),
 }
 
 fn owner(row: &SecretRow) -> Owner<'_> {
