@@ -36,6 +36,9 @@ impl Errand for Enquiry {
 
     async fn ask(&self, number: &str, unheard: u32) -> Result<Heard, StoreError> {
         let business = self.store.business_of(number).await?.unwrap_or_default();
+        // Whole seconds, as Meta's words have them: one of the same second may be newer than the answer.
+        let asked_ms = crate::now_ms();
+        let asked_ms = asked_ms - asked_ms.rem_euclid(1000);
         let told = match self.clients.of(&business, number) {
             Some(client) => client.is_on_biz_app(number).await,
             None => Err(NO_TOKEN.to_owned()),
@@ -55,7 +58,9 @@ impl Errand for Enquiry {
             }
         };
         let now_ms = crate::now_ms();
-        let moved = self.store.number_on_app(number.to_owned(), verdict, now_ms);
+        let moved = self
+            .store
+            .number_on_app(number.to_owned(), verdict, asked_ms, now_ms);
         if let Some((state, freed)) = moved.await? {
             (self.movable)(&freed);
             if state == State::Live {

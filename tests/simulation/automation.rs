@@ -89,7 +89,7 @@ impl Automation {
     fn begin(&self, call: &Call) -> usize {
         let mut log = lock(&self.log);
         let event = &call.event;
-        log.tell(format!(
+        log.tell(format_args!(
             "{} runs {} ({}), attempt {}",
             self.instance.name, event.seq, event.kind, call.attempt
         ));
@@ -138,6 +138,9 @@ impl Automation {
         if let Err(why) = self.count(call, &mut run).await {
             return ended(Outcome::Unavailable(why));
         }
+        // What it has read may have changed before it is done.
+        let ponder_ms = if dice.percent(25) { dice.below(200) } else { 0 };
+        tokio::time::sleep(Duration::from_millis(ponder_ms)).await;
         if self.speaks() && call.event.kind.starts_with("message.") {
             self.speak(call, &mut dice, &mut run).await;
         }

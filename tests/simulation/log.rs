@@ -2,18 +2,21 @@
 //! reached Meta. The oracle judges by this, and never by what Duet has written down.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::rulings::Ruling;
 
 /// Shared by all who take part.
 pub(crate) type Shared = Arc<Mutex<Log>>;
 
 #[derive(Default)]
 pub(crate) struct Log {
-    /// The story, for whoever looks into a failure.
-    pub(crate) lines: Vec<String>,
+    /// The story, for whoever looks into a failure; unless it is wanted nobody writes it.
+    pub(crate) lines: Option<Vec<String>>,
     pub(crate) posts: Vec<Post>,
     pub(crate) calls: Vec<Call>,
     /// By wamid.
@@ -26,6 +29,9 @@ pub(crate) struct Log {
     pub(crate) runs: Vec<Run>,
     pub(crate) given: Vec<Given>,
     pub(crate) standings: Vec<Standing>,
+    pub(crate) rulings: Vec<Ruling>,
+    /// When Meta took a read mark.
+    pub(crate) marked_ms: Vec<i64>,
     /// When the clocks went forward.
     pub(crate) leapt_ms: Vec<i64>,
     /// What went wrong while it ran.
@@ -38,12 +44,15 @@ pub(crate) struct Post {
     /// When Meta got its 200.
     pub(crate) acked_ms: Option<i64>,
     pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
 /// A request that reached Meta's `/messages`.
 pub(crate) struct Call {
     pub(crate) at_ms: i64,
     pub(crate) answered_ms: i64,
+    /// Nobody knows what came of it: there was no answer.
+    pub(crate) lost: bool,
     /// When the gate let it go.
     pub(crate) gate_ms: i64,
     /// The row of the outbox, by the mark that it carries.
@@ -110,10 +119,7 @@ impl Standing {
     /// When the gateway had it.
     pub(crate) fn told_ms(&self, log: &Log) -> i64 {
         let time = format!("\"time\":{}", self.time);
-        let words = |post: &&Post| {
-            let body = post.body.to_string();
-            body.contains(&self.event) && body.contains(&time)
-        };
+        let words = |post: &&Post| post.text.contains(&self.event) && post.text.contains(&time);
         let told = log
             .posts
             .iter()
@@ -128,12 +134,13 @@ impl Standing {
 impl Log {
     /// The clocks are about to go forward.
     pub(crate) fn passes(&mut self, by: Duration) {
-        self.tell(format!("{} minutes pass", by.as_secs() / 60));
+        self.tell(format_args!("{} minutes pass", by.as_secs() / 60));
         self.leapt_ms.push(duet::now_ms());
     }
 
-    pub(crate) fn tell(&mut self, line: impl Into<String>) {
-        self.lines
-            .push(format!("{} {}", duet::now_ms(), line.into()));
+    pub(crate) fn tell(&mut self, line: impl Display) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(format!("{} {line}", duet::now_ms()));
+        }
     }
 }

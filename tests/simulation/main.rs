@@ -1,9 +1,9 @@
 //! The whole way of a message under a clock and dice of its own: the real stores, intake, dispatch and outbox against
 //! the sim, with a fault at every step. A seed says all that happens, so that a failure can be repeated.
 //!
-//! - `world`, `story`: who takes part, and what they do
+//! - `world`, `story`: who takes part, and what happens; `people`: what they do; `rulings`: what Meta decides
 //! - `meta`, `process`, `automation`: Meta, the gateway, its plugins
-//! - `log`: what was seen from outside; `oracle`: whether that is as it should be
+//! - `books`: what Duet has written down; `log`: what was seen from outside; `oracle`: whether that is as it should be
 //!
 //! `DUET_SIM_SEEDS` says how many seeds, `DUET_SIM_SEED` which one alone, with its story.
 
@@ -16,11 +16,14 @@
 )]
 
 mod automation;
+mod books;
 mod dice;
 mod log;
 mod meta;
 mod oracle;
+mod people;
 mod process;
+mod rulings;
 mod story;
 mod world;
 
@@ -30,7 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use log::Shared;
+use log::{Log, Shared};
 use story::Story;
 
 const SEEDS: u64 = 500;
@@ -42,7 +45,7 @@ const TOLD_MAX: usize = 10;
 fn every_seed_ends_as_it_should() {
     let asked = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     if let Some(seed) = asked("DUET_SIM_SEED") {
-        let (wrong, story) = run(seed);
+        let (wrong, story) = run(seed, Some(Vec::new()));
         println!("{}\n", story.join("\n"));
         assert!(wrong.is_empty(), "{}", told(seed, &wrong));
         return;
@@ -57,7 +60,7 @@ fn every_seed_ends_as_it_should() {
             if seed >= count || failed.lock().unwrap().len() >= TOLD_MAX {
                 return;
             }
-            let (wrong, _) = run(seed);
+            let (wrong, _) = run(seed, None);
             if !wrong.is_empty() {
                 println!("{}", told(seed, &wrong));
                 failed.lock().unwrap().push(seed);
@@ -88,8 +91,8 @@ fn told(seed: u64, wrong: &[String]) -> String {
     )
 }
 
-/// What is wrong with a seed, and its story.
-fn run(seed: u64) -> (Vec<String>, Vec<String>) {
+/// What is wrong with a seed, and its story, which goes into `lines` if it is wanted.
+fn run(seed: u64, lines: Option<Vec<String>>) -> (Vec<String>, Vec<String>) {
     let shared = std::path::Path::new("/dev/shm");
     let folder = if shared.is_dir() {
         tempfile::tempdir_in(shared)
@@ -97,7 +100,11 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
         tempfile::tempdir()
     };
     let folder = folder.unwrap();
-    let log = Shared::default();
+    books::lay_out(folder.path());
+    let log = Shared::new(Mutex::new(Log {
+        lines,
+        ..Log::default()
+    }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -111,7 +118,7 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
         let words = panic.downcast_ref::<String>().cloned();
         wrong.push(words.unwrap_or_else(|| "it panicked".into()));
     }
-    (wrong, std::mem::take(&mut log.lines))
+    (wrong, log.lines.take().unwrap_or_default())
 }
 
 async fn play(seed: u64, folder: &std::path::Path, log: &Shared) {

@@ -1,6 +1,5 @@
 //! Meta, the customers and the phone: the sim in this process, and the log of what goes to and fro.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use duet::graph::Near;
 use duet::receive::Receive;
 use duet_sim::{Config, Inbox, Sim};
 use futures_util::FutureExt;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
+use crate::books::Books;
 use crate::log::{Call, Post, Shared, lock};
 
 /// Meta waits no longer for the gateway's answer, and the gateway no longer for Meta's.
@@ -27,18 +26,18 @@ pub(crate) struct Meta {
     pub(crate) sim: Arc<Sim>,
     pub(crate) door: Door,
     log: Shared,
-    folder: PathBuf,
+    books: Arc<Books>,
 }
 
 impl Meta {
-    pub(crate) fn new(config: Config, folder: PathBuf, log: &Shared) -> Meta {
+    pub(crate) fn new(config: Config, books: Arc<Books>, log: &Shared) -> Meta {
         let door = Door::default();
         let sim = Sim::near(config, inbox(&door, log));
         Meta {
             sim: Arc::new(sim),
             door,
             log: log.clone(),
-            folder,
+            books,
         }
     }
 
@@ -93,7 +92,7 @@ impl Meta {
         let row: i64 = mark.rsplit(':').next()?.parse().ok()?;
         let gate_ms = self.gate_ms(row).unwrap_or(0);
         let mut log = lock(&self.log);
-        log.tell(format!("Meta gets row {row}: {body}"));
+        log.tell(format_args!("Meta gets row {row}: {body}"));
         let leapt = log
             .leapt_ms
             .last()
@@ -105,6 +104,7 @@ impl Meta {
         log.calls.push(Call {
             at_ms,
             answered_ms: at_ms,
+            lost: true,
             gate_ms,
             row,
             number: number.to_owned(),
@@ -117,15 +117,16 @@ impl Meta {
 
     /// The moment at which the gate let a row go: the one thing that only the gateway knows.
     fn gate_ms(&self, row: i64) -> Option<i64> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let store = Connection::open_with_flags(self.folder.join("duet.db"), flags).ok()?;
+        let books = self.books.look();
         let sql = "SELECT sending_ms FROM outbox WHERE id = ?1";
-        store.query_row(sql, [row], |row| row.get(0)).ok()
+        let mut query = books.prepare_cached(sql).ok()?;
+        query.query_row([row], |row| row.get(0)).ok()
     }
 
     fn note_answer(&self, slot: Option<usize>, answer: Option<&hyper::Response<Bytes>>) {
-        let (Some(slot), mut log) = (slot, lock(&self.log)) else {
-            return;
+        let mut log = lock(&self.log);
+        let Some(slot) = slot else {
+            return log.marked_ms.push(duet::now_ms());
         };
         let body: Value = answer
             .and_then(|answer| serde_json::from_slice(answer.body()).ok())
@@ -134,9 +135,13 @@ impl Meta {
         let details = body.pointer("/error/error_data/details");
         let by_seed = details.is_some_and(|details| details.to_string().contains("was asked to"));
         let row = log.calls[slot].row;
-        log.tell(format!("row {row} answered: {code:?} {}", answer.is_some()));
+        log.tell(format_args!(
+            "row {row} answered: {code:?} {}",
+            answer.is_some()
+        ));
         log.calls[slot].answered_ms = duet::now_ms();
         log.calls[slot].code = code;
+        log.calls[slot].lost = answer.is_none();
         log.calls[slot].by_rule = code.is_some() && !by_seed;
     }
 
@@ -152,7 +157,7 @@ impl Meta {
     /// Meta is well again.
     pub(crate) async fn heal(&self) {
         self.mood(
-            json!({"troubles": null, "webhook": null, "latency_ms": null, "jitter_ms": null}),
+            json!({"troubles": null, "webhook": null, "latency_ms": null, "jitter_ms": null, "phone_answers_ms": null}),
         )
         .await;
     }
@@ -172,12 +177,13 @@ fn inbox(door: &Door, log: &Shared) -> Inbox {
             let lives = who().is_some_and(|now| Arc::ptr_eq(&now, &receive));
             let status = lives.then_some(status.as_u16());
             let mut log = lock(&log);
-            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            log.tell(format!("webhook {status:?}: {body}"));
+            let text = String::from_utf8_lossy(&body).into_owned();
+            log.tell(format_args!("webhook {status:?}: {text}"));
             log.posts.push(Post {
                 begun_ms,
                 acked_ms: (status == Some(200)).then(duet::now_ms),
-                body,
+                body: serde_json::from_str(&text).unwrap_or_default(),
+                text,
             });
             status
         })

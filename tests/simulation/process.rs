@@ -113,6 +113,7 @@ impl Process {
             metrics: metrics.clone(),
         };
         tasks.spawn(rounds::make(catalogue, stopping.clone()));
+        tasks.spawn(keep(store.clone(), receipts.clone()));
         for part in Part::ALL {
             tasks.spawn(intake.clone().run(part, stopping.clone()));
         }
@@ -150,6 +151,21 @@ impl Process {
     pub(crate) async fn kill(mut self, meta: &Meta) {
         *meta.door.lock().expect("a door") = None;
         self.tasks.shutdown().await;
+    }
+}
+
+/// What the gateway does every minute.
+async fn keep(store: Store, receipts: ReceiptLog) {
+    let mut minutes = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minutes.tick().await;
+        let place = store.intake_place(Part::Live).await.expect("a place");
+        let noted = receipts.note_taken(place.receipt).await;
+        noted.expect("a receipt log that knows how far intake is");
+        store
+            .watch_pulses(duet::now_ms())
+            .await
+            .expect("a look at the numbers");
     }
 }
 

@@ -1,25 +1,26 @@
 //! What happens in a seed, step by step.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use duet::effect::Handling;
 use duet::graph::Connections;
 use duet::machine::Simulated;
-use duet::store::handling::Keeps;
-use rusqlite::{Connection, OptionalExtension};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::automation::template;
+use crate::books::Books;
 use crate::dice::Dice;
-use crate::log::{Given, Said, Shared, Standing, Word, lock};
+use crate::log::{Said, Shared, Standing, lock};
 use crate::meta::Meta;
-use crate::process::{PERSON_MS, Process};
+use crate::process::Process;
+use crate::rulings::{Rule, Ruling};
 use crate::world::{BEGUN_MS, World};
 
-/// Meta's codes of every class: throttles, hiccups, what is refused for good, a cap for a day.
-const CODES: [u64; 12] = [
-    130_429, 131_056, 80_007, 131_000, 131_016, 131_057, 2, 131_026, 131_049, 131_051, 368, 131_008,
+/// Meta's codes of every class: throttles, hiccups, what is refused for good; and more often a cap for a day, and a token
+/// that is void, which bear on what comes afterwards.
+const CODES: [u64; 17] = [
+    130_429, 131_056, 80_007, 131_000, 131_016, 131_057, 2, 131_026, 131_051, 368, 131_008,
+    131_049, 131_049, 131_049, 190, 190, 190,
 ];
 const DEEDS: [&str; 10] = [
     "fail",
@@ -34,17 +35,20 @@ const DEEDS: [&str; 10] = [
     "skip_delivered",
 ];
 const BETWEEN_WORDS_MS: u64 = 3000;
-const HOUR: Duration = Duration::from_secs(3600);
+/// A person answers from the phone so late at most: before the next word about the number.
+const ANSWERS_MS: u64 = 2500;
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) world: World,
     pub(crate) meta: Meta,
     pub(crate) log: Shared,
-    pub(crate) folder: PathBuf,
+    pub(crate) books: Arc<Books>,
+    folder: PathBuf,
     clock: Simulated,
     connections: Connections,
-    dice: Dice,
+    pub(crate) dice: Dice,
     process: Option<Process>,
     life: u32,
     /// Numbers whose history was asked for.
@@ -59,12 +63,14 @@ impl Story {
         let mut dice = Dice::new(seed, "story");
         let world = World::draw(&mut dice);
         let config = world.config(seed, &mut dice);
-        let meta = Meta::new(config, folder.to_owned(), &log);
+        let books = Arc::new(Books::open(folder));
+        let meta = Meta::new(config, books.clone(), &log);
         Story {
             seed,
             world,
             meta,
             log,
+            books,
             folder: folder.to_owned(),
             clock,
             connections,
@@ -92,15 +98,18 @@ impl Story {
 
     async fn step(&mut self) {
         match self.dice.below(100) {
-            0..34 => self.customer_writes().await,
+            0..29 => self.customer_writes().await,
+            29 => self.rush().await,
+            30..33 => self.meta_rules().await,
+            33 => self.campaign().await,
             34..44 => self.phone_writes().await,
             44..47 => self.phone_changes().await,
             47..53 => self.agent_acts().await,
             53..57 => self.customer_chooses().await,
             57..63 => self.number_moves().await,
             63..67 => self.address_book_changes().await,
-            67..69 => self.history_comes().await,
-            69 => self.history_repeats().await,
+            67 => self.history_comes().await,
+            68..70 => self.history_repeats().await,
             70..73 => self.template_changes().await,
             73..81 => self.trouble().await,
             81..88 => self.weather().await,
@@ -124,7 +133,7 @@ impl Story {
         duet::random() % max_ms
     }
 
-    async fn wait(&self, ms: u64) {
+    pub(crate) async fn wait(&self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
@@ -141,87 +150,17 @@ impl Story {
         self.wait(1000).await;
     }
 
-    fn number(&mut self) -> String {
+    pub(crate) fn number(&mut self) -> String {
         self.dice.pick(&self.world.numbers).clone()
     }
 
-    fn customer(&mut self) -> usize {
+    pub(crate) fn customer(&mut self) -> usize {
         usize::try_from(self.dice.below(self.world.customers.len() as u64)).unwrap_or(0)
     }
 
-    fn mark(&mut self, what: &str) -> String {
+    pub(crate) fn mark(&mut self, what: &str) -> String {
         self.marks += 1;
         format!("{what}-{}", self.marks)
-    }
-
-    async fn customer_writes(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        let text = match self.dice.below(20) {
-            0 => "STOP".to_owned(),
-            1 => "start".to_owned(),
-            2 if self.dice.percent(30) => "flood".to_owned(),
-            _ => self.mark("hello"),
-        };
-        let mut body =
-            json!({"number": number, "from": self.world.customers[customer], "text": text});
-        if self.world.one_account && self.dice.percent(15) {
-            body["hide_phone"] = json!(self.dice.percent(50));
-        }
-        if self.dice.percent(15) {
-            body["hide_user_id"] = json!(self.dice.percent(50));
-        }
-        let id = self.say("customer", &body, &number, customer, false).await;
-        if let "STOP" | "start" = text.as_str() {
-            let stop = text == "STOP";
-            self.choose(number, customer, stop, id);
-        }
-    }
-
-    async fn phone_writes(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        if self.standing(&number) == "PARTNER_REMOVED" {
-            return; // Meta no longer mirrors it.
-        }
-        let text = self.mark("from the phone");
-        let mut body =
-            json!({"number": number, "to": self.world.customers[customer], "text": text});
-        if self.world.one_account && self.dice.percent(15) {
-            body["omit_to"] = json!(true);
-        }
-        self.say("phone", &body, &number, customer, true).await;
-    }
-
-    /// The person edits or takes back what was said from the phone, perhaps before Meta has told of it.
-    async fn phone_changes(&mut self) {
-        let mut ours: Vec<(String, Said)> = {
-            let log = lock(&self.log);
-            let ours = log
-                .said
-                .iter()
-                .filter(|(id, said)| said.by_phone && !log.changed.contains_key(*id));
-            ours.map(|(id, said)| (id.clone(), said.clone())).collect()
-        };
-        ours.sort_by(|(one, _), (other, _)| one.cmp(other));
-        if ours.is_empty() {
-            return;
-        }
-        let (id, said) = self.dice.pick(&ours).clone();
-        if self.standing(&said.number) == "PARTNER_REMOVED" {
-            return;
-        }
-        let mut body = json!({"number": said.number, "to": self.world.customers[said.customer]});
-        let text = self.dice.percent(60).then(|| self.mark("edited"));
-        match &text {
-            Some(text) => {
-                body["edit"] = json!(id);
-                body["text"] = json!(text);
-            }
-            None => body["revoke"] = json!(id),
-        }
-        self.meta.play("phone", &body).await;
-        let mut log = lock(&self.log);
-        log.tell(format!("phone: {body}"));
-        log.changed.insert(id, text);
     }
 
     /// The history holds what came live as well, under ids that name another peer.
@@ -236,7 +175,8 @@ impl Story {
                 .filter(|(id, said)| said.number == number && !log.changed.contains_key(*id));
             here.map(|(id, said)| (id.clone(), said.clone())).collect()
         };
-        said.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // The newest may still be on their way.
+        said.sort_by(|(one, was), (other, is)| (is.at_ms, other).cmp(&(was.at_ms, one)));
         said.truncate(5);
         let mut threads = Vec::new();
         for (id, said) in said {
@@ -253,115 +193,8 @@ impl Story {
         let body = json!({"object": "whatsapp_business_account", "entry": [{"id": self.world.account(&number), "changes": [{"field": "history",
             "value": {"messaging_product": "whatsapp", "metadata": {"display_phone_number": digits, "phone_number_id": number},
             "history": [{"metadata": {"phase": 0, "chunk_order": 1, "progress": 50}, "threads": threads}]}}]}]});
-        lock(&self.log).tell(format!("history repeats: {body}"));
+        lock(&self.log).tell(format_args!("history repeats: {body}"));
         self.meta.sim.raw_webhook(body.to_string());
-    }
-
-    async fn say(
-        &mut self,
-        who: &str,
-        body: &Value,
-        number: &str,
-        customer: usize,
-        by_phone: bool,
-    ) -> String {
-        let at_ms = duet::now_ms();
-        let answer = self.meta.play(who, body).await;
-        let id = answer["id"].as_str().unwrap_or_default().to_owned();
-        let mut log = lock(&self.log);
-        log.tell(format!("{who}: {body} is {id}"));
-        let said = Said {
-            number: number.to_owned(),
-            customer,
-            by_phone,
-            at_ms,
-        };
-        log.said.insert(id.clone(), said);
-        id
-    }
-
-    fn choose(&mut self, number: String, customer: usize, stop: bool, mark: String) {
-        let at_ms = duet::now_ms();
-        lock(&self.log).words.push(Word {
-            number,
-            customer,
-            stop,
-            at_ms,
-            mark,
-        });
-    }
-
-    async fn customer_chooses(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        let preference = *self.dice.pick(&["stop", "resume"]);
-        let from = &self.world.customers[customer];
-        let body = json!({"number": number, "from": from, "preference": preference});
-        let mark = format!("preference {}", duet::now_ms() / 1000);
-        self.meta.play("customer", &body).await;
-        lock(&self.log).tell(format!("customer: {body}"));
-        self.choose(number, customer, preference == "stop", mark);
-        // Two words of one second could not be told apart.
-        self.wait(1000).await;
-    }
-
-    /// An agent gives a conversation to a person, or back, or speaks as a person.
-    async fn agent_acts(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        let Some(conversation) = self.conversation(&number, customer) else {
-            return;
-        };
-        let deed = self.dice.below(3);
-        let token = self.mark("agent");
-        let Some(process) = &self.process else {
-            return;
-        };
-        let now_ms = duet::now_ms();
-        let until_ms = now_ms + PERSON_MS;
-        if deed == 2 {
-            let message = if self.dice.percent(50) {
-                json!({"type": "text", "text": {"body": token}})
-            } else {
-                template("spring_tea", &token)
-            };
-            let done =
-                process
-                    .store
-                    .speak_as_person(conversation, message.to_string(), PERSON_MS, now_ms);
-            if let Ok(Some((event, row))) = done.await {
-                process.feed.publish(vec![event]);
-                process.sends.wake([row]);
-            }
-        } else {
-            let handling = [Handling::Person, Handling::Automation][usize::from(deed == 1)];
-            let done = process.store.set_handling(
-                conversation,
-                handling,
-                Keeps::AtLeast(until_ms),
-                now_ms,
-            );
-            if let Ok(Some(event)) = done.await {
-                process.feed.publish(vec![event]);
-            }
-        }
-        let mut log = lock(&self.log);
-        log.tell(format!("agent: {deed} in {conversation} ({token})"));
-        log.given.push(Given {
-            number,
-            customer,
-            to_person: deed != 1,
-            begun_ms: now_ms,
-            at_ms: duet::now_ms(),
-        });
-    }
-
-    fn conversation(&self, number: &str, customer: usize) -> Option<i64> {
-        let store = Connection::open(self.folder.join("duet.db")).ok()?;
-        let sql = "SELECT c.id FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.number = ?1 AND k.wa_id = ?2";
-        let phone = &self.world.customers[customer];
-        store
-            .query_row(sql, [number, phone], |row| row.get(0))
-            .optional()
-            .ok()?
     }
 
     async fn number_moves(&mut self) {
@@ -378,7 +211,10 @@ impl Story {
                 "PARTNER_REMOVED",
             ]),
         };
-        if event.starts_with("PARTNER") {
+        if event == "PARTNER_REMOVED" {
+            self.meta.mood(json!({"phone_answers_ms": null})).await;
+        }
+        if event.starts_with("PARTNER") || now.starts_with("PARTNER") {
             // Meta tells seconds, and a person needs longer than that from one to the other.
             self.wait(BETWEEN_WORDS_MS).await;
         }
@@ -387,6 +223,12 @@ impl Story {
             self.wait(self.dice_ms(5000)).await;
             self.account(&number, "ACCOUNT_RECONNECTED").await;
         }
+    }
+
+    /// Of such a number Meta mirrors nothing.
+    fn any_removed(&self) -> bool {
+        let mut numbers = self.world.numbers.iter();
+        numbers.any(|number| self.standing(number) == "PARTNER_REMOVED")
     }
 
     /// Meta's last word about a number.
@@ -419,26 +261,13 @@ impl Story {
         let body = json!({"number": number, "event": event, "time": time});
         self.meta.play("account", &body).await;
         let mut log = lock(&self.log);
-        log.tell(format!("account: {body}"));
+        log.tell(format_args!("account: {body}"));
         log.standings.push(Standing {
             number: number.to_owned(),
             event: event.to_owned(),
             time,
             at_ms: duet::now_ms(),
         });
-    }
-
-    async fn address_book_changes(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        if self.standing(&number) == "PARTNER_REMOVED" {
-            return;
-        }
-        let action = *self.dice.pick(&["add", "remove"]);
-        let name = self.mark("Name");
-        let phone = &self.world.customers[customer];
-        let body = json!({"number": number, "action": action, "phone": phone, "full_name": name});
-        self.meta.play("contact", &body).await;
-        lock(&self.log).tell(format!("contact: {body}"));
     }
 
     async fn history_comes(&mut self) {
@@ -454,7 +283,7 @@ impl Story {
             "lower_case": dice.percent(50), "declined": dice.percent(10), "without_envelope": dice.percent(50),
         });
         self.meta.play("history", &plan).await;
-        lock(&self.log).tell(format!("history: {plan}"));
+        lock(&self.log).tell(format_args!("history: {plan}"));
     }
 
     async fn template_changes(&mut self) {
@@ -463,16 +292,32 @@ impl Story {
             .dice
             .pick(&["PAUSED", "APPROVED", "DISABLED", "APPROVED"]);
         let name = *self.dice.pick(&["spring_tea", "order_update"]);
+        self.wait(1000).await;
+        let time = duet::now_ms() / 1000;
         let body = json!({"number": number, "name": name, "language": "en_US", "event": event});
         self.meta.play("template", &body).await;
-        lock(&self.log).tell(format!("template: {body}"));
+        let mut log = lock(&self.log);
+        log.tell(format_args!("template: {body}"));
+        let marks = [event, name, &format!("\"time\":{time}")].map(str::to_owned);
+        log.rulings.push(Ruling {
+            rule: Rule::Template(name),
+            account: self.world.account(&number),
+            number,
+            on: (event != "APPROVED").then_some(1),
+            time,
+            marks: marks.into(),
+        });
     }
 
     /// Something goes wrong with the next sends.
     async fn trouble(&mut self) {
         let deed = *self.dice.pick(&DEEDS);
         let code = *self.dice.pick(&CODES);
-        let times = 1 + self.dice.below(3);
+        let times = match self.dice.below(8) {
+            // More often than anything is tried.
+            0 => 12,
+            _ => 1 + self.dice.below(3),
+        };
         let mut troubles = self.meta.sim.mood().troubles;
         troubles.truncate(5);
         let mut troubles = serde_json::to_value(troubles).unwrap_or_default();
@@ -480,7 +325,7 @@ impl Story {
             troubles.push(json!({"do": deed, "code": code, "times": times}));
         }
         let mood = json!({"troubles": troubles, "latency_ms": self.dice.below(400), "jitter_ms": self.dice.below(2000)});
-        lock(&self.log).tell(format!("trouble: {deed} {code}, {times} times"));
+        lock(&self.log).tell(format_args!("trouble: {deed} {code}, {times} times"));
         self.meta.mood(mood).await;
     }
 
@@ -497,8 +342,12 @@ impl Story {
             "batch_window_ms": late(dice) / 10, "merge": dice.percent(30), "entries": dice.percent(30),
             "unknown_field": dice.percent(20),
         });
-        lock(&self.log).tell(format!("weather: {webhook}"));
-        self.meta.mood(json!({"webhook": webhook})).await;
+        // The person at the phone may be quick, and automations still at work.
+        let answers = self.dice.percent(40) && !self.any_removed();
+        let answers_ms = answers.then(|| self.dice.below(ANSWERS_MS));
+        let mood = json!({"webhook": webhook, "phone_answers_ms": answers_ms});
+        lock(&self.log).tell(format_args!("weather: {mood}"));
+        self.meta.mood(mood).await;
     }
 
     /// Meta says something again that it has said before.
@@ -514,12 +363,28 @@ impl Story {
 
     async fn crash(&mut self) {
         self.stop().await;
+        // What is said now comes late, and perhaps crosses what is said afterwards.
+        let missed = self.dice.percent(30);
+        if missed {
+            self.meta_speaks().await;
+        }
         match self.dice.below(10) {
             0 => self.leap(HOUR, 40).await,
             1..4 => self.wait(self.dice_ms(20_000)).await,
             _ => {}
         }
         self.start().await;
+        if missed {
+            self.meta_speaks().await;
+        }
+    }
+
+    async fn meta_speaks(&mut self) {
+        if self.dice.percent(50) {
+            self.number_moves().await;
+        } else {
+            self.meta_rules().await;
+        }
     }
 
     pub(crate) async fn stop(&mut self) {

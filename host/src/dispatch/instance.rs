@@ -22,6 +22,8 @@ use crate::store::lanes::From;
 const SCAN: usize = 512;
 /// How often the watermark is written.
 const ADVANCE_EVERY: Duration = Duration::from_millis(500);
+/// An event that nobody told of is found after so long: whoever made it may have gone before they could.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A plugin with what belongs to its instance.
@@ -73,6 +75,8 @@ struct Worker {
     lanes: Lanes,
     running: JoinSet<(Lane, Ended)>,
     advanced: i64,
+    /// What the feed's newest was when there was nothing more to read.
+    read_until: Option<i64>,
     stopping: bool,
 }
 
@@ -116,6 +120,7 @@ impl Worker {
             lanes: Lanes::new(place.watermark, place.lanes, retries),
             running: JoinSet::new(),
             advanced: place.watermark,
+            read_until: None,
             stopping: false,
         };
         for delivery in redriven {
@@ -127,12 +132,13 @@ impl Worker {
     async fn run(mut self) {
         let newest = self.shared.feed.newest();
         let mut advance = tokio::time::interval(ADVANCE_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
         while !(self.stopping && self.running.is_empty()) {
             let seen = newest.get();
             let mut more = false;
             if !self.stopping {
                 self.lanes.wake(crate::now_ms());
-                more = self.scan().await;
+                more = self.scan(seen).await;
                 self.start_runs().await;
             }
             tokio::select! {
@@ -140,6 +146,7 @@ impl Worker {
                 Some(ended) = self.running.join_next() => self.ended(ended),
                 command = self.commands.recv() => self.told(command).await,
                 _ = advance.tick() => self.advance().await,
+                _ = look.tick() => self.read_until = None,
                 () = std::future::ready(()), if more => tokio::task::yield_now().await,
                 _ = newest.beyond(seen) => {}
                 () = until(self.lanes.next_due()) => {}
@@ -159,10 +166,11 @@ impl Worker {
         }
     }
 
-    /// Fills the lanes with the next batch of what has happened since; true if there may be more.
-    async fn scan(&mut self) -> bool {
+    /// Fills the lanes with the next batch of what has happened since; true if there may be more. `newest` is what the
+    /// feed says.
+    async fn scan(&mut self, newest: i64) -> bool {
         let wanted = SCAN.min(self.lanes.room());
-        if wanted == 0 {
+        if wanted == 0 || self.read_until == Some(newest) {
             return false;
         }
         let events = match self.shared.feed.after(self.lanes.scanned(), wanted).await {
@@ -174,6 +182,7 @@ impl Worker {
             }
         };
         let more = !events.is_empty();
+        self.read_until = (!more).then_some(newest);
         for event in events {
             let wanted = self.loaded.subscription.wants(&event);
             self.lanes.offer(event, wanted);

@@ -42,7 +42,6 @@ struct Log {
 impl Checkpoints {
     /// For the file that `writer` writes to.
     pub(super) fn start(writer: &mut Connection, path: &Path) -> Result<Checkpoints, OpenError> {
-        let connection = super::connect(path, CACHE_KIB)?;
         let log = Arc::new(Log::default());
         let counted = log.clone();
         let hook = move |_: &mut Wal, pages| {
@@ -56,10 +55,10 @@ impl Checkpoints {
                 source,
             })?;
         let (wake, woken) = sync_channel(1);
-        let served = log.clone();
+        let (served, file) = (log.clone(), path.to_owned());
         let thread = std::thread::Builder::new()
             .name("duet-checkpoint".into())
-            .spawn(move || served.serve(&connection, &woken))
+            .spawn(move || served.serve(&file, &woken))
             .map_err(|error| OpenError::Folder(path.into(), error))?;
         Ok(Checkpoints {
             log,
@@ -104,12 +103,23 @@ impl Drop for Checkpoints {
     }
 }
 
+/// None leaves the log longer; the next commit tries again.
+fn connect(file: &Path) -> Option<Connection> {
+    let connection = super::connect(file, CACHE_KIB);
+    let told = connection.inspect_err(|error| tracing::warn!(%error, "a write-ahead log grows"));
+    told.ok()
+}
+
 impl Log {
-    fn serve(&self, connection: &Connection, woken: &Receiver<()>) {
+    /// Its connection is made when it is first needed, since that reads the whole schema.
+    fn serve(&self, file: &Path, woken: &Receiver<()>) {
+        let mut connection = None;
         while woken.recv().is_ok() {
-            if let Ok(_held) = self.copying.lock() {
-                self.copy(connection);
+            let made = connection.take().or_else(|| connect(file));
+            if let (Ok(_held), Some(made)) = (self.copying.lock(), &made) {
+                self.copy(made);
             }
+            connection = made;
         }
     }
 

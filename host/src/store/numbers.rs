@@ -29,17 +29,18 @@ impl Store {
         self.peek(|connection| is_known(connection, wall, id))
     }
 
-    /// What Meta said of a number, `None` when it gives no verdict. The answer is the state now, unless there is
+    /// What Meta said of a number that it was asked about at `asked_ms`, `None` when it gives no verdict. The answer is the state now, unless there is
     /// no such number, and the outbox rows that may leave.
     pub async fn number_on_app(
         &self,
         id: String,
         verdict: Option<bool>,
+        asked_ms: i64,
         now_ms: i64,
     ) -> Result<Option<(State, Vec<i64>)>, StoreError> {
         self.write(move |connection| {
             let sign = verdict.map_or(Sign::NoVerdict, Sign::OnApp);
-            let freed = live_on(connection, &id, sign, now_ms, now_ms)?.freed;
+            let freed = live_on(connection, &id, sign, asked_ms, now_ms)?.freed;
             Ok(read(connection, &id)?.map(|number| (number.state, freed)))
         })
         .await

@@ -401,14 +401,14 @@ async fn a_number_is_disconnected_and_comes_back() {
     assert_eq!(open, [NUMBER]);
     let told = house
         .store
-        .number_on_app(NUMBER.into(), Some(true), NOW_MS)
+        .number_on_app(NUMBER.into(), Some(true), NOW_MS + 10_000, NOW_MS)
         .await
         .unwrap();
     assert_eq!(told, Some((State::Live, vec![])));
     assert!(house.store.open_numbers(10).await.unwrap().is_empty());
     let nobody = house
         .store
-        .number_on_app("1".into(), Some(true), NOW_MS)
+        .number_on_app("1".into(), Some(true), NOW_MS, NOW_MS)
         .await;
     assert_eq!(nobody.unwrap(), None);
 }

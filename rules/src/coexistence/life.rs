@@ -111,7 +111,10 @@ impl Number {
         );
         if state != self.state || anew {
             next.state = state;
-            next.since_ms = self.since_ms.max(at_ms);
+            // An answer says what is, and not since when: a word that is still on its way may be older than it.
+            if !matches!(sign, Sign::OnApp(_) | Sign::NoVerdict) {
+                next.since_ms = self.since_ms.max(at_ms);
+            }
         }
         if state == State::Live {
             (next.reason, next.initiated_by) = (None, None);
@@ -127,16 +130,20 @@ impl Number {
         }
         match (sign, self.state) {
             // The two crossed on their way.
-            (Sign::Added, Disconnected) if older => Disconnected,
+            (Sign::Added, Disconnected | Offboarded) if older => self.state,
             (Sign::Removed { .. }, Live) if older => Reconnecting,
             (Sign::Added, _) => Live,
             (Sign::Removed { .. }, _) => Disconnected,
             (Sign::Offboarded, Live | Reconnecting) if older => Reconnecting,
             (Sign::Offboarded, Live | Reconnecting) => Offboarded,
+            // It was added in between, though that word is still on its way.
+            (Sign::Offboarded, Disconnected) if !older => Offboarded,
             // It was back before it was removed.
             (Sign::Reconnected, Disconnected) if older => Disconnected,
             (Sign::Reconnected, Offboarded | Disconnected) => Reconnecting,
             (Sign::App, Offboarded | Disconnected) if at_ms > self.since_ms => Reconnecting,
+            // The answer to a question from before says nothing of now.
+            (Sign::OnApp(_), state) if older => state,
             (Sign::OnApp(true), Offboarded | Reconnecting) => Live,
             (Sign::OnApp(false), Reconnecting) => Offboarded,
             (Sign::NoVerdict, Reconnecting) => Live,
@@ -293,6 +300,40 @@ mod tests {
         let back = after(&[(REMOVED, T), (Sign::Added, T + 2000), (REMOVED, T + 1000)]);
         assert_eq!(back.state, State::Reconnecting);
         assert_eq!(back.after(Sign::OnApp(true), T + 3000).state, State::Live);
+    }
+
+    #[test]
+    fn added_and_moved_that_cross_end_as_the_later_one_says() {
+        let late = after(&[
+            (REMOVED, T),
+            (Sign::Offboarded, T + 2000),
+            (Sign::Added, T + 1000),
+        ]);
+        assert_eq!(late.state, State::Offboarded);
+        let gone = after(&[(REMOVED, T + 1000), (Sign::Offboarded, T)]);
+        assert_eq!(gone.state, State::Disconnected);
+    }
+
+    #[test]
+    fn an_answer_makes_no_word_too_late() {
+        let hour = 3_600_000;
+        let answer = (Sign::OnApp(false), T + hour);
+        let gone = after(&[
+            (Sign::Reconnected, T),
+            (Sign::Offboarded, T),
+            answer,
+            (REMOVED, T + 1000),
+        ]);
+        assert_eq!(gone.state, State::Disconnected);
+    }
+
+    #[test]
+    fn an_answer_to_an_older_question_changes_nothing() {
+        for on_app in [true, false] {
+            let answer = (Sign::OnApp(on_app), T + 1000);
+            let moved = after(&[(Sign::Reconnected, T), (Sign::Offboarded, T + 2000), answer]);
+            assert_eq!(moved.state, State::Offboarded);
+        }
     }
 
     #[test]

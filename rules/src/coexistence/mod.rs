@@ -4,8 +4,9 @@
 //! | in | this | leads to |
 //! |---|---|---|
 //! | any | `PARTNER_REMOVED`, `ACCOUNT_DELETED` | disconnected, with reason and initiator; reconnecting when it is live by a later word |
-//! | any | `PARTNER_ADDED` | live, unless it is disconnected by a later word |
+//! | any | `PARTNER_ADDED` | live, unless it is disconnected or offboarded by a later word |
 //! | live, reconnecting | `ACCOUNT_OFFBOARDED` | offboarded; reconnecting when it is the older word of the two |
+//! | disconnected | a later `ACCOUNT_OFFBOARDED` | offboarded |
 //! | offboarded, disconnected | `ACCOUNT_RECONNECTED` | reconnecting, unless it was disconnected later |
 //! | offboarded, disconnected | a later sign of the app | reconnecting |
 //! | offboarded, reconnecting | `is_on_biz_app` is true | live |
@@ -26,8 +27,8 @@
 //!
 //! Promises: no order of arrival leaves a number on the wrong side for good. Meta's own samples of
 //! OFFBOARDED and RECONNECTED have swapped times, so neither their order nor their times decide: Meta is
-//! asked while the number is offboarded or reconnecting. What is much older than the state is a late
-//! repetition and changes nothing.
+//! asked while the number is offboarded or reconnecting. Its answer is as old as the question, and says nothing of since
+//! when. What is much older than the state is a late repetition and changes nothing.
 
 mod leaving;
 mod life;

@@ -63,8 +63,9 @@ impl Sim {
     #[must_use]
     pub fn near(config: Config, inbox: Inbox) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // What would go to an address goes nowhere.
-        let http = reqwest::Client::default();
+        // What would go to an address goes nowhere: no certificate needs to be read.
+        let http = reqwest::Client::builder().tls_certs_only([]).build();
+        let http = http.unwrap_or_default();
         Self::begin(config, "http://sim".into(), http, Some(inbox))
     }
 

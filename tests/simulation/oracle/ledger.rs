@@ -11,7 +11,7 @@ use crate::story::Story;
 pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
     let mut wrong = events(story, wire, log);
     wrong.extend(messages(story, wire, log));
-    let store = super::store(story);
+    let store = story.books.look();
     let unreadable: i64 = store
         .query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))
         .expect("a count");
@@ -28,7 +28,7 @@ fn one<'a>(log: &'a Log, id: &'a str) -> &'a str {
 
 /// Statuses and messages against events.
 fn events(story: &Story, wire: &Wire, log: &Log) -> Vec<String> {
-    let store = super::store(story);
+    let store = story.books.look();
     let mut query = store
         .prepare("SELECT kind, number, body, history FROM events WHERE receipt > 0")
         .expect("events");
@@ -166,7 +166,7 @@ fn statuses(wire: &Wire, kept: &HashMap<String, Kept>) -> Vec<String> {
 }
 
 fn kept(story: &Story, log: &Log) -> HashMap<String, Kept> {
-    let store = super::store(story);
+    let store = story.books.look();
     let mut query = store
         .prepare("SELECT wamid, status, text, revoked FROM messages WHERE wamid IS NOT NULL")
         .expect("messages");

@@ -21,7 +21,7 @@ pub(super) async fn judge(story: &Story) {
 }
 
 fn misplaced(story: &Story) -> Vec<String> {
-    let store = super::store(story);
+    let store = story.books.look();
     let mut wrong = Vec::new();
     for number in &story.world.numbers {
         let wanted = match story.standing(number).as_str() {

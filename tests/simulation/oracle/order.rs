@@ -9,12 +9,16 @@ use crate::automation::COUNT;
 use crate::log::Log;
 use crate::story::Story;
 
+/// A lost answer holds its conversation for a minute.
+const HELD_MS: i64 = 59_000;
+
 pub(super) fn judge(story: &Story, log: &Log) -> Vec<String> {
     let mut wrong = lanes(log);
     for instance in ["faq", "crm", "mirror"] {
         wrong.extend(once(story, log, instance));
     }
     wrong.extend(sends(story, log));
+    wrong.extend(held(story, log));
     wrong
 }
 
@@ -39,7 +43,7 @@ fn lanes(log: &Log) -> Vec<String> {
 
 /// What it counted is what it was given, without what has become a dead letter.
 fn once(story: &Story, log: &Log, instance: &str) -> Option<String> {
-    let store = super::store(story);
+    let store = story.books.look();
     let seen: BTreeSet<i64> = log
         .runs
         .iter()
@@ -72,7 +76,7 @@ fn once(story: &Story, log: &Log, instance: &str) -> Option<String> {
 
 /// What Meta took of a conversation came in the order of its rows; a campaign that was held may come later.
 fn sends(story: &Story, log: &Log) -> Vec<String> {
-    let store = super::store(story);
+    let store = story.books.look();
     let mut query = store
         .prepare("SELECT conversation FROM outbox WHERE id = ?1")
         .expect("an outbox");
@@ -91,4 +95,34 @@ fn sends(story: &Story, log: &Log) -> Vec<String> {
         *before = call.row;
     }
     wrong
+}
+
+/// While nobody knows what came of a send, nothing else leaves to the same customer for a while.
+fn held(story: &Story, log: &Log) -> Vec<String> {
+    let told = |row: i64, by_ms: i64| {
+        let mark = format!(":{row}\"");
+        let of_row = log.posts.iter().filter(|post| post.text.contains(&mark));
+        of_row.map(|post| post.begun_ms).any(|at_ms| at_ms <= by_ms)
+    };
+    let store = story.books.look();
+    let conversation = |row: i64| -> Option<i64> {
+        let sql = "SELECT conversation FROM outbox WHERE id = ?1";
+        let mut query = store.prepare_cached(sql).ok()?;
+        query.query_row([row], |row| row.get(0)).ok()
+    };
+    let lost = log.calls.iter().filter(|call| call.lost);
+    let after = lost.filter_map(|call| {
+        let next = log.calls.iter().find(|next| {
+            next.gate_ms > call.answered_ms
+                && next.gate_ms < call.answered_ms + HELD_MS
+                && conversation(next.row) == conversation(call.row)
+        })?;
+        (!told(call.row, next.gate_ms)).then(|| {
+            format!(
+                "row {} left while it was open what came of row {}",
+                next.row, call.row
+            )
+        })
+    });
+    after.collect()
 }

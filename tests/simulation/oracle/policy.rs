@@ -10,11 +10,20 @@ const CROSSING_MS: i64 = 3000;
 /// A request that is longer on its way counts later with Meta than here.
 const SLOW_MS: i64 = 90;
 const SLOW_FOR_MS: i64 = 300_000;
+/// Not to be tried again: by Meta's page of error codes, or since it would not help.
+const NEVER: [i64; 4] = [131_008, 131_026, 131_049, 131_051];
+/// An answer is on disk within so long, unless the gateway was killed meanwhile.
+const RECORDED_MS: i64 = 2500;
+/// A refused token is tried again after so long at the earliest.
+const RETRY_MS: i64 = 29_000;
 
 pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
     let judged = log.calls.iter().filter_map(|call| {
         let cause = window(story, log, wire, call)
             .or_else(|| stopped(story, log, wire, call))
+            .or_else(|| capped(log, call))
+            .or_else(|| token(log, call))
+            .or_else(|| hopeless(log, call))
             .or_else(|| standing(log, call))
             .or_else(|| rate(log, wire, call))?;
         Some(format!(
@@ -26,7 +35,7 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
 }
 
 /// The customer that a call goes to.
-fn customer(story: &Story, wire: &Wire, call: &Call) -> Option<usize> {
+pub(super) fn customer(story: &Story, wire: &Wire, call: &Call) -> Option<usize> {
     let to = ["to", "recipient"]
         .into_iter()
         .find_map(|key| call.body.get(key)?.as_str());
@@ -87,6 +96,59 @@ fn stopped(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String>
             told.acked_ms
         )
     })
+}
+
+/// Marketing within a day of Meta's word that the customer has had enough of it from this number.
+fn capped(log: &Log, call: &Call) -> Option<String> {
+    if call.body.pointer("/template/name")? != "spring_tea" {
+        return None;
+    }
+    let told = log.calls.iter().find(|other| {
+        let lasts = other.answered_ms + RECORDED_MS..other.answered_ms + DAY_MS - RECORDED_MS;
+        other.code == Some(131_049)
+            && other.number == call.number
+            && addressee(other) == addressee(call)
+            && lasts.contains(&call.gate_ms)
+    })?;
+    Some(format!("answer 131049 came at {}", told.answered_ms))
+}
+
+/// The same send again after a code that it will always get.
+fn hopeless(log: &Log, call: &Call) -> Option<String> {
+    let mut earlier = log
+        .calls
+        .iter()
+        .filter(|other| other.row == call.row && other.answered_ms <= call.gate_ms);
+    let refused = earlier.find(|other| other.code.is_some_and(|code| NEVER.contains(&code)))?;
+    Some(format!("answer {:?} came before", refused.code))
+}
+
+/// More than one send that tries a token which Meta has just refused, and nothing succeeded since.
+fn token(log: &Log, call: &Call) -> Option<String> {
+    let refused = log.calls.iter().find(|other| {
+        let lasts = other.answered_ms + RECORDED_MS..other.answered_ms + RETRY_MS;
+        let whose = match other.code {
+            Some(190) => true,
+            Some(10) => other.number == call.number,
+            _ => false,
+        };
+        whose && lasts.contains(&call.gate_ms)
+    })?;
+    let since = refused.at_ms - RETRY_MS..call.gate_ms;
+    let taken = log
+        .calls
+        .iter()
+        .filter(|other| other.code.is_none() || other.lost)
+        .map(|other| other.answered_ms);
+    let freed = taken
+        .chain(log.marked_ms.iter().copied())
+        .any(|at_ms| since.contains(&at_ms));
+    (!freed).then(|| format!("the token was refused at {}", refused.answered_ms))
+}
+
+pub(super) fn addressee(call: &Call) -> Option<&str> {
+    let keys = ["to", "recipient"].into_iter();
+    keys.filter_map(|key| call.body.get(key)?.as_str()).next()
 }
 
 /// A number that Meta has taken off.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::log::lock;
@@ -13,6 +12,7 @@ const ROUNDS_MAX: u32 = 60;
 pub(super) async fn come_to_rest(story: &mut Story) {
     story.meta.heal().await;
     quiet(story).await;
+    story.lift_all().await;
     super::numbers::judge(story).await;
     for number in story.world.numbers.clone() {
         story.account(&number, "PARTNER_ADDED").await;
@@ -36,7 +36,7 @@ pub(super) async fn come_to_rest(story: &mut Story) {
     }
 }
 
-async fn quiet(story: &Story) {
+pub(super) async fn quiet(story: &Story) {
     let _ = story.meta.sim.wait_quiet(Duration::from_secs(300)).await;
     tokio::time::sleep(Duration::from_millis(2500)).await;
 }
@@ -46,7 +46,7 @@ fn open(story: &Story) -> String {
     let Some(process) = story.process() else {
         return "the gateway is down".into();
     };
-    let store = Connection::open(story.folder.join("duet.db")).expect("a store");
+    let store = story.books.look();
     let count = |sql: &str| -> i64 { store.query_row(sql, [], |row| row.get(0)).expect(sql) };
     let open = json!({
         "sends": count("SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending', 'unknown')"),

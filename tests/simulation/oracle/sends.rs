@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 
+use super::wire::Wire;
 use crate::story::Story;
 
-pub(super) fn judge(story: &Story) -> Vec<String> {
+pub(super) fn judge(story: &Story, wire: &Wire) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut accepted: HashMap<i64, u32> = HashMap::new();
     let mut tokens: BTreeMap<String, u32> = BTreeMap::new();
@@ -20,7 +21,8 @@ pub(super) fn judge(story: &Story) -> Vec<String> {
     wrong.extend(twice.map(|(row, times)| format!("row {row} was sent {times} times")));
     let twice = tokens.iter().filter(|(_, times)| **times > 1);
     wrong.extend(twice.map(|(token, times)| format!("{token} was said {times} times")));
-    let store = Connection::open(story.folder.join("duet.db")).expect("a store");
+    let told = told(wire);
+    let store = story.books.look();
     let mut rows = store
         .prepare("SELECT id, state FROM outbox")
         .expect("an outbox");
@@ -37,6 +39,13 @@ pub(super) fn judge(story: &Story) -> Vec<String> {
         if !fits {
             wrong.push(format!("row {id} is {state}, and Meta took it: {reached}"));
         }
+        if let Some(word) = told.get(&id)
+            && state != *word
+        {
+            wrong.push(format!(
+                "row {id} is {state}, and Meta told that it is {word}"
+            ));
+        }
     }
     wrong.extend(
         accepted
@@ -51,6 +60,22 @@ fn is_read_mark(store: &Connection, row: i64) -> bool {
     store
         .query_row(sql, [row], |row| row.get::<_, Option<bool>>(0))
         .is_ok_and(|is| is == Some(true))
+}
+
+/// What the acknowledged statuses say of each row, by the mark that they carry.
+fn told(wire: &Wire) -> HashMap<i64, &'static str> {
+    let mut told = HashMap::new();
+    for status in wire.of_array("statuses") {
+        let mark = status.text("biz_opaque_callback_data");
+        let Some(row) = mark.rsplit(':').next().and_then(|row| row.parse().ok()) else {
+            continue;
+        };
+        let word = told.entry(row).or_insert("sent");
+        if status.text("status") == "failed" {
+            *word = "failed";
+        }
+    }
+    told
 }
 
 /// What makes a send the same one.

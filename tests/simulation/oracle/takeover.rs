@@ -110,7 +110,7 @@ fn words(story: &Story, log: &Log, wire: &Wire, cause: &Told, call: &Call) -> Ve
 }
 
 fn failed(story: &Story) -> HashSet<i64> {
-    let store = super::store(story);
+    let store = story.books.look();
     let mut query = store
         .prepare("SELECT id FROM outbox WHERE state = 'failed'")
         .expect("an outbox");
@@ -120,7 +120,7 @@ fn failed(story: &Story) -> HashSet<i64> {
 
 /// The wamid of each event, by the event's id.
 fn events(story: &Story) -> HashMap<String, String> {
-    let store = super::store(story);
+    let store = story.books.look();
     let sql = "SELECT lower(hex(id)), json_extract(body, '$.id') FROM events WHERE body LIKE '{%'";
     let mut query = store.prepare(sql).expect("events");
     let rows = query.query_map([], |row| {

@@ -162,14 +162,14 @@ impl Wire {
     }
 }
 
-fn values(body: &Value) -> Vec<(&str, &Value)> {
+pub(super) fn values(body: &Value) -> Vec<(&str, &Value)> {
     let changes = rows(body, "entry").flat_map(|entry| rows(entry, "changes"));
     changes
         .filter_map(|change| Some((change.get("field")?.as_str()?, change.get("value")?)))
         .collect()
 }
 
-fn rows<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn rows<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value
         .get(key)
         .and_then(Value::as_array)
