@@ -62,6 +62,15 @@ impl Provider {
         }
     }
 
+    /// The path to which files are uploaded.
+    #[must_use]
+    pub fn media(self, number: &str) -> Vec<&str> {
+        match self {
+            Provider::Meta => vec![number, "media"],
+            Provider::Dialog360 => vec!["media"],
+        }
+    }
+
     /// The path of an account's templates. 360dialog's list has a shape of its own: `waba_templates`, paged by
     /// `offset` and `total`.
     #[must_use]

@@ -29,4 +29,5 @@ mod signature;
 mod signup;
 mod takeover;
 mod tokens;
+mod uploads;
 mod walls;

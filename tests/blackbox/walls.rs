@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 55] = [
+const ROUTES: [(&str, &str, Sight); 56] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -82,6 +82,7 @@ const ROUTES: [(&str, &str, Sight); 55] = [
         "/api/v1/conversations/{id}/messages/{message}/media",
         Sight::Absent,
     ),
+    ("post", "/api/v1/media", Sight::Absent),
     ("get", "/api/v1/messages/search", Sight::Found("well")),
     ("get", "/api/v1/outbox", Sight::Own("outbox")),
     ("get", "/api/v1/templates", Sight::Own("templates")),
@@ -287,6 +288,10 @@ impl Things {
 
     /// The path to the shop's thing, or to nobody's.
     fn path(&self, template: &str, nobodys: bool) -> String {
+        if template == "/api/v1/media" {
+            let business = if nobodys { "nobody" } else { SHOP.id };
+            return format!("{template}?business={business}");
+        }
         let id = match template.split('/').nth(3) {
             Some("conversations") => self.conversation,
             Some("contacts") => self.contact,

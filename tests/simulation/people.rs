@@ -212,7 +212,7 @@ impl Story {
             return;
         };
         let begun_ms = duet::now_ms();
-        let said = message.to_string();
+        let said = message.clone();
         let done = process
             .store
             .speak_as_person(conversation, said, PERSON_MS, begun_ms);

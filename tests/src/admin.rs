@@ -156,6 +156,25 @@ impl Admin {
         Answer::of(request.send().await?).await
     }
 
+    /// Hands a file over to be sent, with this query: status and JSON.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn hand_over(
+        &self,
+        query: &str,
+        mime_type: &str,
+        bytes: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<(u16, Value)> {
+        let request = self.http.post(format!("{}/api/v1/media{query}", self.url));
+        let request = request
+            .bearer_auth(&self.token)
+            .header("content-type", mime_type)
+            .body(bytes);
+        let response = request.send().await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
     /// `/metrics`, `/readyz` and `/healthz`: status and text, without a token.
     ///
     /// # Errors

@@ -44,12 +44,13 @@ pub use operations::{
 };
 pub use signup::{SignupLinks, SignupSettings};
 
+use crate::media::Deposits;
 use crate::store::Store;
 use crate::store::receipts::ReceiptLog;
 use crate::telemetry::Metrics;
 use error::ApiError;
 
-/// The largest body that a request may have.
+/// The largest body that a request may have; a file that is handed over has bounds of its own.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What the routes work with.
@@ -57,6 +58,8 @@ pub struct Admin {
     pub store: Store,
     pub receipts: ReceiptLog,
     pub operations: Arc<dyn Operations>,
+    /// Where files go that are handed over.
+    pub deposits: Deposits,
     pub metrics: Arc<Metrics>,
     pub root: RootToken,
     /// How long a person keeps a conversation where its number's settings say nothing.

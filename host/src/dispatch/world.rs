@@ -81,6 +81,14 @@ impl World for StoreWorld {
             }
             match self.seen(send.conversation).await? {
                 Some(conversation) => {
+                    let files = self.store.check_files(send.conversation, &send.message);
+                    if let Err(invalid) = told(files.await)? {
+                        return Ok(Some(Refusal {
+                            code: "invalid",
+                            detail: invalid.to_string(),
+                            meta_code: None,
+                        }));
+                    }
                     let template = self
                         .store
                         .template(&conversation.number, &send.message, self.now_ms)

@@ -31,7 +31,7 @@ use crate::graph::{self, Connections};
 use crate::intake::feed::Feed;
 use crate::intake::{CaughtUp, Intake};
 use crate::keyring::Keyring;
-use crate::media::{self, Media};
+use crate::media::{self, Deposits, Media};
 use crate::newest::Newest;
 use crate::outbox::{self, Outbox};
 use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
@@ -126,10 +126,13 @@ pub async fn run(
         media: bell.clone(),
         metrics: metrics.clone(),
     });
+    let files: media::Settings = settings.try_into()?;
+    let deposits = Deposits::new(store.clone(), files);
     let media = Media {
         store: store.clone(),
         clients: clients.clone(),
-        settings: settings.try_into()?,
+        settings: files,
+        deposits: deposits.clone(),
         bell: bell.clone(),
         movable: Arc::new(wake(&sends)),
         metrics: metrics.clone(),
@@ -198,6 +201,7 @@ pub async fn run(
         store: store.clone(),
         receipts: receipts.clone(),
         operations: Arc::new(operations),
+        deposits,
         metrics: metrics.clone(),
         root,
         person_hours: settings.person_hours,

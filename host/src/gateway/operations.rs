@@ -109,9 +109,8 @@ impl GatewayOperations {
     }
 
     async fn speak(&self, conversation: i64, message: Value) -> Result<i64, OperationError> {
-        let text = message.to_string();
-        let (_, kind) = sending::parse(&text)
-            .map_err(|invalid| OperationError::Invalid(invalid.to_string()))?;
+        let invalid = |invalid: sending::Invalid| OperationError::Invalid(invalid.to_string());
+        let (_, kind) = sending::parse(&message.to_string()).map_err(invalid)?;
         let now_ms = crate::now_ms();
         let found = self
             .store
@@ -119,6 +118,8 @@ impl GatewayOperations {
             .await
             .map_err(refused)?;
         let found = found.ok_or(OperationError::NotFound("conversation"))?;
+        let checked = self.store.check_files(conversation, &message).await;
+        checked.map_err(refused)?.map_err(invalid)?;
         let row = sending::Row {
             id: 0,
             seq: i64::MAX,
@@ -139,7 +140,7 @@ impl GatewayOperations {
         })?;
         let said = self
             .store
-            .speak_as_person(conversation, text, self.person_ms, now_ms)
+            .speak_as_person(conversation, message, self.person_ms, now_ms)
             .await;
         let (event, row) = said
             .map_err(refused)?

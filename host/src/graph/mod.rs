@@ -10,6 +10,7 @@
 //! - `pages`: lists that come in pages
 //! - `sync`: the requests for contacts and history
 //! - `templates`: the templates of an account
+//! - `upload`: files for messages
 //! - `webhook`: where a partner posts what is for a number
 //! - `send`: messages and read marks, with the one distinction that counts: did it leave, was it answered
 //!
@@ -26,6 +27,7 @@ mod pages;
 mod send;
 mod sync;
 mod templates;
+mod upload;
 mod webhook;
 
 pub use account::Listed;
@@ -36,3 +38,4 @@ pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};
 pub use send::{Accepted, Outcome, refusal};
 pub use templates::NoList;
+pub use upload::Outgoing as OutgoingFile;

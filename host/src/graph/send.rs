@@ -80,7 +80,11 @@ impl Client {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Outcome<T> {
         let path = self.provider().messages(number);
-        let outcome = self.outcome(self.post(&path).json(body), read).await;
+        self.of_partner(self.outcome(self.post(&path).json(body), read).await)
+    }
+
+    /// What an answer means where a partner gives it in Meta's place.
+    pub(super) fn of_partner<T>(&self, outcome: Outcome<T>) -> Outcome<T> {
         match outcome {
             // A partner answers so to a key that it does not take, with a body of its own.
             Outcome::Turned { status: 401 } if self.provider() != Provider::Meta => {

@@ -40,6 +40,7 @@ impl Media {
             full: Throttle::default(),
         };
         worker.clear(&mut stop).await;
+        worker.media.deposits.open();
         worker.work(&mut stop).await;
     }
 }
@@ -118,6 +119,7 @@ impl Worker {
     /// Whether the largest file fits beside what is there and what is on its way.
     async fn has_room(&self) -> Result<bool, StoreError> {
         let kept = self.media.store.media_bytes().await?;
+        let kept = kept.saturating_add(self.media.deposits.coming());
         let coming = u64::try_from(self.tasks.len()).unwrap_or(u64::MAX);
         let wanted = self
             .fetcher

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use duet_rules::media::Digest;
 use duet_rules::provider::Provider;
 use duet_rules::sending::{Kind, callback, request};
 use duet_rules::{backoff, meta_error};
@@ -12,6 +13,7 @@ use tracing::Instrument as _;
 
 use super::places::{Place, Places};
 use super::plan::{Attempt, Step, plan};
+use super::uploads::Uploads;
 use super::{Barrier, Feed, Settings};
 use crate::failpoint::hit;
 use crate::graph::{Client, Clients, Outcome};
@@ -41,6 +43,7 @@ pub(super) enum Ended {
 pub(super) struct Courier<B> {
     pub(super) store: Store,
     pub(super) clients: Clients,
+    pub(super) uploads: Uploads,
     /// Told of rows that were held for a token.
     pub(super) feed: Feed,
     pub(super) barrier: Arc<B>,
@@ -142,6 +145,10 @@ impl<B: Barrier> Courier<B> {
                 tell_alarms(&self.metrics, raised.as_slice());
                 tracing::debug!(outbox = id, until_ms, cause, "held at the gate");
             }
+            Gate::Upload(upload) => {
+                tracing::debug!(outbox = id, "waits for the upload of its file");
+                self.uploads.want(*upload);
+            }
             Gate::Unheard | Gate::Behind | Gate::Gone => return Ok(Ended::Stuck),
         }
         Ok(Ended::Uncalled)
@@ -174,6 +181,7 @@ impl<B: Barrier> Courier<B> {
         let attempt = Attempt {
             number: row.attempt,
             kind: row.kind,
+            may_upload_again: !row.files.is_empty() && !row.uploaded_again,
             now_ms: crate::now_ms(),
             random: crate::random(),
         };
@@ -186,7 +194,7 @@ impl<B: Barrier> Courier<B> {
             set_ms: client.set_ms(),
             code: 0,
         });
-        self.record(row.id, &step, token.as_ref()).await;
+        self.record(row.id, &step, token.as_ref(), &row.files).await;
         ended
     }
 
@@ -197,6 +205,7 @@ impl<B: Barrier> Courier<B> {
             Step::Sent { .. } => "sent",
             Step::Lost { .. } => "lost",
             Step::TokenRefused { .. } => "held",
+            Step::FileGone { .. } => "retried",
             Step::Failed { after, .. } => match after {
                 After::Retry { .. } | After::Unsent { .. } => "retried",
                 After::Failed => "refused",
@@ -207,6 +216,7 @@ impl<B: Barrier> Courier<B> {
         let (code, why) = match step {
             Step::Sent { .. } => return tracing::info!(outcome),
             Step::TokenRefused { code }
+            | Step::FileGone { code, .. }
             | Step::Failed {
                 code: Some(code), ..
             } => (Some(*code), meta_error::meaning(*code)),
@@ -220,9 +230,15 @@ impl<B: Barrier> Courier<B> {
 
     /// Meta has answered: that is recorded however long the store refuses. Should the gateway end
     /// before, the row is found `sending` at the next start and becomes `unknown`.
-    async fn record(&self, id: i64, step: &Step, token: Option<&RefusedToken>) {
+    async fn record(
+        &self,
+        id: i64,
+        step: &Step,
+        token: Option<&RefusedToken>,
+        files: &[(Digest, String)],
+    ) {
         for attempt in 1.. {
-            match self.try_record(id, step, token).await {
+            match self.try_record(id, step, token, files).await {
                 Ok(()) | Err(StoreError::Stopped | StoreError::LeaseLost(_)) => return,
                 Err(error) => tracing::warn!(%error, "an answer of Meta's waits for the store"),
             }
@@ -241,6 +257,7 @@ impl<B: Barrier> Courier<B> {
         id: i64,
         step: &Step,
         token: Option<&RefusedToken>,
+        files: &[(Digest, String)],
     ) -> Result<(), StoreError> {
         let now_ms = crate::now_ms();
         match step.clone() {
@@ -261,6 +278,11 @@ impl<B: Barrier> Courier<B> {
             Step::Failed { code, cause, after } => {
                 self.store
                     .send_failed(id, code, cause, after, now_ms)
+                    .await?;
+            }
+            Step::FileGone { code, cause } => {
+                self.store
+                    .file_gone(id, files.to_vec(), code, cause, now_ms)
                     .await?;
             }
             Step::Lost { .. } => {

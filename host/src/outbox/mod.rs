@@ -4,6 +4,7 @@
 //! - `schedule`: the first open row of each conversation, and when it is due
 //! - `courier`: one row's way: gate, call, record
 //! - `places`: how many requests a partner's API may have on the way
+//! - `uploads`: the files that sends need at Meta's first
 //! - `plan`: what an answer of Meta's means for the row
 //! - `sender`: the loop that holds them together
 //!
@@ -19,6 +20,7 @@ mod schedule;
 mod sender;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 use std::sync::Arc;
 

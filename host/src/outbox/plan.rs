@@ -1,6 +1,7 @@
 //! What an answer of Meta's means for the row: a pure function of answer, attempt and chance.
 
 use duet_rules::backoff;
+use duet_rules::media::is_gone;
 use duet_rules::meta_error::Class;
 use duet_rules::sending::Kind;
 
@@ -23,6 +24,11 @@ pub(super) enum Step {
         cause: String,
         after: After,
     },
+    /// Meta does not have its file any more: it is uploaded anew, and sent once more.
+    FileGone {
+        code: i64,
+        cause: String,
+    },
     /// Not this send but the token is refused: the row waits with all that the token is for.
     TokenRefused {
         code: i64,
@@ -38,6 +44,8 @@ pub(super) struct Attempt {
     /// 1 on the first try.
     pub(super) number: u32,
     pub(super) kind: Kind,
+    /// It names files by ids of uploads, and none was uploaded a second time for it.
+    pub(super) may_upload_again: bool,
     pub(super) now_ms: i64,
     pub(super) random: u64,
 }
@@ -53,6 +61,10 @@ pub(super) fn plan(
         Outcome::Refused(error) if error.class() == Class::Token => {
             Step::TokenRefused { code: error.code }
         }
+        Outcome::Refused(error) if attempt.may_upload_again && is_gone(&error) => Step::FileGone {
+            code: error.code,
+            cause: error.to_string(),
+        },
         Outcome::Refused(error) => {
             let after = match error.class() {
                 Class::Retry => retry(),
@@ -131,6 +143,7 @@ mod tests {
         Attempt {
             number,
             kind: Kind::FreeForm,
+            may_upload_again: false,
             now_ms: 0,
             random: 0,
         }
@@ -147,7 +160,10 @@ mod tests {
             &Settings::default(),
         ) {
             Step::Failed { after, .. } => after,
-            Step::Sent { .. } | Step::Lost { .. } | Step::TokenRefused { .. } => After::Failed,
+            Step::Sent { .. }
+            | Step::Lost { .. }
+            | Step::FileGone { .. }
+            | Step::TokenRefused { .. } => After::Failed,
         }
     }
 
@@ -201,6 +217,37 @@ mod tests {
             let step = plan(Outcome::Refused(error), attempt(8), &Settings::default());
             assert_eq!(step, Step::TokenRefused { code });
         }
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_uploaded_once_more_and_no_more() {
+        let gone = || {
+            Outcome::Refused(MetaError {
+                code: 131_053,
+                ..MetaError::default()
+            })
+        };
+        let settings = Settings::default();
+        let first = Attempt {
+            may_upload_again: true,
+            ..attempt(1)
+        };
+        let step = plan(gone(), first, &settings);
+        assert!(
+            matches!(step, Step::FileGone { code: 131_053, .. }),
+            "{step:?}"
+        );
+        let step = plan(gone(), attempt(2), &settings);
+        let failed = Step::Failed {
+            code: Some(131_053),
+            cause: MetaError {
+                code: 131_053,
+                ..MetaError::default()
+            }
+            .to_string(),
+            after: After::Failed,
+        };
+        assert_eq!(step, failed);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use super::courier::{Courier, Ended};
 use super::places::Places;
 use super::schedule::{Schedule, due_ms};
+use super::uploads::Uploads;
 use super::{Barrier, Feed, Outbox};
 use crate::store::outbox::Head;
 use crate::store::{Store, StoreError};
@@ -36,9 +37,18 @@ impl<B: Barrier> Outbox<B> {
             return;
         };
         let places = Places::new(self.settings.concurrency.max(1));
+        let uploads = Uploads::new(
+            self.store.clone(),
+            self.clients.clone(),
+            self.feed.clone(),
+            self.settings.clone(),
+            self.metrics.clone(),
+            stop.clone(),
+        );
         let courier = Courier {
             store: self.store.clone(),
             clients: self.clients,
+            uploads,
             feed: self.feed.clone(),
             barrier: self.barrier,
             settings: self.settings.clone(),

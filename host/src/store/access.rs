@@ -150,7 +150,8 @@ pub(super) fn postpone(
     Ok(())
 }
 
-fn refused(
+/// The send `id`, or the upload for it, was refused for its token.
+pub(super) fn refused(
     connection: &Connection,
     id: i64,
     token: &RefusedToken,

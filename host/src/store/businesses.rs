@@ -185,6 +185,7 @@ fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
         "DELETE FROM providers WHERE business = ?1",
         "DELETE FROM refusals WHERE business = ?1",
         "DELETE FROM tokens WHERE business = ?1",
+        "DELETE FROM media_given WHERE business = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([&id])?;
     }

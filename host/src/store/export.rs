@@ -96,6 +96,14 @@ fn rows(
             format!("SELECT * FROM outbox WHERE conversation {CONVERSATIONS} ORDER BY id"),
         ),
         (
+            "outbox_files",
+            format!(
+                "SELECT f.outbox, f.mime_type, f.digest AS sha256, f.bytes,
+                 'media/' || substr(f.digest, 1, 2) || '/' || f.digest AS file
+                 FROM outbox o JOIN outbox_files f ON f.outbox = o.id WHERE o.conversation {CONVERSATIONS} ORDER BY o.id"
+            ),
+        ),
+        (
             "alarms",
             "SELECT * FROM alarms WHERE contact = ?1 ORDER BY id".to_owned(),
         ),

@@ -7,11 +7,13 @@ use duet_rules::plugins_toml::API;
 use duet_rules::takeover::Cause;
 use duet_rules::webhook::Key;
 use rusqlite::{Connection, params};
+use serde_json::Value;
 
 use super::conversations::conversation;
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger;
+use super::media::{hold, sendable};
 use super::{Store, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -43,16 +45,22 @@ impl Store {
 
     /// Puts a person's message into the outbox and gives the conversation to a person, for `usual_ms` where the
     /// number's settings say nothing. The answer is the event and the row, unless there is no such conversation.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a file that the message names has just gone, beside the others.
     pub async fn speak_as_person(
         &self,
         conversation: i64,
-        message: String,
+        message: Value,
         usual_ms: i64,
         now_ms: i64,
     ) -> Result<Option<(Arc<Event>, i64)>, StoreError> {
         self.write(move |connection| {
             let said = said(connection, conversation, Handling::Person, now_ms)?;
             let Some(event) = said else { return Ok(None) };
+            let Ok(files) = sendable(connection, conversation, &message)? else {
+                return Err(StoreError::Conflict);
+            };
             let handover = Handover {
                 keeps: Keeps::Usual(usual_ms),
                 ..by_api(conversation, Cause::Agent, event.seq, now_ms)
@@ -63,7 +71,8 @@ impl Store {
                     "INSERT INTO outbox (instance, digest, seq, conversation, speaker, message, state, next_ms, created_ms)
                      VALUES (?1, '', ?2, ?3, 'person', ?4, 'pending', ?5, ?5)",
                 )?
-                .insert(params![API, event.seq, conversation, message, now_ms])?;
+                .insert(params![API, event.seq, conversation, message.to_string(), now_ms])?;
+            hold(connection, row, &files, now_ms)?;
             ledger::said(connection, row, "sends")?;
             Ok(Some((Arc::new(event), row)))
         })

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
+use super::media::{hold, sendable};
 use super::{Store, StoreError, businesses, kv};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
@@ -382,10 +383,12 @@ fn enqueue(
     send: &Send,
 ) -> Result<Option<i64>, StoreError> {
     let answered = send.speaker == Speaker::Automation && answered(connection, finish)?;
-    let (state, cause) = if answered {
-        ("cancelled", Some("answered"))
-    } else {
-        ("pending", None)
+    let files = sendable(connection, send.conversation, &send.message)?;
+    let (state, cause) = match &files {
+        _ if answered => ("cancelled", Some("answered")),
+        // It was there when the run asked.
+        Err(_) => ("refused", Some("file-gone")),
+        Ok(_) => ("pending", None),
     };
     let id = connection
         .prepare_cached(
@@ -404,6 +407,9 @@ fn enqueue(
             cause
         ])?;
     ledger::said(connection, id, "sends")?;
+    if let (Ok(files), "pending") = (files, state) {
+        hold(connection, id, &files, finish.now_ms)?;
+    }
     if send.speaker == Speaker::Person {
         let handover = Handover {
             conversation: send.conversation,
@@ -417,7 +423,7 @@ fn enqueue(
         };
         hand(connection, &handover)?;
     }
-    Ok((!answered).then_some(id))
+    Ok((state == "pending").then_some(id))
 }
 
 /// Whether another instance has spoken because of the same event.

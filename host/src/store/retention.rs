@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::ledger::{Reason, because};
+use super::media::forget_uploads;
 use super::receipts::ReceiptLog;
 use super::{Store, StoreError, alarms, openings};
 
@@ -45,6 +46,8 @@ pub struct Pruned {
     pub kv: usize,
     /// Messages whose file went.
     pub media: usize,
+    /// Files that were handed over and not sent for so long, and those of dead sends.
+    pub given: usize,
 }
 
 impl Store {
@@ -68,6 +71,7 @@ impl Store {
             events: 0,
             handovers: 0,
             media: 0,
+            given: 0,
         };
         if let Some(age_ms) = retention.events_older_than_ms {
             pruned.events = self
@@ -88,10 +92,12 @@ impl Store {
             pruned.media = self
                 .prune_listed(OLD_FILES, REMOVE_FILE, now_ms.saturating_sub(age_ms))
                 .await?;
+            pruned.given = self.prune_given(now_ms.saturating_sub(age_ms)).await?;
         }
         self.sweep_media().await?;
         self.write(move |connection| {
             alarms::forget(connection, now_ms)?;
+            forget_uploads(connection, now_ms)?;
             openings::forget_all(connection, now_ms)
         })
         .await?;
@@ -116,6 +122,23 @@ impl Store {
                 })
                 .await?;
             let removed = self.delete_each(remove, old).await?;
+            count += removed;
+            if removed == 0 {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn prune_given(&self, before_ms: i64) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let removed = self
+                .write(move |connection| {
+                    let given = connection.execute(OLD_GIVEN, [before_ms, SLICE])?;
+                    let dead = connection.execute(OLD_DEAD_FILES, [before_ms, SLICE])?;
+                    Ok(given + dead)
+                })
+                .await?;
             count += removed;
             if removed == 0 {
                 return Ok(count);
@@ -338,6 +361,12 @@ const OLD_FILES: &str =
 const REMOVE_FILE: &str =
     "UPDATE media SET state = 'removed', cause = 'older than retention.media_days', digest = NULL
     WHERE message = ?1 AND state = 'stored'";
+
+const OLD_GIVEN: &str = "DELETE FROM media_given WHERE (business, digest) IN (
+    SELECT business, digest FROM media_given WHERE used_ms < ?1 LIMIT ?2)";
+/// A send that died holds its files for whoever takes it up again, but not for ever.
+const OLD_DEAD_FILES: &str = "DELETE FROM outbox_files WHERE outbox IN (
+    SELECT o.id FROM outbox_files f JOIN outbox o ON o.id = f.outbox WHERE o.state = 'dead' AND o.created_ms < ?1 LIMIT ?2)";
 
 /// A change that still holds is kept.
 const OLD_HANDOVERS: &str = "SELECT id FROM handovers WHERE last_ms < ?1 AND coalesce(until_ms, 0) < ?1 ORDER BY last_ms LIMIT ?2";

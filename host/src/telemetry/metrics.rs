@@ -68,6 +68,7 @@ pub struct Metrics {
     queues: Family<Queue, Gauge>,
     media: Family<Outcome, Counter>,
     media_given_up: Family<State, Counter>,
+    uploads: Family<Outcome, Counter>,
     /// What the files of messages take on disk.
     pub media_bytes: Gauge,
     /// 1 while files are not fetched because there is no room.
@@ -94,6 +95,7 @@ impl Default for Metrics {
             queues: Family::default(),
             media: Family::default(),
             media_given_up: Family::default(),
+            uploads: Family::default(),
             media_bytes: Gauge::default(),
             media_paused: Gauge::default(),
         };
@@ -161,6 +163,11 @@ impl Metrics {
             "media_given_up",
             "Files of messages that are not tried again, by their state",
             self.media_given_up.clone(),
+        );
+        registry.register(
+            "media_uploads",
+            "Uploads of files for sends by outcome",
+            self.uploads.clone(),
         );
         registry.register_with_unit(
             "media_stored",
@@ -253,6 +260,16 @@ impl Metrics {
         self.media_given_up
             .get_or_create(&State {
                 state: state.into(),
+            })
+            .inc();
+    }
+
+    /// An upload of a file for sends has ended or is tried again: `done`, `known`, `retried`, `refused`,
+    /// `dead` or `held`.
+    pub fn upload(&self, outcome: &str) {
+        self.uploads
+            .get_or_create(&Outcome {
+                outcome: outcome.into(),
             })
             .inc();
     }

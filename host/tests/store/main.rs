@@ -28,5 +28,6 @@ mod retention;
 mod runs;
 mod search;
 mod syncs;
+mod uploads;
 mod walls;
 mod writing;

@@ -74,7 +74,7 @@ async fn what_came_in_a_partners_envelope_is_exported_and_goes_with_its_contact_
 async fn a_mark_on_a_send_of_another_number_settles_nothing() {
     let house = house().await;
     let event = house.deliver(&ANA.writes("3A01", "hello")).await.remove(0);
-    let text = json!({"type": "text", "text": {"body": "yes"}}).to_string();
+    let text = json!({"type": "text", "text": {"body": "yes"}});
     let said = house
         .store
         .speak_as_person(event.conversation.unwrap(), text, 1000, NOW_MS);

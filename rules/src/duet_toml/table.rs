@@ -193,7 +193,7 @@ pub const SETTINGS: [Setting; 54] = [
             max: 1 << 30,
         },
         default: Some("100MiB"),
-        doc: "Largest file of a message that is fetched; Meta takes documents up to 100 MB",
+        doc: "Largest file of a message that is fetched, or handed over to be sent; Meta takes documents up to 100 MB",
     },
     Setting {
         key: "media.total_bytes_max",
@@ -203,7 +203,7 @@ pub const SETTINGS: [Setting; 54] = [
             max: 1 << 50,
         },
         default: Some("10GiB"),
-        doc: "What all files of messages may take on disk; when that is full, fetching pauses",
+        doc: "What all files of messages may take on disk; when that is full, fetching pauses and none is taken to be sent",
     },
     Setting {
         key: "media.fetches_max",
@@ -240,7 +240,7 @@ pub const SETTINGS: [Setting; 54] = [
             max: 36_500,
         },
         default: Some("0"),
-        doc: "How long files of messages are kept; 0 keeps them",
+        doc: "How long files of messages are kept, and those that were handed over and are not sent; 0 keeps them",
     },
     Setting {
         key: "sending.pair_burst",

@@ -95,6 +95,7 @@ pub enum Cause {
     TokenMissing,
     TokenSealed,
     TokenRefused,
+    FileUploading,
 }
 
 /// What happens to the row.
@@ -238,6 +239,7 @@ impl Cause {
             Cause::TokenMissing => "token-missing",
             Cause::TokenSealed => "token-sealed",
             Cause::TokenRefused => "token-refused",
+            Cause::FileUploading => "file-uploading",
         }
     }
 
@@ -294,6 +296,7 @@ impl Cause {
             Cause::TokenRefused => {
                 "the access token of the number's business is refused; set a new one"
             }
+            Cause::FileUploading => "its file is on its way to Meta, and the message after it",
         }
     }
 

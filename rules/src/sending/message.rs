@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::files::files;
+
 /// Longest message object, bytes of JSON.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
@@ -113,6 +115,7 @@ pub fn validate(message: &Value) -> Result<Kind, Invalid> {
     if let Some(context) = message.get("context") {
         filled(context, "/context", "message_id", ID_CHARS_MAX)?;
     }
+    files(message)?;
     Ok(self::kind(message))
 }
 
@@ -157,13 +160,14 @@ fn text(message: &Value) -> Result<(), Invalid> {
 fn media<'a>(message: &'a Value, kind: &str, captioned: bool) -> Result<(), Invalid> {
     let body: &'a Value = part(message, kind)?;
     let pointer = format!("/{kind}");
-    match (body.get("id"), body.get("link")) {
-        (Some(_), None) => filled(body, &pointer, "id", ID_CHARS_MAX)?,
-        (None, Some(_)) => filled(body, &pointer, "link", LINK_CHARS_MAX)?,
+    match (body.get("id"), body.get("link"), body.get("file")) {
+        (Some(_), None, None) => filled(body, &pointer, "id", ID_CHARS_MAX)?,
+        (None, Some(_), None) => filled(body, &pointer, "link", LINK_CHARS_MAX)?,
+        (None, None, Some(_)) => {}
         _ => {
             return Err(invalid(
                 &pointer,
-                "needs either \"id\" (an uploaded media id) or \"link\"",
+                "needs one of \"file\" (the sha256 of a file that the gateway has), \"id\" (an uploaded media id) and \"link\"",
             ));
         }
     }
@@ -306,7 +310,7 @@ fn string<'a>(body: &'a Value, key: &str) -> Option<&'a str> {
     body.get(key)?.as_str()
 }
 
-fn invalid(pointer: &str, problem: impl Into<String>) -> Invalid {
+pub(super) fn invalid(pointer: &str, problem: impl Into<String>) -> Invalid {
     Invalid {
         pointer: pointer.to_owned(),
         problem: problem.into(),
@@ -344,6 +348,10 @@ mod tests {
             ),
             (
                 json!({"type":"sticker","sticker":{"id":"1"}}),
+                Kind::FreeForm,
+            ),
+            (
+                json!({"type":"sticker","sticker":{"file":"49f227634806293b0995459bc310b593e1400f41591efcf07e9bced335f41942"}}),
                 Kind::FreeForm,
             ),
             (
@@ -407,6 +415,10 @@ mod tests {
             (
                 json!({"type":"image","image":{"id":"1","link":"https://e.com"}}),
                 "/image",
+            ),
+            (
+                json!({"type":"image","image":{"file":"cat.jpg"}}),
+                "/image/file",
             ),
             (
                 json!({"type":"audio","audio":{"id":"1","caption":"c"}}),

@@ -10,6 +10,7 @@
 //! - `pace`: how fast messages may follow each other; `patience`: how long one may wait
 //! - `places`: how many requests a partner's API may have on the way
 //! - `message`: the message object that a plugin or the API hands over
+//! - `files`: the files of the gateway's own store that a message names
 //! - `readable`: what is kept of a sent message for people to read
 //! - `request`: what is posted to Meta, and to whom
 //! - `access`: whether the number's token is taken
@@ -21,6 +22,7 @@ mod access;
 mod alert;
 mod callback;
 mod entry_point;
+mod files;
 mod gate;
 mod marketing;
 mod message;
@@ -37,6 +39,7 @@ pub use access::{Access, Call};
 pub use alert::AlertWord;
 pub use callback::{callback, read_callback};
 pub use entry_point::free_until_ms;
+pub use files::{NamedFile, files, with_ids};
 pub use gate::{
     Cause, ConversationState, Handling, Refusal, Row, Speaker, Verdict, gate, refuse_early,
 };

@@ -5,15 +5,16 @@
 //! | its number: disconnected, moving, not back for sure | cancelled |
 //! | a rate | cancelled |
 //! | an access token that is taken | cancelled |
+//! | the upload of its file | cancelled |
 //! | Meta's word on quality, or its limit for a day | goes on waiting: campaigns are made for that |
-//! | nothing any more, after one of the first two | cancelled: it is stale |
+//! | nothing any more, after one of the first four | cancelled: it is stale |
 
 use super::gate::{Cause, Verdict};
 use super::pace::Pace;
 
 const HOUR_MS: u64 = 3_600_000;
 /// The causes of holds that must not last for ever.
-const IMPATIENT: [Cause; 9] = [
+const IMPATIENT: [Cause; 10] = [
     Cause::NumberDisconnected,
     Cause::NumberOffboarded,
     Cause::NumberReconnecting,
@@ -23,6 +24,7 @@ const IMPATIENT: [Cause; 9] = [
     Cause::TokenMissing,
     Cause::TokenSealed,
     Cause::TokenRefused,
+    Cause::FileUploading,
 ];
 
 /// `sending.held_hours` of `duet.toml`. The default waits for ever.
@@ -98,6 +100,8 @@ mod tests {
             (hold(Cause::PortfolioLimit), None, false),
             (Verdict::Go, held, true),
             (Verdict::Go, Some("pair-rate"), true),
+            (hold(Cause::FileUploading), None, true),
+            (Verdict::Go, Some("file-uploading"), true),
             (Verdict::Go, None, false),
             (Verdict::Go, Some("Meta cannot be reached: refused"), false),
             (

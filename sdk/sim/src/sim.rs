@@ -224,6 +224,28 @@ impl Sim {
         play::raw::keep_media(&self.state, mime_type, bytes.into())
     }
 
+    /// Meta has no file any more: every media id is as if its time were over.
+    pub fn lose_media(&self) {
+        lock(&self.state.world).media.clear();
+    }
+
+    /// Uploads of files that are still kept, also those that were refused or had no answer, oldest first.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<SeenRequest> {
+        let mut seen = self.requests();
+        seen.retain(|request| request.method == "POST" && request.path.ends_with("/media"));
+        seen
+    }
+
+    /// Type and bytes of a file that Meta has.
+    #[must_use]
+    pub fn media(&self, id: &str) -> Option<(String, bytes::Bytes)> {
+        let now_ms = self.state.clock.now_ms();
+        let world = lock(&self.state.world);
+        let file = world.media.get(id, now_ms)?;
+        Some((file.mime_type.clone(), file.bytes.clone()))
+    }
+
     /// Meta's mood as it is now.
     #[must_use]
     pub fn mood(&self) -> Mood {

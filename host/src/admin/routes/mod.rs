@@ -6,6 +6,7 @@ mod connections;
 mod contacts;
 mod conversations;
 mod dead_letters;
+mod deposits;
 mod doctor;
 mod events;
 mod handling;
@@ -78,6 +79,7 @@ pub(super) fn walled_operate() -> OpenApiRouter<App> {
         .routes(routes!(numbers::sync))
         .routes(routes!(contacts::separate))
         .routes(routes!(messages::send))
+        .routes(routes!(deposits::take))
         .routes(routes!(alarms::acknowledge))
 }
 

@@ -21,6 +21,7 @@ use crate::config::Secret;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
+use crate::media;
 use crate::store::wall::Wall;
 
 const ROOT: &str = "root-token";
@@ -153,7 +154,13 @@ impl Fixture {
         let store = Store::open(folder.path()).unwrap();
         let receipts = ReceiptLog::open(folder.path(), 16, 1 << 20).unwrap();
         let notes = Arc::new(Notes::default());
+        let files = media::Settings {
+            file_bytes_max: 1 << 20,
+            total_bytes_max: 1 << 20,
+            fetches_max: 1,
+        };
         let admin = Admin {
+            deposits: Deposits::new(store.clone(), files),
             store,
             receipts: receipts.clone(),
             operations: notes.clone(),

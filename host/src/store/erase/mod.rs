@@ -3,6 +3,7 @@
 //!
 //! - `subject`: who is meant, and what gives it away
 //! - `mentions`: other rows that name it
+//! - `files`: what was handed over for it alone
 //! - `share`: what of a receipt is its business's
 //! - `rows`: the transaction in which all of it goes
 //! - `scrub`: rewriting the files, so that no byte stays; files of messages that nobody else's message has go
@@ -12,6 +13,7 @@
 //! Dedupe keys are hashes and stay, so that a repetition of Meta's brings nobody back. Deliberately absent: a
 //! list of erased people. Whoever writes again is a new contact.
 
+mod files;
 mod mentions;
 mod rows;
 mod scrub;

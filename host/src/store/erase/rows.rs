@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::StoreError;
+use super::files::{let_go, of_conversation};
 use super::{Erased, Mentions, Subject};
 
 pub(super) enum Removed {
@@ -41,11 +42,18 @@ pub(super) fn remove(
     }
     let mut erased = Erased::default();
     let mut events = mentions.events.rows.iter().copied().collect();
+    let mut files = BTreeSet::new();
     for contact in &subject.contacts {
-        remove_contact(connection, *contact, &mut events, &mut erased)?;
+        files.append(&mut remove_contact(
+            connection,
+            *contact,
+            &mut events,
+            &mut erased,
+        )?);
     }
     remove_events(connection, &events, &mut erased)?;
     remove_mentions(connection, subject, &mentions, &mut erased)?;
+    let_go(connection, &subject.business, &files)?;
     for receipt in receipts.iter().chain(&mentions.unreadable.rows) {
         erased.unreadable += run(
             connection,
@@ -56,17 +64,20 @@ pub(super) fn remove(
     Ok(Removed::All(Box::new(erased)))
 }
 
+/// The answer is the digests of the files that were its.
 fn remove_contact(
     connection: &Connection,
     contact: i64,
     events: &mut BTreeSet<i64>,
     erased: &mut Erased,
-) -> Result<(), StoreError> {
+) -> Result<BTreeSet<String>, StoreError> {
     let conversations: Vec<i64> = connection
         .prepare_cached("SELECT id FROM conversations WHERE contact = ?1")?
         .query_map([contact], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let mut files = BTreeSet::new();
     for conversation in conversations {
+        files.append(&mut of_conversation(connection, conversation)?);
         erased.dead_letters += run(
             connection,
             "DELETE FROM dead_letters WHERE outbox IN (SELECT id FROM outbox WHERE conversation = ?1)",
@@ -108,7 +119,7 @@ fn remove_contact(
     }
     erased.kv += run(connection, "DELETE FROM kv WHERE contact = ?1", [contact])?;
     erased.contacts += run(connection, "DELETE FROM contacts WHERE id = ?1", [contact])?;
-    Ok(())
+    Ok(files)
 }
 
 fn remove_events(

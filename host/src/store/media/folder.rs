@@ -35,7 +35,15 @@ impl MediaFolder {
 
     /// Begins a file for a message.
     pub fn arrival(&self, message: i64) -> io::Result<Arrival> {
-        let path = self.arriving(message);
+        self.begin(self.arriving(message))
+    }
+
+    /// Begins a file that is handed over; `nth` tells it from others that arrive.
+    pub fn deposit(&self, nth: u64) -> io::Result<Arrival> {
+        self.begin(self.path.join(NEW).join(format!("given-{nth}")))
+    }
+
+    fn begin(&self, path: PathBuf) -> io::Result<Arrival> {
         super::super::make_folder(&self.path.join(NEW))?;
         let file = OpenOptions::new()
             .write(true)

@@ -2,18 +2,26 @@
 //!
 //! - `folder`: the files on disk, each named by its SHA-256
 //! - `fetches`: the work that is open, and its end
+//! - `given`: files that a business may send
+//! - `uploads`: by which id Meta has them, and who waits for one
 //! - `sweep`: files to which nothing refers any more
 //!
 //! Promises: a file stands under its name only whole and fsynced, and a row says `stored` only when it does. Nothing
-//! from outside is ever part of a path. A file that two messages share goes with the last of them.
+//! from outside is ever part of a path. A file that several messages share, or sends, or whoever handed it over, goes with
+//! the last of them.
 
 mod fetches;
 mod folder;
+mod given;
 mod sweep;
+mod uploads;
 
 pub(super) use fetches::expect;
 pub use fetches::{Fetch, Fetched};
 pub use folder::{Arrival, MediaFolder};
+pub(super) use given::{hold, sendable};
+pub(super) use uploads::{HeldFile, Ready, begin_anew, forget_of, forget_uploads, held, ready};
+pub use uploads::{Upload, Uploaded};
 
 use duet_rules::media::Digest;
 use duet_rules::webhook::Key;

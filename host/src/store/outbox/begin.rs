@@ -1,15 +1,22 @@
 //! The last gate before a send: the rule of `rules::sending` on what the tables say now.
 
-use duet_rules::sending::{Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiting, gate, kind};
+use duet_rules::media::Digest;
+use duet_rules::sending::{
+    Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiting, files, gate, kind, with_ids,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::super::access;
 use super::super::alarms::Alarm;
 use super::super::conversations::{Conversation, conversation};
+use super::super::media::{HeldFile, Ready, Upload, ready};
 use super::super::templates::{template, want};
 use super::super::{openings, pace};
 use super::{Gate, Outgoing, StoreError, head_of};
+
+/// The end of an upload frees what waits for it; this only bounds the wait should that word be lost.
+const UPLOAD_RECHECK_MS: i64 = 300_000;
 
 /// A row that waits.
 struct Candidate {
@@ -68,6 +75,16 @@ pub(super) fn begin(
     };
     let patient = |verdict| limits.patience.judge(verdict, waiting, now_ms);
     let mut verdict = patient(gate(&asked, &conversation.state(), now_ms));
+    let Some(ready) = files_of(connection, id, &conversation.number, &message, now_ms)? else {
+        return close(connection, id, "refused", None, "file-gone");
+    };
+    // Before the rates: who waits for an upload takes nothing of them.
+    if verdict == Verdict::Go && matches!(ready, Ready::Missing(_)) {
+        verdict = patient(Verdict::Hold {
+            until_ms: now_ms.saturating_add(UPLOAD_RECHECK_MS),
+            cause: Cause::FileUploading,
+        });
+    }
     if verdict == Verdict::Go {
         let pace = &limits.pace;
         verdict = patient(take(connection, pace, &asked, &row, &conversation, now_ms)?);
@@ -81,6 +98,11 @@ pub(super) fn begin(
             close(connection, id, "refused", Some(code), cause.as_str())
         }
         Verdict::Hold { until_ms, cause } => {
+            if let (Cause::FileUploading, Ready::Missing(file)) = (cause, ready) {
+                access::tried(connection, &conversation, now_ms)?;
+                hold(connection, id, until_ms, cause.as_str(), None)?;
+                return Ok(Gate::Upload(Box::new(upload(id, conversation, file))));
+            }
             let raised = match cause {
                 Cause::TokenMissing | Cause::TokenSealed => {
                     access::tell(connection, &conversation.number, cause, now_ms)?
@@ -91,12 +113,11 @@ pub(super) fn begin(
         }
         Verdict::Go => {
             access::tried(connection, &conversation, now_ms)?;
-            connection
-                .prepare_cached(
-                    "UPDATE outbox SET state = 'sending', attempt = attempt + 1, sending_ms = ?2, unknown_ms = NULL
-                     WHERE id = ?1",
-                )?
-                .execute(params![id, now_ms])?;
+            leave(connection, id, now_ms)?;
+            let (files, uploaded_again) = match ready {
+                Ready::All { ids, again } => (ids, again),
+                Ready::Missing(_) => (Vec::new(), false),
+            };
             Ok(Gate::Go(Box::new(Outgoing {
                 id,
                 instance: row.instance,
@@ -106,9 +127,46 @@ pub(super) fn begin(
                 number: conversation.number,
                 to,
                 kind,
-                message,
+                message: with_ids(message, &files),
+                files,
+                uploaded_again,
             })))
         }
+    }
+}
+
+/// The request may leave as soon as this is on disk.
+fn leave(connection: &Connection, id: i64, now_ms: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'sending', attempt = attempt + 1, sending_ms = ?2, unknown_ms = NULL
+             WHERE id = ?1",
+        )?
+        .execute(params![id, now_ms])?;
+    Ok(())
+}
+
+/// What the send has of its files at Meta's; `None` when one of them has gone.
+fn files_of(
+    connection: &Connection,
+    id: i64,
+    number: &str,
+    message: &Value,
+    now_ms: i64,
+) -> Result<Option<Ready>, StoreError> {
+    let named = files(message).unwrap_or_default().into_iter();
+    let named: Vec<Digest> = named.map(|file| file.digest).collect();
+    ready(connection, id, number, &named, now_ms)
+}
+
+fn upload(outbox: i64, conversation: Conversation, file: HeldFile) -> Upload {
+    Upload {
+        outbox,
+        business: conversation.business,
+        number: conversation.number,
+        digest: file.digest,
+        mime_type: file.mime_type,
+        bytes: file.bytes,
     }
 }
 

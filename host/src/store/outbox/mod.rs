@@ -12,6 +12,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use duet_rules::media::Digest;
 use duet_rules::sending::{Addressee, Cause, Kind, Limits, kind};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
@@ -22,6 +23,7 @@ pub(super) use settle::settle_in;
 use super::access;
 use super::alarms::Alarm;
 use super::intake::{Part, place};
+use super::media::{Upload, begin_anew};
 use super::{Store, StoreError};
 use super::{ledger, marketing};
 
@@ -61,6 +63,8 @@ pub enum Gate {
         cause: String,
         raised: Option<Alarm>,
     },
+    /// It waits until Meta has its file.
+    Upload(Box<Upload>),
     /// Meta has been told that we have an echo which is not taken in yet.
     Unheard,
     /// An earlier row of its conversation is open.
@@ -84,6 +88,10 @@ pub struct Outgoing {
     pub to: Addressee,
     pub kind: Kind,
     pub message: Value,
+    /// The ids by which it names its files.
+    pub files: Vec<(Digest, String)>,
+    /// They were uploaded once more for it, since Meta did not have them.
+    pub uploaded_again: bool,
 }
 
 /// What becomes of a row that was not sent.
@@ -150,7 +158,8 @@ impl Store {
     }
 
     /// Takes over what an earlier process left `sending`: its answers are lost, so the rows are `unknown`
-    /// from now on; a read mark is just sent again. The answer counts the rows.
+    /// from now on; a read mark is just sent again. What waits for an upload asks for it anew. The answer counts the
+    /// first.
     pub async fn outbox_take_over(&self, now_ms: i64) -> Result<usize, StoreError> {
         self.write(move |connection| take_over(connection, now_ms))
             .await
@@ -281,6 +290,7 @@ impl Store {
 }
 
 fn take_over(connection: &Connection, now_ms: i64) -> Result<usize, StoreError> {
+    begin_anew(connection, now_ms)?;
     let left: Vec<(i64, String)> = connection
         .prepare("SELECT id, message FROM outbox WHERE state IN ('pending', 'sending', 'unknown') AND state = 'sending'")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -380,7 +390,12 @@ pub(super) fn learn(
 }
 
 /// Writes the dead letter of a row.
-fn bury(connection: &Connection, id: i64, cause: &str, now_ms: i64) -> Result<(), StoreError> {
+pub(super) fn bury(
+    connection: &Connection,
+    id: i64,
+    cause: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO dead_letters (instance, seq, outbox, cause, attempts, at_ms, business)

@@ -1,14 +1,19 @@
 //! A row and its message come together: by Meta's answer, or by a status that carries our mark. Either
 //! may come first, and both may come; the second finds its work done.
 
-use duet_rules::sending::{Kind, free_until_ms, kind, read_callback, readable, reply_to};
+use duet_rules::media::is_gone;
+use duet_rules::meta_error::MetaError;
+use duet_rules::sending::{
+    Kind, NamedFile, files, free_until_ms, kind, read_callback, readable, reply_to,
+};
 use duet_rules::webhook::{Key, Status};
 use duet_rules::{status, wamid};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::intake::{catch_up, register};
 use super::super::ledger::{Reason, because};
+use super::super::media::{HeldFile, forget_of, held};
 use super::StoreError;
 
 /// The status of a message that Meta has taken and not spoken of yet.
@@ -29,6 +34,8 @@ struct Left {
     number: Option<String>,
     message: Value,
     left_ms: Option<i64>,
+    /// Read before the row is closed: it lets go of them then.
+    files: Vec<HeldFile>,
 }
 
 /// Settles the row that a status speaks of, inside intake's transaction: whatever became of the row so
@@ -62,6 +69,9 @@ pub(in super::super) fn settle_in(
     let late = !status::advance(current.as_deref(), &progress.status);
     if late && (failed || matches!(row.state.as_str(), "sent" | "failed")) {
         return Ok(Some(id));
+    }
+    if failed {
+        forget_files(connection, &row, progress)?;
     }
     let (state, code, cause) = match &progress.error {
         Some((code, words)) if failed => ("failed", Some(*code), Some(short(words))),
@@ -111,6 +121,7 @@ pub(super) fn sent(
 }
 
 fn left(connection: &Connection, id: i64) -> Result<Option<Left>, StoreError> {
+    let files = held(connection, id)?;
     Ok(connection
         .prepare_cached(
             "SELECT o.state, o.conversation, c.number, o.message, o.sending_ms FROM outbox o
@@ -124,6 +135,7 @@ fn left(connection: &Connection, id: i64) -> Result<Option<Left>, StoreError> {
                 number: row.get(2)?,
                 message: serde_json::from_str(&message).unwrap_or_default(),
                 left_ms: row.get(4)?,
+                files,
             })
         })
         .optional()?)
@@ -140,17 +152,41 @@ fn ensure_message(
     let Some(number) = &row.number else {
         return Ok(None);
     };
-    let key = Key::message(number, wamid);
-    let known: Option<Option<i64>> = connection
-        .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
-        .query_row([&key.0[..]], |row| row.get(0))
-        .optional()?;
-    match known {
+    match known(connection, number, wamid)? {
         Some(Some(message)) => status_of(connection, message),
         // The key stands without a message: it was erased.
         Some(None) => Ok(None),
         None => insert_message(connection, row, number, wamid, now_ms),
     }
+}
+
+/// Meta has failed a message because it does not have its file: the next send uploads that anew.
+fn forget_files(connection: &Connection, row: &Left, progress: &Status) -> Result<(), StoreError> {
+    if let (Some((code, words)), Some(number), Some(wamid)) =
+        (&progress.error, &row.number, &progress.wamid)
+        && is_gone(&MetaError {
+            code: *code,
+            message: words.clone(),
+            ..MetaError::default()
+        })
+        && let Some(Some(message)) = known(connection, number, wamid)?
+    {
+        forget_of(connection, number, message)?;
+    }
+    Ok(())
+}
+
+/// The message that the key of `wamid` stands for, if the key stands.
+fn known(
+    connection: &Connection,
+    number: &str,
+    wamid: &str,
+) -> Result<Option<Option<i64>>, StoreError> {
+    let key = Key::message(number, wamid);
+    Ok(connection
+        .prepare_cached("SELECT message FROM dedupe WHERE key = ?1")?
+        .query_row([&key.0[..]], |row| row.get(0))
+        .optional()?)
 }
 
 fn insert_message(
@@ -162,10 +198,11 @@ fn insert_message(
 ) -> Result<Option<String>, StoreError> {
     let (type_, text) = readable(&row.message);
     let at_ms = row.left_ms.unwrap_or(now_ms);
+    let file = first_file(row);
     let message = connection
         .prepare_cached(
-            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to)
-             VALUES (?1, ?2, 'out', 'duet', ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO messages (conversation, wamid, direction, origin, type, text, at_ms, status, reply_to, media)
+             VALUES (?1, ?2, 'out', 'duet', ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .insert(params![
             row.conversation,
@@ -174,9 +211,24 @@ fn insert_message(
             text,
             at_ms,
             ACCEPTED,
-            reply_to(&row.message)
+            reply_to(&row.message),
+            file.as_ref().map(|(named, file)| described(row, named, file))
         ])?;
     register(connection, &keys(number, wamid), Some(message), now_ms)?;
+    if let Some((_, file)) = file {
+        connection
+            .prepare_cached(
+                "INSERT INTO media (message, history, received_ms, state, mime_type, digest, bytes)
+                 VALUES (?1, 0, ?2, 'stored', ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                message,
+                at_ms,
+                file.mime_type,
+                file.digest.to_string(),
+                i64::try_from(file.bytes).unwrap_or(i64::MAX)
+            ])?;
+    }
     // What Duet sends has no file to fetch.
     catch_up(connection, message, &[Key::message(number, wamid)], now_ms)?;
     connection
@@ -186,6 +238,20 @@ fn insert_message(
         .execute(params![row.conversation, at_ms])?;
     answered(connection, row.conversation, at_ms)?;
     status_of(connection, message)
+}
+
+/// The file that stands for a sent message; of a carousel the first.
+fn first_file(row: &Left) -> Option<(NamedFile, &HeldFile)> {
+    let named = files(&row.message).ok()?.into_iter().next()?;
+    let file = row.files.iter().find(|file| file.digest == named.digest)?;
+    Some((named, file))
+}
+
+/// What the list of messages says of it.
+fn described(row: &Left, named: &NamedFile, file: &HeldFile) -> String {
+    let beside = named.pointer.trim_end_matches("file");
+    let filename = row.message.pointer(&format!("{beside}filename"));
+    json!({"mime_type": file.mime_type, "filename": filename}).to_string()
 }
 
 /// The first answer to a customer who came through an advertisement makes messages free for a while.

@@ -1,7 +1,7 @@
 //! Media: upload, description, short-lived URL, bytes, deletion.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use bytes::Bytes;
@@ -37,6 +37,11 @@ pub(super) async fn upload(state: &State, number: &str, call: &Call) -> Answer {
     let mime_type = form.mime_type.filter(|mime_type| mime_type.contains('/'));
     let mime_type =
         mime_type.ok_or_else(|| GraphError::parameter("The parameter type is required."))?;
+    if duet_rules::media::upload_type(&mime_type) != Ok(mime_type.as_str()) {
+        return Err(GraphError::parameter(format!(
+            "Param file must be a file with one of the types that are supported. Received file of type '{mime_type}'."
+        )));
+    }
     if file.len() > state.config.limits.media_file_bytes_max {
         return Err(GraphError::of(131_053, "The file is too large."));
     }
@@ -58,13 +63,12 @@ struct Form {
 impl Form {
     async fn read(call: &Call) -> Result<Self, GraphError> {
         let broken = || GraphError::parameter("Invalid multipart form data");
-        // The request's own limit has bounded these bytes already.
-        let request = Request::builder()
-            .header(CONTENT_TYPE, &call.content_type)
-            .extension(axum::extract::DefaultBodyLimit::disable());
-        let request = request
+        let request = Request::builder().header(CONTENT_TYPE, &call.content_type);
+        let mut request = request
             .body(Body::from(call.bytes.clone()))
             .map_err(|_| broken())?;
+        // The request's own limit has bounded these bytes already.
+        DefaultBodyLimit::disable().apply(&mut request);
         let mut parts = Multipart::from_request(request, &())
             .await
             .map_err(|_| broken())?;

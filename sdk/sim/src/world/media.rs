@@ -79,6 +79,13 @@ impl MediaShelf {
         self.files.get(id).filter(|file| now_ms < file.dies_ms)
     }
 
+    /// Loses every file that it has; no id is given twice.
+    pub(crate) fn clear(&mut self) {
+        self.files.clear();
+        self.arrivals.clear();
+        self.bytes = 0;
+    }
+
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         let Some(file) = self.files.remove(id) else {
             return false;
