@@ -12,11 +12,12 @@ use std::time::Duration;
 use duet_rules::backoff;
 use duet_rules::media::Digest;
 use duet_rules::meta_error::{Class, MetaError};
+use duet_rules::provider::Provider;
 use tokio::sync::{Semaphore, watch};
 
 use super::{Feed, Settings};
 use crate::failpoint::hit;
-use crate::graph::{Clients, NO_TOKEN, Outcome, OutgoingFile};
+use crate::graph::{Client, Clients, NO_TOKEN, Outcome, OutgoingFile};
 use crate::store::access::RefusedToken;
 use crate::store::media::{Upload, Uploaded};
 use crate::store::{Store, StoreError};
@@ -24,6 +25,8 @@ use crate::telemetry::{Metrics, tell_alarms};
 
 /// Files on their way to Meta at once.
 const PLACES: usize = 4;
+/// Of them to partners: an API that hangs leaves one to Meta's own.
+const PARTNERS_MAX: usize = 3;
 /// Files that are known here; what waits for another one asks again.
 const UNDER_WAY_MAX: usize = 10_000;
 /// After a trouble with the store.
@@ -44,6 +47,7 @@ struct Inner {
     settings: Settings,
     metrics: Arc<Metrics>,
     places: Semaphore,
+    partners: Semaphore,
     under_way: Mutex<HashSet<Key>>,
     stop: watch::Receiver<bool>,
 }
@@ -79,6 +83,7 @@ impl Uploads {
                 settings,
                 metrics,
                 places: Semaphore::new(PLACES),
+                partners: Semaphore::new(PARTNERS_MAX),
                 under_way: Mutex::default(),
                 stop,
             }),
@@ -144,7 +149,13 @@ impl Inner {
 
     /// One try; nothing when nobody waits any more.
     async fn attempt(&self, upload: &Upload) -> Option<Try> {
-        // It is never closed.
+        let client = self.clients.of(&upload.business, &upload.number);
+        let is_partners = |client: &Client| client.provider() != Provider::Meta;
+        // Neither is ever closed.
+        let _partner = match client.as_ref().is_some_and(is_partners) {
+            true => Some(self.partners.acquire().await.ok()?),
+            false => None,
+        };
         let _place = self.places.acquire().await.ok()?;
         let waits = self.store.awaits_upload(upload.clone(), crate::now_ms());
         match waits.await {
@@ -165,7 +176,7 @@ impl Inner {
                 cause: NOT_HERE.into(),
             }));
         };
-        let Some(client) = self.clients.of(&upload.business, &upload.number) else {
+        let Some(client) = client else {
             return Some(uncounted(NO_TOKEN.into()));
         };
         let outgoing = OutgoingFile {
