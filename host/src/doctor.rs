@@ -36,17 +36,8 @@ pub async fn examine(house: &Connecting, wall: Wall) -> Result<Vec<Examined>, St
         .store
         .numbers(wall, String::new(), NUMBERS_MAX, now_ms)
         .await?;
-    let app = house.app.as_ref();
-    let own = house.clients.of_account(&asker);
-    let token = match &own {
-        Some(own) => own.debug_token(app).await,
-        None => Err(NO_TOKEN.to_owned()),
-    };
-    let app_id = app.map(|app| app.id.clone());
-    let app_id = app_id.or_else(|| token.as_ref().ok()?.app.clone());
-    let mut examined = about(None, readiness::token(&token, None, now_ms));
-    examined.extend(about(None, [house.fields().await]));
-    examined.extend(about(None, [clock(own.as_ref()).await]));
+    let (findings, app_id) = of_app(house, &asker, now_ms).await;
+    let mut examined = about(None, findings);
     examined.extend(about(None, [house.can_keep(now_ms).await]));
     let live = numbers
         .iter()
@@ -70,6 +61,26 @@ pub async fn examine(house: &Connecting, wall: Wall) -> Result<Vec<Examined>, St
         examined.extend(about(Some(&row.id), number(house, row, now_ms).await));
     }
     Ok(examined)
+}
+
+/// What Meta tells of the asker's token, of the app, whose id is the other answer, and of the time. Of a business at a
+/// partner it is not asked: that one's key goes to the partner alone.
+async fn of_app(house: &Connecting, asker: &str, now_ms: i64) -> (Vec<Finding>, Option<String>) {
+    let app = house.app.as_ref();
+    let app_id = app.map(|app| app.id.clone());
+    if house.has_a_partner(asker) {
+        return (Vec::new(), app_id);
+    }
+    let own = house.clients.of_account(asker);
+    let token = match &own {
+        Some(own) => own.debug_token(app).await,
+        None => Err(NO_TOKEN.to_owned()),
+    };
+    let app_id = app_id.or_else(|| token.as_ref().ok()?.app.clone());
+    let mut findings = readiness::token(&token, None, now_ms);
+    findings.push(house.fields().await);
+    findings.push(clock(own.as_ref()).await);
+    (findings, app_id)
 }
 
 fn about(whom: Option<&str>, findings: impl IntoIterator<Item = Finding>) -> Vec<Examined> {

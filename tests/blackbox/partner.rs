@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(30);
 const CUSTOMER: &str = "919800000001";
 const KEY: &str = "d360-key-of-the-tea-house";
+/// The app that every sim has.
+const APP: &str = "1234567890123456";
 const PICTURE: &[u8] = b"a picture of tea";
 /// A number at 360dialog that the sim does not have, and its account.
 const NUMBER: &str = "2001";
@@ -112,7 +114,10 @@ async fn a_whole_life_goes_through_the_partner() -> anyhow::Result<()> {
     })
     .await?;
     partner.stand_before(&sim, gateway::ACCESS_TOKEN);
-    let setup = Setup::default().env("DUET_BUSINESS_TOKEN", KEY);
+    let setup = Setup::default()
+        .graph(sim.url())
+        .env("DUET_SIGNUP_APP_ID", APP)
+        .env("DUET_BUSINESS_TOKEN", KEY);
     let mut gateway = Gateway::start(setup).await?;
     let here = gateway.url()?;
     let add = [
@@ -195,6 +200,20 @@ async fn a_whole_life_goes_through_the_partner() -> anyhow::Result<()> {
         assert_eq!(receipt["state"], "done", "{receipt}");
     }
     assert_eq!(admin.rows("alarms", "open=true").await?, [json!(null); 0]);
+
+    // What the business itself may ask is asked of its partner, and Meta never sees the key.
+    let token = json!({"name": "tea", "business": "tea", "scopes": ["read"]});
+    let made = admin.post("/tokens", &token).await?;
+    let asker = admin.with_token(made["token"].as_str().unwrap_or_default());
+    let examined = asker.get("/doctor").await?.to_string();
+    let told = format!("360dialog posts the webhooks of number {}", channel.number);
+    assert!(examined.contains(&told), "{examined}");
+    assert!(!examined.contains("DUET_ACCESS_TOKEN"), "{examined}");
+    let seen = sim.requests();
+    assert!(
+        seen.iter().all(|request| !request.path.contains(KEY)),
+        "{seen:?}"
+    );
     let calls = partner.calls();
     let made = |method: &str, path: &str| {
         let is_it =
@@ -393,69 +412,131 @@ async fn a_partner_that_speaks_of_another_business_is_not_believed() -> anyhow::
     gateway.end().await
 }
 
+/// A partner that hangs, with customers of the tea house who have written there; and Meta with the gateway's own number.
+struct Hanging {
+    partner: Dialog360,
+    sim: Sim,
+    gateway: Gateway,
+    admin: Admin,
+}
+
+impl Hanging {
+    async fn with(customers: usize) -> anyhow::Result<Hanging> {
+        let channel = Channel {
+            key: KEY.to_owned(),
+            number: NUMBER.to_owned(),
+            waba: WABA.to_owned(),
+        };
+        let partner = Dialog360::start(vec![channel]).await?;
+        let sim = Sim::start(gateway::sim()).await?;
+        let setup = Setup::default()
+            .graph(sim.url())
+            .env("DUET_BUSINESS_TOKEN", KEY);
+        let gateway = Gateway::start(setup).await?;
+        sim.set_webhook(gateway.webhook()?);
+        let admin = gateway.admin()?;
+        let add = [
+            "business",
+            "add",
+            "tea",
+            "--360dialog",
+            "--number",
+            NUMBER,
+            "--base-url",
+            partner.url(),
+        ];
+        let (tea, _) = printed(&gateway, &add).await?;
+        partner.hang(true);
+        let to_tea = format!("{}{}", gateway.url()?, tea.url);
+        let mut all = text(WABA, NUMBER, "wamid.0");
+        let entry = all["entry"][0].clone();
+        for at in 1..customers {
+            let mut entry = entry.clone();
+            let value = &mut entry["changes"][0]["value"];
+            let customer = format!("91980000{at:04}");
+            value["contacts"][0]["wa_id"] = json!(customer);
+            value["messages"][0]["from"] = json!(customer);
+            value["messages"][0]["id"] = json!(format!("wamid.{at}"));
+            all["entry"].as_array_mut().context("entries")?.push(entry);
+        }
+        let status = post(&to_tea, &[("authorization", &tea.header)], &all).await?;
+        assert_eq!(status, 200);
+        admin.intake_done(PATIENCE).await?;
+        Ok(Hanging {
+            partner,
+            sim,
+            gateway,
+            admin,
+        })
+    }
+
+    async fn say(&self, conversation: &Value, message: &Value) -> anyhow::Result<()> {
+        let path = format!("/conversations/{}/messages", conversation["id"]);
+        self.admin.post(&path, message).await?;
+        Ok(())
+    }
+
+    /// A picture that a business has handed over.
+    async fn picture(&self, query: &str, byte: u8) -> anyhow::Result<Value> {
+        let (status, given) = self
+            .admin
+            .hand_over(query, "image/png", vec![byte; 100])
+            .await?;
+        anyhow::ensure!(status == 201, "{status}: {given}");
+        Ok(json!({"type": "image", "image": {"file": given["sha256"]}}))
+    }
+
+    /// Waits until so many calls hang.
+    async fn hang(&self, path: &str, count: usize) -> anyhow::Result<()> {
+        until("its calls hang", PATIENCE, || async {
+            let calls = self.calls(path);
+            Ok(Seen::when(calls >= count, (), || calls.to_string()))
+        })
+        .await
+    }
+
+    fn calls(&self, path: &str) -> usize {
+        let calls = self.partner.calls();
+        calls.iter().filter(|call| call.path == path).count()
+    }
+
+    /// The gateway's own number gets this through to a customer.
+    async fn gets_through(&self, message: &Value) -> anyhow::Result<()> {
+        const OWN_CUSTOMER: &str = "919811111111";
+        self.sim.customer_writes(OWN_CUSTOMER, "hello").await?;
+        let own = self.admin.conversation(OWN_CUSTOMER, PATIENCE).await?;
+        self.say(&own, message).await?;
+        self.sim.wait_sent(1, PATIENCE).await?;
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partner_that_hangs_holds_up_its_own_business_alone() -> anyhow::Result<()> {
-    const CUSTOMERS: usize = 70;
-    let channel = Channel {
-        key: KEY.to_owned(),
-        number: NUMBER.to_owned(),
-        waba: WABA.to_owned(),
-    };
-    let partner = Dialog360::start(vec![channel]).await?;
-    let sim = Sim::start(gateway::sim()).await?;
-    let setup = Setup::default()
-        .graph(sim.url())
-        .env("DUET_BUSINESS_TOKEN", KEY);
-    let gateway = Gateway::start(setup).await?;
-    let admin = gateway.admin()?;
-    let add = [
-        "business",
-        "add",
-        "tea",
-        "--360dialog",
-        "--number",
-        NUMBER,
-        "--base-url",
-        partner.url(),
-    ];
-    let (tea, _) = printed(&gateway, &add).await?;
-    partner.hang(true);
-    let to_tea = format!("{}{}", gateway.url()?, tea.url);
-    let mut all = text(WABA, NUMBER, "wamid.0");
-    let entry = all["entry"][0].clone();
-    for at in 1..CUSTOMERS {
-        let mut entry = entry.clone();
-        let value = &mut entry["changes"][0]["value"];
-        let customer = format!("91980000{at:04}");
-        value["contacts"][0]["wa_id"] = json!(customer);
-        value["messages"][0]["from"] = json!(customer);
-        value["messages"][0]["id"] = json!(format!("wamid.{at}"));
-        all["entry"].as_array_mut().context("entries")?.push(entry);
-    }
-    let status = post(&to_tea, &[("authorization", &tea.header)], &all).await?;
-    assert_eq!(status, 200);
-    admin.intake_done(PATIENCE).await?;
+    let scene = Hanging::with(70).await?;
     let yes = json!({"type": "text", "text": {"body": "yes"}});
-    for conversation in admin.rows("conversations", "").await? {
-        let path = format!("/conversations/{}/messages", conversation["id"]);
-        admin.post(&path, &yes).await?;
+    for conversation in scene.admin.rows("conversations", "").await? {
+        scene.say(&conversation, &yes).await?;
     }
-    let sends = || {
-        let calls = partner.calls();
-        calls.iter().filter(|call| call.path == "/messages").count()
-    };
-    until("its sends hang", PATIENCE, || async {
-        Ok(Seen::when(sends() >= 16, (), || sends().to_string()))
-    })
-    .await?;
+    scene.hang("/messages", 16).await?;
+    scene.gets_through(&yes).await?;
+    let sends = scene.calls("/messages");
+    assert_eq!(sends, 16, "it has a quarter of the places");
+    drop(scene.partner);
+    scene.gateway.end().await
+}
 
-    sim.set_webhook(gateway.webhook()?);
-    sim.customer_writes("919811111111", "hello").await?;
-    let own = admin.conversation("919811111111", PATIENCE).await?;
-    let path = format!("/conversations/{}/messages", own["id"]);
-    admin.post(&path, &yes).await?;
-    sim.wait_sent(1, PATIENCE).await?;
-    assert_eq!(sends(), 16, "it has a quarter of the places");
-    drop(partner);
-    gateway.end().await
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_to_meta_while_those_for_a_partner_hang() -> anyhow::Result<()> {
+    let scene = Hanging::with(6).await?;
+    for (conversation, byte) in scene.admin.rows("conversations", "").await?.iter().zip(0..) {
+        let picture = scene.picture("?business=tea", byte).await?;
+        scene.say(conversation, &picture).await?;
+    }
+    scene.hang("/media", 3).await?;
+    scene.gets_through(&scene.picture("", 99).await?).await?;
+    let uploads = scene.calls("/media");
+    assert_eq!(uploads, 3, "one place is left");
+    drop(scene.partner);
+    scene.gateway.end().await
 }

@@ -109,6 +109,10 @@ impl Client {
     /// # Errors
     /// Why Meta does not say.
     pub async fn debug_token(&self, by: Option<&App>) -> Result<TokenFacts, String> {
+        // The one whom Meta tells it is the one who shows Meta the token.
+        if self.provider() != Provider::Meta {
+            return Err(format!("{} does not tell it", self.provider().as_str()));
+        }
         let asking = by.map_or(self, |app| &app.client);
         let query = [("input_token", self.token())];
         let answer = asking.read(asking.get(&["debug_token"], &query)).await?;
