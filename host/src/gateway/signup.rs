@@ -64,6 +64,7 @@ impl GatewayOperations {
         let freed = self.keyring.set(&business, access).await;
         self.sends
             .wake(freed.map_err(|error| told(ADMINS, &error.to_string()))?);
+        self.media.notify_one();
         failpoint::hit("signup.kept");
         let findings = self.connecting.look(&waba, None, &business).await;
         // Right after the signup Meta may not show yet that the number is in the app; the look-up asks again and again.

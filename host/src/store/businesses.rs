@@ -197,13 +197,16 @@ fn claim_account(
     waba: String,
     business: &str,
 ) -> Result<(), BusinessError> {
-    let of: Option<String> = connection
-        .prepare_cached("SELECT business FROM accounts WHERE waba = ?1")?
-        .query_row([&waba], |row| row.get(0))
-        .optional()?;
-    match of {
-        Some(of) if of != OWN && of != business => Err(BusinessError::Taken(waba)),
-        _ => give_account(connection, &waba, business),
+    // An account is also that of a business which was given a number of it.
+    let is_others = connection
+        .prepare_cached(
+            "SELECT business FROM accounts WHERE waba = ?1 AND business NOT IN ('', ?2)
+             UNION ALL SELECT business FROM numbers WHERE waba = ?1 AND business NOT IN ('', ?2)",
+        )?
+        .exists([waba.as_str(), business])?;
+    match is_others {
+        true => Err(BusinessError::Taken(waba)),
+        false => give_account(connection, &waba, business),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Whose numbers are whose, and that nothing goes from one business to another.
 
 use duet::store::businesses::BusinessError;
+use duet::store::secrets::NewAccess;
+use serde_json::json;
 
-use super::bodies::{ANA, NUMBER};
+use super::bodies::{ANA, NUMBER, change};
 use super::house::{House, NOW_MS};
 
 const WABA: &str = "102290129340398";
@@ -60,6 +62,33 @@ async fn what_nobody_gave_away_is_the_gateways_own_and_stays_so_once_it_talks() 
         give(&house, "nobody").await,
         Err(BusinessError::Unknown(_))
     ));
+}
+
+/// Nobody has said whose the account is, and its number was given away with a key of its own.
+#[tokio::test]
+async fn an_account_with_a_number_of_another_business_is_claimed_by_nobody_else() {
+    let house = House::new();
+    make(&house, "tea").await;
+    make(&house, "books").await;
+    let contact = json!({"state_sync": [{"type": "contact", "action": "add",
+        "contact": {"full_name": "Asha", "phone_number": "919800000001"}}]});
+    house.deliver(&change("smb_app_state_sync", contact)).await;
+    let given = NewAccess {
+        business: "books".into(),
+        number: NUMBER.into(),
+        route: None,
+        token: None,
+        webhook: None,
+        webhook_before: None,
+    };
+    house.store.set_access(given, NOW_MS).await.unwrap();
+    let claim = |business: &str| house.store.claim_account(WABA.into(), business.into());
+    assert!(matches!(claim("tea").await, Err(BusinessError::Taken(_))));
+    assert_eq!(
+        house.store.business_of(NUMBER).await.unwrap().as_deref(),
+        Some("books")
+    );
+    claim("books").await.unwrap();
 }
 
 #[tokio::test]
