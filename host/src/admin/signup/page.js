@@ -32,11 +32,14 @@
   // The link's secret leaves the address before any script of Meta's runs: that hands the page's address to Meta.
   function takeLink() {
     const behind = location.hash.slice(1);
-    if (behind) {
-      history.replaceState(null, "", location.pathname);
-      sessionStorage.setItem(KEPT, behind);
+    if (behind) history.replaceState(null, "", location.pathname);
+    try {
+      if (behind) sessionStorage.setItem(KEPT, behind);
+      return behind || sessionStorage.getItem(KEPT) || "";
+    } catch {
+      // A browser that keeps nothing for pages: it works until the page is loaded again.
+      return behind;
     }
-    return behind || sessionStorage.getItem(KEPT) || "";
   }
 
   function trouble(title, words) {
@@ -190,6 +193,7 @@
     if (typeof told.event !== "string" || !told.event.startsWith("FINISH")) return;
     if (told.event === "FINISH_ONLY_WABA") {
       attempt.cause = ["No number was connected", "You ended without your number. Start again, and choose to connect your WhatsApp Business app."];
+      return;
     }
     if (/^[0-9]{1,32}$/.test(data.waba_id ?? "")) attempt.waba = String(data.waba_id);
     if (attempt.code) handIn(attempt);
@@ -216,20 +220,24 @@
     try {
       await call("POST", { code: own.code, waba: own.waba });
     } catch (error) {
-      if (error.status && error.status !== 404) return void back("That did not succeed", sentence(error.message));
       if (error.status === 404) return close("This link is no longer good", sentence(error.message));
-      // Whether it arrived, the next look tells.
+      if (error.status < 500) return back("That did not succeed", sentence(error.message));
+      // No answer, or one of a proxy that did not wait for the gateway's: the next look tells what came of it.
     }
     follow();
   }
 
   // Back to the beginning, with a reason.
   function back(title, words) {
+    beginning();
+    offer(title, words);
+  }
+
+  function beginning() {
     show("after", false);
     show("before", true);
     show("lead", true);
     at("title").textContent = document.title;
-    offer(title, words);
   }
 
   function step(name, mark, words, percent) {
@@ -265,7 +273,10 @@
     }
     if (seen.stage === "open") {
       setup = seen.setup;
-      if (!window.FB) return open();
+      if (!window.FB) {
+        beginning();
+        return open();
+      }
       return back("That did not succeed", sentence(seen.failed ?? "What Meta gave did not arrive here; start again"));
     }
     if (at("after").hidden) working();
