@@ -29,8 +29,8 @@ impl Store {
         self.peek(|connection| is_known(connection, wall, id))
     }
 
-    /// What Meta said of a number that it was asked about at `asked_ms`, `None` when it gives no verdict. The answer is the state now, unless there is
-    /// no such number, and the outbox rows that may leave.
+    /// What Meta said of a number that it was asked about at `asked_ms`, `None` when it gives no verdict. The answer is
+    /// the state now, unless there is no such number, and the outbox rows that may leave.
     pub async fn number_on_app(
         &self,
         id: String,

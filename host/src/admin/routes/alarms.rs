@@ -29,8 +29,9 @@ struct Alarm {
     id: i64,
     /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `account-alert`,
     /// `account-alert-critical` (campaigns wait until it is acknowledged), `app-silent` (for 10 days),
-    /// `app-silent-urgent` (for 13), `number-offboarded`, `number-disconnected`, `contacts-missing` or `history-missing`
-    /// (asked for in vain), `token-refused`, `templates-refused`, or `foreign-webhook` (of a business that its sender may not speak of).
+    /// `app-silent-urgent` (for 13), `number-offboarded`, `number-disconnected`, `contacts-missing` and `history-missing`
+    /// (asked for in vain), `token-refused`, `templates-refused`, or `foreign-webhook` (of a business that its sender may
+    /// not speak of).
     name: String,
     number: Option<String>,
     contact: Option<i64>,

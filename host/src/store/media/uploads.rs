@@ -158,8 +158,8 @@ impl Store {
     }
 }
 
-/// Sends that wait for the upload of ?1 by the number ?2 as ?3, with the cause ?4 and beyond ?5. The states are all named so that the
-/// index of open rows serves.
+/// Sends that wait for the upload of ?1 by the number ?2 as ?3, with the cause ?4 and beyond ?5. The states are all named
+/// so that the index of open rows serves.
 const WAITING: &str =
     "state IN ('pending', 'sending', 'unknown') AND state = 'pending' AND cause = ?4
     AND next_ms > ?5 AND id IN (SELECT outbox FROM outbox_files WHERE digest = ?1 AND mime_type = ?3)
