@@ -39,6 +39,11 @@ pub async fn examine(house: &Connecting, wall: Wall) -> Result<Vec<Examined>, St
     let (findings, app_id) = of_app(house, &asker, now_ms).await;
     let mut examined = about(None, findings);
     examined.extend(about(None, [house.can_keep(now_ms).await]));
+    if numbers.is_empty() {
+        let remedy = "connect those of an account with duet number add; one that is connected already is known from its first webhook on";
+        let none = Finding::doubt("numbers", "no number is known yet", remedy);
+        examined.extend(about(None, [none]));
+    }
     let live = numbers
         .iter()
         .filter(|row| row.stage != Stage::Disconnected);
@@ -168,7 +173,11 @@ fn sync(row: &SyncRow) -> Finding {
     let check = row.kind.as_str();
     let (word, summary) = (row.state.as_str(), row.state.summary(row.kind));
     if row.state.has_failed() {
-        Finding::doubt(check, format!("the {check} are {word}"), summary)
+        Finding::doubt(
+            check,
+            format!("the request for the {check} stands at {word}"),
+            summary,
+        )
     } else {
         Finding::well(check, summary)
     }

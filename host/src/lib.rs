@@ -29,5 +29,6 @@ pub mod seal;
 pub mod store;
 pub mod telemetry;
 pub mod templates;
+pub mod version;
 
 pub use machine::{now_ms, random};

@@ -19,6 +19,7 @@ pub mod outbound;
 pub mod partner;
 pub mod plugins_toml;
 pub mod provider;
+pub mod quarantine;
 pub mod readiness;
 pub mod search;
 pub mod sending;

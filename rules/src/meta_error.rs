@@ -325,6 +325,14 @@ impl MetaError {
     pub fn class(&self) -> Class {
         class(self.code, self.is_transient)
     }
+
+    /// Whether it hides what was asked for from this token: a permission is lacking, or there is no such thing. Meta tells
+    /// the two apart in no other way than "does not exist, cannot be loaded due to missing permissions" (100, subcode 33).
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        let lacks = self.class() == Class::Token && !token_is_void(self.code);
+        lacks || matches!((self.code, self.subcode), (33, _) | (100, Some(33)))
+    }
 }
 
 /// Whether a code of [`Class::Token`] says that the token is none at all; the others say that it may not do this for
@@ -411,6 +419,22 @@ mod tests {
         }
         assert_eq!(class(999_999, true), Class::Retry);
         assert_eq!(class(999_999, false), Class::Never);
+    }
+
+    #[test]
+    fn what_is_hidden_is_told_from_what_just_fails() {
+        let error = |code, subcode| MetaError {
+            code,
+            subcode,
+            ..MetaError::default()
+        };
+        for (code, subcode) in [(10, None), (200, None), (131_005, None), (33, None)] {
+            assert!(error(code, subcode).hides(), "{code}");
+        }
+        assert!(error(100, Some(33)).hides());
+        for code in [0, 1, 2, 4, 100, 190, 80007, 130_429, 131_000, 999_999] {
+            assert!(!error(code, None).hides(), "{code}");
+        }
     }
 
     #[test]

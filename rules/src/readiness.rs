@@ -9,12 +9,14 @@ pub const FIELDS_NEEDED: [&str; 5] = [
     "smb_app_state_sync",
     "smb_message_echoes",
 ];
-/// Fields without which a gateway learns some things late.
-pub const FIELDS_USEFUL: [&str; 4] = [
+/// Fields without which a gateway learns some things late or never.
+pub const FIELDS_USEFUL: [&str; 6] = [
     "message_template_status_update",
     "phone_number_quality_update",
     "business_capability_update",
+    "account_alerts",
     "user_preferences",
+    "user_id_update",
 ];
 const SCOPES: [&str; 2] = [
     "whatsapp_business_management",
@@ -212,7 +214,7 @@ pub fn numbers(told: &Told<Vec<(String, Told<NumberFacts>)>>, meant: Option<&str
     };
     let mut findings = vec![Finding::well(
         "account",
-        format!("the account has {} numbers", numbers.len()),
+        format!("the account's numbers: {}", numbers.len()),
     )];
     let is_meant = |id: &str| meant.is_none_or(|meant| meant == id);
     for (id, facts) in numbers.iter().filter(|(id, _)| is_meant(id)) {
@@ -327,7 +329,7 @@ pub fn fields(told: &Told<Vec<String>>) -> Finding {
         Ok(told) => told,
         Err(cause) => {
             let detail = format!("Meta does not say which webhook fields the app has: {cause}");
-            let remedy = format!("look that {place} {}", FIELDS_NEEDED.join(", "));
+            let remedy = format!("{place} {}, unless that is done", FIELDS_NEEDED.join(", "));
             return Finding::doubt(check, detail, remedy);
         }
     };
@@ -343,7 +345,8 @@ pub fn fields(told: &Told<Vec<String>>) -> Finding {
     }
     if !useful.is_empty() {
         let list = useful.join(", ");
-        let detail = format!("the app is not subscribed to {list}, so some things are learnt late");
+        let detail =
+            format!("the app is not subscribed to {list}: some things are learnt late or never");
         return Finding::doubt(check, detail, format!("{place} {list}"));
     }
     Finding::well(check, "the app is subscribed to all fields")

@@ -2,6 +2,7 @@
 
 use crate::duet_toml::{Kind, SETTINGS};
 use crate::plugins_toml::{self, Limits, PARALLEL_DEFAULT, Retry};
+use crate::quarantine::Terms;
 use crate::toml_file::bytes_text;
 
 const PAGE: &str = include_str!("../../docs/settings.md");
@@ -75,6 +76,7 @@ fn bounds(table: &str, key: &str) -> String {
 fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
     let tables = [
         "retry",
+        "quarantine",
         "limits",
         "messages",
         "store",
@@ -103,17 +105,24 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
     }
     row("\n## plugins.toml", "contacts");
-    assert_eq!(count, 22, "known_keys no longer finds the keys");
+    assert_eq!(count, 25, "known_keys no longer finds the keys");
 }
 
 #[test]
 fn the_page_has_the_defaults_of_plugins_toml() {
     let (retry, limits) = (Retry::default(), Limits::default());
+    let quarantine = Terms::default();
     let defaults = [
         ("parallel", PARALLEL_DEFAULT.to_string()),
         ("retry.attempts", retry.attempts.to_string()),
         ("retry.first_seconds", retry.first_seconds.to_string()),
         ("retry.max_seconds", retry.max_seconds.to_string()),
+        ("quarantine.events", quarantine.events.to_string()),
+        (
+            "quarantine.first_seconds",
+            quarantine.first_seconds.to_string(),
+        ),
+        ("quarantine.max_seconds", quarantine.max_seconds.to_string()),
         ("limits.cpu_ms_max", limits.cpu_ms_max.to_string()),
         ("limits.wall_ms_max", limits.wall_ms_max.to_string()),
         (

@@ -252,10 +252,8 @@ async fn the_owner_is_told_by_a_template_on_the_phone() -> anyhow::Result<()> {
         ..Template::samples().remove(0)
     };
     let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
         templates: vec![template],
-        ..Config::default()
+        ..gateway::sim()
     })
     .await?;
     let setup = Setup::default()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duet_tests::fake_graph::{FakeGraph, Reply};
 use duet_tests::gateway::ACCESS_TOKEN;
@@ -27,6 +27,8 @@ struct Stage {
     graph: FakeGraph,
     /// While it is set, the tea house's token has expired.
     expired: Arc<AtomicBool>,
+    /// While it is set, no upload is answered.
+    hangs: Arc<AtomicBool>,
     gateway: Gateway,
 }
 
@@ -34,8 +36,18 @@ impl Stage {
     /// A gateway with its own number and that of the tea house, each with a customer who has written.
     async fn set(setup: Setup) -> anyhow::Result<Stage> {
         let expired = Arc::new(AtomicBool::new(false));
-        let seen = expired.clone();
+        let hangs = Arc::new(AtomicBool::new(false));
+        let (seen, waits) = (expired.clone(), hangs.clone());
         let graph = FakeGraph::start(move |path, _| {
+            if path.ends_with("/media") {
+                let until = Instant::now() + PATIENCE;
+                tokio::task::block_in_place(|| {
+                    while waits.load(Ordering::SeqCst) && Instant::now() < until {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                });
+                return Reply::json(&json!({"id": "77"}));
+            }
             if path.contains(TEA_NUMBER) && seen.load(Ordering::SeqCst) {
                 let error = json!({"message": "expired", "type": "OAuthException", "code": 190});
                 return Reply::json(&json!({"error": error}));
@@ -49,6 +61,7 @@ impl Stage {
         let stage = Stage {
             graph,
             expired,
+            hangs,
             gateway: Gateway::start(setup).await?,
         };
         for command in [
@@ -77,7 +90,11 @@ impl Stage {
     }
 
     async fn tea_customer_writes(&self, id: &str) -> anyhow::Result<()> {
-        let mut body = webhook::text(TEA_CUSTOMER, id, "a pot of tea?");
+        self.writes_to_tea(TEA_CUSTOMER, id).await
+    }
+
+    async fn writes_to_tea(&self, customer: &str, id: &str) -> anyhow::Result<()> {
+        let mut body = webhook::text(customer, id, "a pot of tea?");
         body["entry"][0]["id"] = json!(TEA_WABA);
         body["entry"][0]["changes"][0]["value"]["metadata"] =
             json!({"display_phone_number": "912255500200", "phone_number_id": TEA_NUMBER});
@@ -86,11 +103,15 @@ impl Stage {
 
     /// A person answers through the API; the answer is the row of the outbox.
     async fn answer(&self, customer: &str) -> anyhow::Result<i64> {
+        let yes = json!({"type": "text", "text": {"body": "yes"}});
+        self.send(customer, &yes).await
+    }
+
+    async fn send(&self, customer: &str, message: &Value) -> anyhow::Result<i64> {
         let admin = self.admin()?;
         let conversation = admin.conversation(customer, PATIENCE).await?;
         let path = format!("/conversations/{}/messages", conversation["id"]);
-        let message = json!({"type": "text", "text": {"body": "yes"}});
-        let queued = admin.post(&path, &message).await?;
+        let queued = admin.post(&path, message).await?;
         Ok(queued["outbox"].as_i64().unwrap_or_default())
     }
 
@@ -105,10 +126,14 @@ impl Stage {
 
     /// The tokens with which messages of a number were posted, in order.
     fn tokens(&self, number: &str) -> Vec<String> {
+        self.tokens_at(number, "messages")
+    }
+
+    fn tokens_at(&self, number: &str, edge: &str) -> Vec<String> {
         let requests = self.graph.requests();
         let of_number = requests
             .iter()
-            .filter(|request| request.starts_with(&format!("POST /v23.0/{number}/messages ")));
+            .filter(|request| request.starts_with(&format!("POST /v23.0/{number}/{edge} ")));
         of_number
             .filter_map(|request| {
                 let line = request
@@ -227,4 +252,41 @@ async fn a_master_key_that_is_lost_holds_sends_and_loses_nothing_and_one_can_be_
     assert_eq!(stage.tokens(TEA_NUMBER), [TEA_TOKEN; 2]);
     let Stage { gateway, .. } = stage;
     gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_waited_for_its_place_goes_under_the_token_of_now() -> anyhow::Result<()> {
+    let stage = Stage::set(Setup::default()).await?;
+    let admin = stage.admin()?;
+    stage.hangs.store(true, Ordering::SeqCst);
+    let mut rows = Vec::new();
+    // Four are uploaded at once.
+    for at in 0..5 {
+        let customer = format!("91980000010{at}");
+        stage
+            .writes_to_tea(&customer, &format!("wamid.1{at}"))
+            .await?;
+        let (status, given) = admin
+            .hand_over("?business=tea", "image/png", vec![at; 10])
+            .await?;
+        assert_eq!(status, 201, "{given}");
+        let picture = json!({"type": "image", "image": {"file": given["sha256"]}});
+        let row = stage.send(&customer, &picture).await?;
+        let waits = |row: &Value| row["cause"] == "file-uploading";
+        stage.row(row, "it waits for its file", waits).await?;
+        rows.push(row);
+    }
+    let token = json!({"token": NEW_TOKEN});
+    let (status, said) = admin
+        .call(Method::PUT, "/businesses/tea/access", Some(&token))
+        .await?;
+    assert_eq!(status, 204, "{said}");
+    stage.hangs.store(false, Ordering::SeqCst);
+    for row in rows {
+        stage.row(row, "it is sent", is_sent).await?;
+    }
+    let under: Vec<_> = stage.tokens_at(TEA_NUMBER, "media");
+    let old = [TEA_TOKEN; 4].as_slice();
+    assert_eq!(under, [old, &[NEW_TOKEN]].concat());
+    stage.gateway.end().await
 }

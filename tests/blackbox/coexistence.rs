@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use duet_sim::Sim;
 use duet_sim::play::AccountEvent;
-use duet_sim::{Config, Sim};
 use duet_tests::wait::{Seen, until};
 use duet_tests::webhook::{self, now_s};
 use duet_tests::{Admin, Gateway, Setup, gateway};
@@ -14,12 +14,7 @@ const CUSTOMER: &str = "919800000001";
 const DAY_S: u64 = 86_400;
 
 async fn set() -> anyhow::Result<(Sim, Gateway)> {
-    let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        ..Config::default()
-    })
-    .await?;
+    let sim = Sim::start(gateway::sim()).await?;
     let gateway = Gateway::start(Setup::default().graph(sim.url())).await?;
     sim.set_webhook(gateway.webhook()?);
     Ok((sim, gateway))

@@ -19,14 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The app that every sim has.
 const APP: &str = "1234567890123456";
 
-fn config() -> Config {
-    Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        ..Config::default()
-    }
-}
-
 /// A business that has just ended the signup, at a Meta of this kind.
 struct Scene {
     sim: Sim,
@@ -126,7 +118,7 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_number_is_connected_with_all_it_brings_and_nothing_is_asked_for_twice()
 -> anyhow::Result<()> {
-    let scene = Scene::new(config()).await?;
+    let scene = Scene::new(gateway::sim()).await?;
     let (status, told) = scene.add(json!({"dry_run": true})).await?;
     assert_eq!((status, &told["verdict"]), (200, &json!("ready")), "{told}");
     let findings = told["findings"].as_array().cloned().unwrap_or_default();
@@ -187,9 +179,13 @@ async fn a_number_is_connected_with_all_it_brings_and_nothing_is_asked_for_twice
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stands_in_the_way_is_told_before_anything_is_changed() -> anyhow::Result<()> {
-    let mut fields = config().fields;
+    let mut fields = gateway::sim().fields;
     fields.retain(|field| field != "account_update");
-    let scene = Scene::new(Config { fields, ..config() }).await?;
+    let scene = Scene::new(Config {
+        fields,
+        ..gateway::sim()
+    })
+    .await?;
     let (status, told) = scene.add(json!({})).await?;
     let message = told["error"]["message"].as_str().unwrap_or_default();
     assert_eq!(status, 409, "{told}");
@@ -245,12 +241,16 @@ async fn whatever_becomes_of_a_request_is_told() -> anyhow::Result<()> {
         ..Mood::default()
     };
     for (mood, state, words) in [
-        (failing(2_593_107, None), "spent", "gives them once"),
+        (failing(2_593_107, None), "spent", "which it gives once"),
         (failing(2_593_108, None), "late", "within 24 hours"),
         (failing(2_593_109, None), "declined", "not to share"),
         (failing(10, None), "refused", "code 10"),
     ] {
-        let scene = Scene::new(Config { mood, ..config() }).await?;
+        let scene = Scene::new(Config {
+            mood,
+            ..gateway::sim()
+        })
+        .await?;
         scene.add(json!({})).await?;
         scene.connected().await?;
         let number = scene
@@ -277,7 +277,7 @@ async fn a_business_that_does_not_share_its_history_is_told() -> anyhow::Result<
     };
     let scene = Scene::new(Config {
         history,
-        ..config()
+        ..gateway::sim()
     })
     .await?;
     scene.add(json!({})).await?;
@@ -299,7 +299,7 @@ async fn a_lost_answer_is_settled_by_what_comes_and_never_by_asking_again() -> a
         on: "smb_app_data".into(),
         ..Trouble::default()
     };
-    let scene = Scene::new(config()).await?;
+    let scene = Scene::new(gateway::sim()).await?;
     // Meta has accepted.
     scene.sim.add_trouble(lost(Deed::Lost, 1));
     scene.add(json!({})).await?;
@@ -313,7 +313,7 @@ async fn a_lost_answer_is_settled_by_what_comes_and_never_by_asking_again() -> a
     scene.end().await?;
 
     // It never arrived.
-    let scene = Scene::new(config()).await?;
+    let scene = Scene::new(gateway::sim()).await?;
     scene.sim.add_trouble(lost(Deed::LostBeforeAccept, 2));
     scene.add(json!({})).await?;
     scene.connected().await?;
@@ -337,6 +337,8 @@ async fn a_lost_answer_is_settled_by_what_comes_and_never_by_asking_again() -> a
             number["history"]["state"] == "complete"
         })
         .await?;
+    let (_, words) = scene.gateway.duet(&again).await?;
+    assert!(words.contains("(Meta refused with code 2593107"), "{words}");
     scene.end().await
 }
 
@@ -370,7 +372,7 @@ async fn connecting_goes_on_after_a_cut_anywhere() -> anyhow::Result<()> {
 
 /// `lost`: what was about to be asked for.
 async fn connecting_is_cut(place: &'static str, lost: &str) -> anyhow::Result<()> {
-    let mut scene = Scene::with(config(), &[("DUET_FAILPOINT", place)]).await?;
+    let mut scene = Scene::with(gateway::sim(), &[("DUET_FAILPOINT", place)]).await?;
     scene.add(json!({})).await?;
     anyhow::ensure!(scene.gateway.died_within(PATIENCE).await?, "it goes on");
     scene
@@ -402,7 +404,7 @@ async fn connecting_is_cut(place: &'static str, lost: &str) -> anyhow::Result<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() -> anyhow::Result<()> {
-    let scene = Scene::new(config()).await?;
+    let scene = Scene::new(gateway::sim()).await?;
     scene.add(json!({})).await?;
     scene.connected().await?;
     scene
@@ -463,7 +465,7 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() -> anyhow::Result<
 /// What an agency's client can do with a token of its own: connect, ask and see, for itself alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_business_looks_after_its_own_numbers_and_no_other() -> anyhow::Result<()> {
-    let scene = Scene::new(config()).await?;
+    let scene = Scene::new(gateway::sim()).await?;
     let root = scene.admin()?;
     let mut askers = Vec::new();
     for business in ["tea", "rival"] {

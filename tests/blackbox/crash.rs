@@ -141,13 +141,8 @@ impl std::fmt::Display for Report {
 impl Run {
     async fn start(seed: u64) -> anyhow::Result<Run> {
         let sim = Sim::start(Config {
-            open_window: true,
             // One status settles what a cut has left open.
-            statuses: StatusDelays {
-                sent_ms: Some(20),
-                delivered_ms: None,
-                read_ms: None,
-            },
+            statuses: StatusDelays::sent(20),
             delivery: DeliveryRules {
                 retry_first_ms: 200,
                 retry_max_ms: 500,
@@ -158,7 +153,7 @@ impl Run {
                 kept_bytes_max: 1 << 30,
                 ..Limits::default()
             },
-            ..gateway::sim()
+            ..gateway::open_sim()
         })
         .await?;
         let setup = Setup::default()

@@ -70,20 +70,13 @@ async fn a_full_disk_gives_503_loses_nothing_and_heals() -> anyhow::Result<()> {
     }
     let disk = SmallDisk::mount(64 << 20)?;
     let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
-        statuses: StatusDelays {
-            sent_ms: Some(20),
-            delivered_ms: None,
-            read_ms: None,
-        },
+        statuses: StatusDelays::sent(20),
         delivery: DeliveryRules {
             retry_first_ms: 200,
             retry_max_ms: 500,
             ..DeliveryRules::default()
         },
-        ..Config::default()
+        ..gateway::open_sim()
     })
     .await?;
     let setup = Setup {

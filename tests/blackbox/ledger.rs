@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use duet_sim::{Config, Sim};
+use duet_sim::Sim;
 use duet_tests::plugins_file::PluginsFile;
 use duet_tests::wait::{Seen, until};
 use duet_tests::webhook::{self, NUMBER};
@@ -15,11 +15,7 @@ const CUSTOMER: &str = "919800000001";
 
 /// Two texts and their answers by the plugin, one text of them told twice.
 async fn set() -> anyhow::Result<(Sim, Gateway)> {
-    let sim = Sim::start(Config {
-        open_window: true,
-        ..gateway::sim()
-    })
-    .await?;
+    let sim = Sim::start(gateway::open_sim()).await?;
     let setup = Setup::default()
         .graph(sim.url())
         .plugins(PluginsFile::probe("a", 0));
@@ -116,17 +112,15 @@ async fn one_command_tells_what_came_of_a_numbers_messages() -> anyhow::Result<(
         (&none["arrived"]["elements"], &none["adds_up"]),
         (&json!(0), &json!(true))
     );
-    let (status, answer) = admin
-        .call(
-            reqwest::Method::GET,
-            &format!("/numbers/{NUMBER}/ledger?from=June"),
-            None,
-        )
-        .await?;
-    assert_eq!(
-        (status, &answer["error"]["message"]),
-        (400, &json!("from: must be a day such as 2026-11-23"))
-    );
+    // No days at all would add up, too.
+    for (query, why) in [
+        ("from=June", "from: must be a day such as 2026-11-23"),
+        ("from=2026-11-02&to=2026-11-01", "to: is a day before from"),
+    ] {
+        let path = format!("/numbers/{NUMBER}/ledger?{query}");
+        let (status, answer) = admin.call(reqwest::Method::GET, &path, None).await?;
+        assert_eq!((status, &answer["error"]["message"]), (400, &json!(why)));
+    }
 
     // Meta does not give its record of every number.
     sim.add_trouble(duet_sim::Trouble {

@@ -8,6 +8,7 @@
 mod alarms;
 mod businesses;
 mod coexistence;
+mod command_line;
 mod connecting;
 mod crash;
 mod decode_table;
@@ -22,6 +23,7 @@ mod pains;
 mod partner;
 mod payloads;
 mod personal;
+mod quarantine;
 mod reload;
 mod sending;
 mod shutdown;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use duet_sim::play::CustomerMessage;
-use duet_sim::{Config, HistoryPlan, Sim};
+use duet_sim::{HistoryPlan, Sim};
 use duet_tests::fake_graph::{FakeGraph, Reply};
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
@@ -19,12 +19,7 @@ const ASHA: &str = "919800000001";
 const BALA: &str = "919800000002";
 
 async fn sim() -> anyhow::Result<Sim> {
-    Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        ..Config::default()
-    })
-    .await
+    Sim::start(gateway::sim()).await
 }
 
 /// A body with an image; `more` is put into its object.

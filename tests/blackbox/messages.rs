@@ -139,7 +139,13 @@ async fn messages_are_found_by_their_words() -> anyhow::Result<()> {
         (400, &json!("bad_parameter")),
         "{refused}"
     );
-    let (ended, told) = gateway.duet(&["search", "aay*"]).await?;
+    let (_, refused) = admin
+        .call(reqwest::Method::GET, "/messages/search?limit=x&q=a", None)
+        .await?;
+    let told = "limit: invalid digit found in string";
+    assert_eq!(refused["error"]["message"], told);
+    let by_phone = ["search", "aay*", "--number", webhook::DISPLAY];
+    let (ended, told) = gateway.duet(&by_phone).await?;
     assert!(ended.success() && told.contains("[aayega]"), "{told}");
     gateway.end().await
 }

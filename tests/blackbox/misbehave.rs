@@ -34,7 +34,8 @@ const HARMLESS: [&str; 3] = ["flood", "print 300000", "bursts 20"];
 fn misbehaving() -> String {
     "[plugins.bad]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\nparallel = 4\n\
      [plugins.bad.retry]\nattempts = 2\nfirst_seconds = 1\nmax_seconds = 1\n\
-     [plugins.bad.limits]\ncpu_ms_max = 200\nwall_ms_max = 2000\nstore_bytes_max = \"64KiB\"\n\
+     [plugins.bad.quarantine]\nevents = 20\n\
+     [plugins.bad.limits]\ncpu_ms_max = 200\nwall_ms_max = 4000\nstore_bytes_max = \"64KiB\"\n\
      [plugins.bad.messages]\nspeak = [\"automation\"]\n[plugins.bad.store]\n\
      [plugins.bad.contacts]\n[plugins.bad.conversations]\n"
         .into()
@@ -43,15 +44,8 @@ fn misbehaving() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_plugin_delays_nobody_else_and_its_events_can_be_redriven() -> anyhow::Result<()> {
     let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
-        statuses: StatusDelays {
-            sent_ms: None,
-            delivered_ms: None,
-            read_ms: None,
-        },
-        ..Config::default()
+        statuses: StatusDelays::none(),
+        ..gateway::open_sim()
     })
     .await?;
     // The good one comes second, so that it is not what answers first in a conversation of the bad one.

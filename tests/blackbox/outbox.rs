@@ -62,11 +62,8 @@ impl Stage {
 
 fn config(statuses: StatusDelays) -> Config {
     Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
         statuses,
-        ..Config::default()
+        ..gateway::open_sim()
     }
 }
 
@@ -164,12 +161,7 @@ async fn the_code_decides_about_another_attempt_not_the_http_status() -> anyhow:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_settled_by_a_status_and_holds_its_conversation_till_then()
 -> anyhow::Result<()> {
-    let stage = Stage::set(StatusDelays {
-        sent_ms: Some(1000),
-        delivered_ms: None,
-        read_ms: None,
-    })
-    .await?;
+    let stage = Stage::set(StatusDelays::sent(1000)).await?;
     stage.sim.trouble(Deed::Lost, 1);
     stage.customer_writes("wamid.1").await?;
     stage.reply_is(1, "unknown").await?;
@@ -202,12 +194,7 @@ async fn a_lost_answer_is_settled_by_a_status_and_holds_its_conversation_till_th
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_without_a_status_becomes_a_dead_letter_and_is_sent_again_only_on_demand()
 -> anyhow::Result<()> {
-    let stage = Stage::set(StatusDelays {
-        sent_ms: None,
-        delivered_ms: None,
-        read_ms: None,
-    })
-    .await?;
+    let stage = Stage::set(StatusDelays::none()).await?;
     // Taken, yet nobody says so; and not taken at all. From here both look the same.
     for (n, deed) in [(1, Deed::Lost), (2, Deed::LostBeforeAccept)] {
         stage.sim.trouble(deed, 1);

@@ -69,15 +69,12 @@ fn bodies(image: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::Result<()> {
     let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
         statuses: StatusDelays {
             sent_ms: Some(20),
             delivered_ms: Some(30),
             read_ms: None,
         },
-        ..Config::default()
+        ..gateway::open_sim()
     })
     .await?;
     let gateway = Gateway::start(

@@ -36,20 +36,13 @@ async fn two_hundred_replacements_while_webhooks_stream() -> anyhow::Result<()> 
         .and_then(|value| value.parse().ok())
         .unwrap_or(200);
     let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
-        statuses: StatusDelays {
-            sent_ms: None,
-            delivered_ms: None,
-            read_ms: None,
-        },
+        statuses: StatusDelays::none(),
         limits: Limits {
             kept_max: 1_000_000,
             kept_bytes_max: 1 << 30,
             ..Limits::default()
         },
-        ..Config::default()
+        ..gateway::open_sim()
     })
     .await?;
     let gateway = Gateway::start(
@@ -200,13 +193,7 @@ fn digest(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_change_keeps_the_old_plugin_and_says_why() -> anyhow::Result<()> {
-    let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
-        ..Config::default()
-    })
-    .await?;
+    let sim = Sim::start(gateway::open_sim()).await?;
     let mut gateway = Gateway::start(
         Setup::default()
             .graph(sim.url())
@@ -274,13 +261,7 @@ async fn a_broken_change_keeps_the_old_plugin_and_says_why() -> anyhow::Result<(
 /// A log file beside `plugins.toml` is nothing unusual.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_else_happens_in_the_folder_does_not_hide_a_change() -> anyhow::Result<()> {
-    let sim = Sim::start(Config {
-        app_secret: gateway::APP_SECRET.into(),
-        token: gateway::ACCESS_TOKEN.into(),
-        open_window: true,
-        ..Config::default()
-    })
-    .await?;
+    let sim = Sim::start(gateway::open_sim()).await?;
     let mut gateway = Gateway::start(
         Setup::default()
             .graph(sim.url())

@@ -343,6 +343,117 @@ async fn an_account_of_another_business_stays_there_and_nothing_of_it_is_told() 
     scene.gateway.end().await
 }
 
+/// Each token would be kept for the accounts that were there when it was looked at, and the last one serves all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_owners_of_a_business_one_is_looked_at_after_the_other() -> anyhow::Result<()> {
+    let mut config = gateway::sim();
+    config.mood.latency_ms = 100;
+    let scene = Scene::new(config).await?;
+    let (one, other) = (scene.link().await?, scene.link().await?);
+    let (first, second) = (scene.signs_up()?, scene.signs_up()?);
+    let seen = scene.sim.requests().len();
+    let body = |given: &Given| json!({"code": given.code, "waba": given.waba});
+    let (first, second) = (body(&first), body(&second));
+    let (first, second) =
+        tokio::try_join!(scene.hand_in(&one, &first), scene.hand_in(&other, &second))?;
+    assert_eq!((first.0, second.0), (204, 204), "{first:?} {second:?}");
+    assert_eq!(scene.accounts("tea").await?, 2);
+    let requests = scene.sim.requests().split_off(seen);
+    let mut edges = requests.iter().map(|request| {
+        let path = request.path.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    });
+    assert!(edges.any(|edge| edge == "debug_token"));
+    let next = edges.find(|edge| ["debug_token", "phone_numbers"].contains(edge));
+    assert_eq!(next, Some("phone_numbers"), "both were looked at at once");
+    scene.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_accounts_meta_does_not_name_has_to_show_those_of_the_business()
+-> anyhow::Result<()> {
+    let mut config = gateway::sim();
+    config.token_names_accounts = false;
+    let scene = Scene::new(config).await?;
+    let path = "/businesses/tea/accounts/55";
+    assert_eq!(scene.admin()?.call(Method::PUT, path, None).await?.0, 204);
+    let link = scene.link().await?;
+    let given = scene.signs_up()?;
+    let body = json!({"code": given.code, "waba": given.waba});
+    let (status, words) = scene.hand_in(&link, &body).await?;
+    assert!(
+        status == 409 && words.contains("leaves out another account"),
+        "{status} {words}"
+    );
+    assert_eq!(scene.accounts("tea").await?, 1, "nothing was kept");
+
+    // A Meta that is busy at the look for the other account says nothing about it, and it is not the owner's fault.
+    for deed in [Deed::Fail, Deed::LostBeforeAccept].repeat(3) {
+        let given = scene.signs_up()?;
+        scene.sim.add_trouble(Trouble {
+            deed,
+            code: 80007,
+            every: Some(2),
+            times: Some(1),
+            on: "phone_numbers".into(),
+            ..Trouble::default()
+        });
+        let body = json!({"code": given.code, "waba": given.waba});
+        let (status, words) = scene.hand_in(&link, &body).await?;
+        assert!(
+            status == 503 && words.contains("start again in a few minutes"),
+            "{status} {words}"
+        );
+    }
+    let (_, shown) = scene.progress(&link).await?;
+    assert_eq!(shown["stage"], "open", "{shown}");
+
+    assert_eq!(
+        scene.admin()?.call(Method::DELETE, path, None).await?.0,
+        204
+    );
+    for link in [link, scene.link().await?] {
+        let given = scene.signs_up()?;
+        let body = json!({"code": given.code, "waba": given.waba});
+        let (status, words) = scene.hand_in(&link, &body).await?;
+        assert_eq!(status, 204, "{words}");
+    }
+    assert_eq!(scene.accounts("tea").await?, 2);
+    scene.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_a_number_is_told_to_the_owner_in_a_plain_sentence_and_to_the_admin_as_it_is()
+-> anyhow::Result<()> {
+    let mut config = gateway::sim();
+    let number = config.numbers.first_mut().context("a number")?;
+    number.coexistence = false;
+    let known = Signup {
+        id: Some(number.id.clone()),
+        ..Signup::default()
+    };
+    let waba = number.waba.clone();
+    let scene = Scene::new(config).await?;
+    let link = scene.link().await?;
+    let given = scene.sim.signs_up(&known)?;
+    let body = json!({"code": given["code"], "waba": waba});
+    let (status, words) = scene.hand_in(&link, &body).await?;
+    assert_eq!(status, 204, "{words}");
+    let cause = "on the Cloud API";
+    let fits = |row: &Value| row["cause"].to_string().contains(cause);
+    let admin = scene.admin()?;
+    admin
+        .row("connections", "the admin's cause", PATIENCE, fits)
+        .await?;
+    let (_, seen) = scene.progress(&link).await?;
+    let note = seen["note"].as_str().unwrap_or_default();
+    assert!(note.contains("tried again by itself"), "{seen}");
+    assert!(note.contains("tell those who sent you the link"), "{seen}");
+    assert!(!seen.to_string().contains(cause), "{seen}");
+    assert_eq!(seen["over"], false, "{seen}");
+    scene.gateway.end().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_owner_is_sent_to_a_signup_that_could_bring_nothing() -> anyhow::Result<()> {
     let mut config = gateway::sim();

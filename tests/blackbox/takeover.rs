@@ -27,15 +27,8 @@ struct Stage {
 impl Stage {
     async fn set(spin_ms: u64) -> anyhow::Result<Stage> {
         let sim = Sim::start(Config {
-            app_secret: gateway::APP_SECRET.into(),
-            token: gateway::ACCESS_TOKEN.into(),
-            open_window: true,
-            statuses: StatusDelays {
-                sent_ms: Some(20),
-                delivered_ms: None,
-                read_ms: None,
-            },
-            ..Config::default()
+            statuses: StatusDelays::sent(20),
+            ..gateway::open_sim()
         })
         .await?;
         let setup = Setup::default()
@@ -148,7 +141,7 @@ async fn an_echo_before_the_plugin_ran() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_echo_while_the_plugin_computes() -> anyhow::Result<()> {
-    let stage = Stage::set(3000).await?;
+    let stage = Stage::set(5000).await?;
     let pid = stage.gateway.pid()?;
     let before = process::user_ms(pid)?;
     stage
@@ -158,7 +151,7 @@ async fn an_echo_while_the_plugin_computes() -> anyhow::Result<()> {
     // Nothing else in the gateway computes so long.
     until("the plugin computes", PATIENCE, || async {
         let ms = process::user_ms(pid)? - before;
-        Ok(Seen::when(ms > 700, (), || format!("{ms} ms of work")))
+        Ok(Seen::when(ms > 500, (), || format!("{ms} ms of work")))
     })
     .await?;
     assert_eq!(

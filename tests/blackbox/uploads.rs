@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use duet_sim::play::CustomerMessage;
-use duet_sim::{Config, Sent, Sim, Trouble};
+use duet_sim::{Sent, Sim, Trouble};
+use duet_tests::plugins_file::PluginsFile;
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
 use reqwest::Method;
@@ -27,11 +28,7 @@ struct Stage {
 
 impl Stage {
     async fn set() -> anyhow::Result<Stage> {
-        let sim = Sim::start(Config {
-            open_window: true,
-            ..gateway::sim()
-        })
-        .await?;
+        let sim = Sim::start(gateway::open_sim()).await?;
         let setup = Setup::default()
             .graph(sim.url())
             .env("DUET_MEDIA_FILE_BYTES_MAX", FILE_BYTES_MAX);
@@ -288,6 +285,64 @@ async fn the_power_is_cut_at_each_step_and_the_message_leaves_once() -> anyhow::
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_business_that_hands_over_slowly_holds_up_no_other() -> anyhow::Result<()> {
+    let stage = Stage::set().await?;
+    let shop = json!({"id": "shop"});
+    stage.admin.post("/businesses", &shop).await?;
+    stage.give("image/png", b"the folder is clear").await?;
+    let before = stage.files()?.len();
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(stage.admin.hand_over_slowly("?business=shop").await?);
+    }
+    until("four files are coming", PATIENCE, || async {
+        let coming = stage.files()?.len() - before;
+        Ok(Seen::when(coming == 4, (), || coming.to_string()))
+    })
+    .await?;
+    stage.give("image/png", b"not held up").await?;
+    // One of them is through, and so is the shop's next.
+    slow.pop();
+    let (status, given) = stage
+        .admin
+        .hand_over("?business=shop", "image/png", "the next")
+        .await?;
+    assert_eq!(status, 201, "{given}");
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_sends_a_file_by_its_name() -> anyhow::Result<()> {
+    let mut stage = Stage::set().await?;
+    let table = "[plugins.clerk]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\n\
+         [plugins.clerk.messages]\nspeak = [\"automation\"]\n[plugins.clerk.store]\n\
+         [plugins.clerk.contacts]\n[plugins.clerk.conversations]\n";
+    let plugins = PluginsFile::default().and("misbehave", table);
+    stage.gateway.change_plugins(plugins)?;
+    stage.admin.post("/plugins/reload", &json!({})).await?;
+    stage.admin.plugins_run(PATIENCE).await?;
+    let file = stage.give("image/png", b"a menu").await?;
+    let says = async |phone, what: &str| {
+        let meta = stage.gateway.meta()?;
+        let asks = webhook::text(phone, &format!("wamid.{phone}"), what);
+        meta.deliver(&asks).await
+    };
+    says(ASHA, &format!("file {file}")).await?;
+    let sent = stage.sim.wait_sent(1, PATIENCE).await?;
+    let at_meta = stage.sim.media(media_id(&sent[0])).context("Meta has it")?;
+    assert_eq!(at_meta.1.as_ref(), b"a menu");
+
+    // One that nobody has is refused to the plugin itself.
+    says(BALA, &format!("file {}", hex_digest(b"nobody has it"))).await?;
+    let is_told = |row: &Value| row["cause"].to_string().contains("no such file");
+    let what = "the plugin is told";
+    let admin = &stage.admin;
+    admin.row("dead-letters", what, PATIENCE, is_told).await?;
+    assert_eq!(stage.sim.sent().len(), 1);
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_must_not_be_sent_is_told_with_the_remedy() -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let asha = stage.talk(ASHA).await?;
@@ -327,7 +382,7 @@ async fn what_must_not_be_sent_is_told_with_the_remedy() -> anyhow::Result<()> {
         ),
         (
             json!({"type": "image", "image": {"file": png, "id": "1"}}),
-            "message/image: needs one of",
+            "message/image: needs exactly one of",
         ),
     ] {
         let (status, said) = admin.call(Method::POST, &path, Some(&message)).await?;

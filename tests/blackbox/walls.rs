@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 56] = [
+const ROUTES: [(&str, &str, Sight); 57] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -48,6 +48,7 @@ const ROUTES: [(&str, &str, Sight); 56] = [
     ("post", "/signup/progress", Sight::Anyone),
     ("post", "/api/v1/signups", Sight::Refused),
     ("get", "/api/v1/openapi.json", Sight::Anyone),
+    ("get", "/api/v1/version", Sight::Anyone),
     ("get", "/api/v1/events", Sight::Own("events")),
     ("get", "/api/v1/plugins", Sight::Own("plugins")),
     ("post", "/api/v1/plugins/reload", Sight::Refused),

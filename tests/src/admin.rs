@@ -6,6 +6,8 @@ use anyhow::Context;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::wait::{Seen, until};
 
@@ -175,6 +177,22 @@ impl Admin {
         Ok((response.status().as_u16(), response.json().await?))
     }
 
+    /// Begins to hand a file over and sends no more of it, until the answer is dropped.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn hand_over_slowly(&self, query: &str) -> anyhow::Result<TcpStream> {
+        let host = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).await?;
+        let head = format!(
+            "POST /api/v1/media{query} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\n\
+             content-type: image/png\r\ncontent-length: 1000\r\n\r\nbegun",
+            self.token
+        );
+        stream.write_all(head.as_bytes()).await?;
+        Ok(stream)
+    }
+
     /// `/metrics`, `/readyz` and `/healthz`: status and text, without a token.
     ///
     /// # Errors
@@ -217,11 +235,14 @@ impl Admin {
         after: i64,
     ) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();
-        let mut after = json!(after);
-        loop {
-            let place = after
+        // A place is a number, or a name in the lists that go by names.
+        let word = |place: &Value| {
+            place
                 .as_str()
-                .map_or_else(|| after.to_string(), str::to_owned);
+                .map_or_else(|| place.to_string(), str::to_owned)
+        };
+        let mut place = after.to_string();
+        loop {
             let page = self
                 .get(&format!("{path}?limit={PAGE}&after={place}&{query}"))
                 .await?;
@@ -229,18 +250,18 @@ impl Admin {
             let found = found.with_context(|| format!("{path} has no {list:?}: {page}"))?;
             let next = page
                 .get("next")
-                .with_context(|| format!("{path} has no next"))?
-                .clone();
+                .map(word)
+                .with_context(|| format!("{path} has no next"))?;
             if found.is_empty() {
                 anyhow::ensure!(
-                    next == after,
-                    "{path}: at the end next is {next}, not {after}"
+                    next == place,
+                    "{path}: at the end next is {next}, not {place}"
                 );
                 return Ok(rows);
             }
-            anyhow::ensure!(next != after, "{path}: next does not move from {after}");
+            anyhow::ensure!(next != place, "{path}: next does not move from {place}");
             rows.extend_from_slice(found);
-            after = next;
+            place = next;
         }
     }
 

@@ -38,6 +38,15 @@ pub fn sim() -> Config {
     }
 }
 
+/// The same, where anybody may be written to at any time.
+#[must_use]
+pub fn open_sim() -> Config {
+    Config {
+        open_window: true,
+        ..sim()
+    }
+}
+
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -221,6 +230,20 @@ impl Gateway {
             .context("it went on")??;
         let words = [output.stdout, output.stderr].concat();
         Ok((output.status, String::from_utf8_lossy(&words).into_owned()))
+    }
+
+    /// `duet` as after `| head` has seen enough: nobody reads what it says.
+    ///
+    /// # Errors
+    /// When it does not end by itself.
+    pub async fn duet_unread(&self, arguments: &[&str]) -> anyhow::Result<ExitStatus> {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = self.command(arguments, &self.setup.env)?;
+        let status = command.stdout(writer).status();
+        Ok(tokio::time::timeout(STOP_MAX, status)
+            .await
+            .context("it went on")??)
     }
 
     /// The power is cut.

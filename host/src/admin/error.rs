@@ -102,13 +102,27 @@ impl ApiError {
     }
 
     pub(super) fn unavailable() -> ApiError {
-        let message = "the gateway cannot do this now; try again later";
+        ApiError::busy("the gateway cannot do this now; try again later")
+    }
+
+    /// What is asked for can be done, but not at once with all else.
+    pub(super) fn busy(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    pub(super) fn too_slow(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message)
     }
 
     pub(super) fn internal() -> ApiError {
         let message = "the gateway failed; its log says why";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The same for somebody to whom its words would say nothing.
+    pub(super) fn told(self, message: impl Into<String>) -> ApiError {
+        let message = message.into();
+        ApiError { message, ..self }
     }
 }
 

@@ -12,6 +12,9 @@ use super::error::ApiError;
 /// A body takes at most so long to arrive.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// How the extractor begins whatever it says of a query; the caller made one, and knows.
+const EXTRACTOR: &str = "Failed to deserialize query string: ";
+
 /// Query parameters.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -21,7 +24,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Params(value)),
-            Err(rejection) => Err(ApiError::parameter(rejection.body_text())),
+            Err(rejection) => {
+                let told = rejection.body_text();
+                let told = told.strip_prefix(EXTRACTOR).unwrap_or(&told);
+                Err(ApiError::parameter(told))
+            }
         }
     }
 }

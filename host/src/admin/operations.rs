@@ -41,7 +41,7 @@ pub struct PluginReport {
     pub name: String,
     /// Whose it is; `""` is the gateway's own.
     pub business: String,
-    /// `loading`, `ready`, `disabled` or `rejected`.
+    /// `loading`, `ready`, `quarantined`, `disabled` or `rejected`.
     pub state: String,
     /// From the manifest; absent when nothing could be loaded.
     pub version: Option<String>,
@@ -49,6 +49,8 @@ pub struct PluginReport {
     pub digest: Option<String>,
     /// Why it is not running, or why the last change was not taken.
     pub cause: Option<String>,
+    /// In quarantine: when one event is tried, ms since 1970.
+    pub tried_ms: Option<i64>,
     /// The cause is one of the whole file: it may name what is other businesses'.
     pub of_file: bool,
     /// Events done since the gateway started.

@@ -104,8 +104,12 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
 
 async fn list(flags: &Flags) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(flags)?;
-    for business in &gateway.list("businesses").await? {
-        println!(
+    let businesses = gateway.list("businesses").await?;
+    if businesses.is_empty() {
+        say!("there is none beside the gateway's own; duet business add makes one");
+    }
+    for business in &businesses {
+        say!(
             "{}  {}  {} accounts, {} numbers",
             word(at(business, "/id")),
             word(at(business, "/name")),
@@ -122,7 +126,7 @@ async fn add(new: &New) -> anyhow::Result<Ended> {
     let key = new.at_360dialog.then(given_token).transpose()?;
     let body = json!({"id": business, "name": new.name});
     gateway.send(Method::POST, "businesses", &body).await?;
-    println!("made the business {business}");
+    say!("made the business {business}");
     let (Some(key), Some(number)) = (key, &new.number) else {
         return Ok(Ended::Done);
     };
@@ -136,7 +140,7 @@ async fn add(new: &New) -> anyhow::Result<Ended> {
             "the business is made, its key is not set; set it with duet business token {business} --provider 360dialog --number {number}, then duet business webhook {business}"
         )
     })?;
-    println!("the key of the number {number} is set and used from now on");
+    say!("the key of the number {number} is set and used from now on");
     let told = webhook(&gateway, business, new.address.as_deref()).await;
     told.with_context(|| {
         format!("the key is set, the webhook is not; make it with duet business webhook {business}")
@@ -152,9 +156,9 @@ async fn webhook(
     let path = format!("{}/webhook", path(business)?);
     let body = json!({"address": address});
     let told = gateway.send(Method::POST, &path, &body).await?;
-    println!("what has to stand at 360dialog, shown this once:");
-    println!("  address  {}", word(at(&told, "/url")));
-    println!(
+    say!("what has to stand at 360dialog, shown this once:");
+    say!("  address  {}", word(at(&told, "/url")));
+    say!(
         "  header   {}: {}",
         word(at(&told, "/header")),
         word(at(&told, "/value"))
@@ -164,9 +168,9 @@ async fn webhook(
     for number in numbers.into_iter().flatten() {
         let id = word(at(number, "/number"));
         if at(number, "/set") == &Value::Bool(true) {
-            println!("number {id}: it is set there");
+            say!("number {id}: it is set there");
         } else {
-            println!(
+            say!(
                 "number {id}: it is not set there: {}",
                 word(at(number, "/cause"))
             );
@@ -176,7 +180,7 @@ async fn webhook(
         }
     }
     for left in at(&told, "/remaining").as_array().into_iter().flatten() {
-        println!("- {}", word(left));
+        say!("- {}", word(left));
     }
     Ok(ended)
 }
@@ -186,7 +190,7 @@ async fn remove(one: &One) -> anyhow::Result<Ended> {
     gateway
         .call(Method::DELETE, &path(&one.business)?, &[])
         .await?;
-    println!("removed the business {}", one.business);
+    say!("removed the business {}", one.business);
     Ok(Ended::Done)
 }
 
@@ -198,7 +202,7 @@ async fn token(of: &TokenOf) -> anyhow::Result<Ended> {
         "base_url": of.base_url,
     });
     gateway.send(Method::PUT, &path, &body).await?;
-    println!("the token of {} is set and used from now on", of.business);
+    say!("the token of {} is set and used from now on", of.business);
     Ok(Ended::Done)
 }
 

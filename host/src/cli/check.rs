@@ -1,5 +1,7 @@
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
+use duet_rules::duet_toml::setting;
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::{self, FILE_BYTES_MAX};
 
@@ -13,11 +15,14 @@ use crate::plugin::{self, Component};
 pub(super) fn check(flags: &Flags) -> Ended {
     let problems = problems(flags);
     for problem in &problems {
-        println!("{problem}");
+        say!("{problem}");
     }
     match problems.len() {
         0 => {
-            println!("no problems");
+            if let Some(missing) = missing_plugins(flags) {
+                say!("there is no {} here, so no plugins run", missing.display());
+            }
+            say!("no problems");
             Ended::Done
         }
         _ => Ended::Problems,
@@ -32,6 +37,18 @@ pub(super) fn problems(flags: &Flags) -> Vec<Problem> {
     }
     problems.extend(secrets_problems(&sources));
     problems
+}
+
+/// The file of the plugins, when none was named and none is there.
+fn missing_plugins(flags: &Flags) -> Option<PathBuf> {
+    let (sources, _) = Sources::read(flags, &environment);
+    let path = Settings::resolve(&sources).ok()?.plugins;
+    (!path.exists()).then_some(path)
+}
+
+fn is_default(path: &Path) -> bool {
+    let default = setting("plugins").and_then(|setting| setting.default);
+    default.is_some_and(|default| path == Path::new(default))
 }
 
 fn plugins(path: &Path) -> Vec<Problem> {
@@ -52,6 +69,8 @@ fn plugins(path: &Path) -> Vec<Problem> {
                 .map(Problem::from)
                 .collect()
         }
+        // The gateway runs without plugins then. A file elsewhere has been named, so it has to be there.
+        Err(error) if error.kind() == ErrorKind::NotFound && is_default(path) => Vec::new(),
         Err(error) => vec![Problem {
             place: path.display().to_string(),
             message: format!("cannot be read: {error}"),

@@ -32,7 +32,7 @@ pub(super) async fn export(named: Named) -> anyhow::Result<Ended> {
             store.export_contact(&log, id).await?.unwrap_or_default()
         }
     };
-    println!("{}", serde_json::to_string_pretty(&all)?);
+    say!("{}", serde_json::to_string_pretty(&all)?);
     Ok(Ended::Done)
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn erase(named: Named) -> anyhow::Result<Ended> {
             serde_json::to_value(store.erase_contact(&log, id).await?)?
         }
     };
-    println!("erased {}: {erased}", named.contact);
+    say!("erased {}: {erased}", named.contact);
     Ok(Ended::Done)
 }
 

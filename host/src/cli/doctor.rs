@@ -39,7 +39,7 @@ pub(super) async fn run(asked: Asked) -> anyhow::Result<Ended> {
         .any(|finding| at(finding, "/verdict") == "problem");
     let told = json!({"findings": findings});
     if asked.json {
-        println!("{told:#}");
+        say!("{told:#}");
     } else {
         tell_findings(&told);
     }
@@ -64,14 +64,14 @@ pub(super) fn tell_findings(told: &Value) {
         let about = about
             .as_str()
             .map_or_else(String::new, |_| format!(" {}", word(about)));
-        println!(
+        say!(
             "{:8}{}{about}: {}",
             word(at(finding, "/verdict")),
             word(at(finding, "/check")),
             word(at(finding, "/detail"))
         );
         if at(finding, "/remedy").is_string() {
-            println!("        {}", word(at(finding, "/remedy")));
+            say!("        {}", word(at(finding, "/remedy")));
         }
     }
 }

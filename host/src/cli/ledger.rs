@@ -40,7 +40,7 @@ pub(super) async fn run(asked: &Asked) -> anyhow::Result<Ended> {
     );
     let ledger = gateway.call(Method::GET, &path, &query).await?;
     if asked.json {
-        println!("{}", serde_json::to_string_pretty(&ledger)?);
+        say!("{}", serde_json::to_string_pretty(&ledger)?);
     } else {
         print(&number, &ledger);
     }
@@ -52,7 +52,7 @@ pub(super) async fn run(asked: &Asked) -> anyhow::Result<Ended> {
 }
 
 fn print(number: &Value, ledger: &Value) {
-    println!(
+    say!(
         "{} ({})",
         word(at(number, "/display")),
         word(at(number, "/id"))
@@ -65,7 +65,7 @@ fn print(number: &Value, ledger: &Value) {
         told.collect::<Vec<_>>().join(", ")
     };
     if at(ledger, "/receipts").is_object() {
-        println!(
+        say!(
             "  webhooks, whole gateway: {}",
             counts(
                 "receipts",
@@ -73,11 +73,11 @@ fn print(number: &Value, ledger: &Value) {
             )
         );
     }
-    println!(
+    say!(
         "  arrived here: {}",
         counts("arrived", &["receipts", "elements", "repeated"])
     );
-    println!(
+    say!(
         "  events: {}",
         counts("events", &["new", "own", "kept", "erased", "aged", "early"])
     );
@@ -86,10 +86,10 @@ fn print(number: &Value, ledger: &Value) {
         .into_iter()
         .flatten()
     {
-        println!("    {count} {kind}");
+        say!("    {count} {kind}");
     }
     for plugin in rows(ledger, "/plugins") {
-        println!(
+        say!(
             "  plugin {}: {} done, {} skipped, {} waiting, {} retried, {} dead ({} dead letters now)",
             word(at(plugin, "/name")),
             at(plugin, "/done"),
@@ -100,25 +100,25 @@ fn print(number: &Value, ledger: &Value) {
             at(plugin, "/dead_letters")
         );
     }
-    println!("  sends: {}", counts("sends", &["made", "erased"]));
+    say!("  sends: {}", counts("sends", &["made", "erased"]));
     for fate in rows(ledger, "/sends/fates") {
         let cause = at(fate, "/cause")
             .as_str()
             .map(|_| word(at(fate, "/cause")));
         let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
-        println!(
+        say!(
             "    {} {}{cause}",
             at(fate, "/count"),
             word(at(fate, "/state"))
         );
     }
     meta(at(ledger, "/meta"));
-    println!("{}", word(at(ledger, "/summary")));
+    say!("{}", word(at(ledger, "/summary")));
 }
 
 fn meta(meta: &Value) {
     match at(meta, "/state").as_str() {
-        Some("read") => println!(
+        Some("read") => say!(
             "  Meta's record: {} messages{}, {} not known here",
             at(meta, "/messages"),
             if at(meta, "/more") == &Value::Bool(true) {
@@ -128,20 +128,20 @@ fn meta(meta: &Value) {
             },
             at(meta, "/missing")
         ),
-        Some("not-offered") => println!(
+        Some("not-offered") => say!(
             "  Meta's record: not offered for this number ({})",
             word(at(meta, "/reason"))
         ),
-        _ => println!(
+        _ => say!(
             "  Meta's record: could not be read ({})",
             word(at(meta, "/reason"))
         ),
     }
     for id in rows(meta, "/missing_ids") {
-        println!("    not known here: {}", word(id));
+        say!("    not known here: {}", word(id));
     }
     for message in rows(meta, "/undelivered") {
-        println!(
+        say!(
             "    webhook {}: {}",
             word(at(message, "/state")),
             word(at(message, "/id"))

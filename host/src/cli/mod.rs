@@ -1,6 +1,13 @@
 //! The command line. Each command is a file; exit codes stand here and nowhere else: 0 done, 1 problems or
 //! a failure (told on stderr), 2 a command line that cannot be understood.
 
+/// A line for the user, as `println!` takes it.
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::cli::tell(format_args!($($words)*))
+    };
+}
+
 mod answer;
 mod business;
 mod check;
@@ -10,10 +17,11 @@ mod handling;
 mod ledger;
 mod number;
 mod place;
+mod plugin;
 mod search;
 mod serve;
-mod version;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,6 +29,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use duet_rules::duet_toml::{Kind, SETTINGS};
 
 use crate::config::Flags;
+use crate::version;
 
 /// A gateway for WhatsApp coexistence: a person on the phone and a program on the API, in tune.
 #[derive(Parser)]
@@ -54,6 +63,9 @@ enum Command {
     /// The businesses whose numbers this gateway serves
     #[command(subcommand)]
     Business(business::Verb),
+    /// The plugins: how they fare, and what one asks for
+    #[command(subcommand)]
+    Plugin(plugin::Verb),
     /// Messages that hold words, newest first
     Search(search::Asked),
     /// Compile a component into the cache: the gateway's own child process
@@ -91,6 +103,7 @@ fn command_line() -> clap::Command {
         .mut_subcommand("search", few)
         .mut_subcommand("number", |command| command.mut_subcommands(few))
         .mut_subcommand("business", |command| command.mut_subcommands(few))
+        .mut_subcommand("plugin", |command| command.mut_subcommands(few))
 }
 
 /// How a command ended that did not fail.
@@ -115,6 +128,17 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Writes a line to standard output. When nobody reads on, as after `head`, the command still does its work.
+fn tell(line: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("duet: standard output: {error}");
+            std::process::exit(1);
+        }
+        _ => {}
+    }
+}
+
 fn command(command: Command) -> anyhow::Result<Ended> {
     match command {
         Command::Serve(flags) => asynchronous(serve::serve(flags)),
@@ -128,6 +152,7 @@ fn command(command: Command) -> anyhow::Result<Ended> {
         Command::Erase(named) => asynchronous(contact::erase(named)),
         Command::Number(verb) => asynchronous(number::run(verb)),
         Command::Business(verb) => asynchronous(business::run(verb)),
+        Command::Plugin(verb) => asynchronous(plugin::run(verb)),
         Command::Search(asked) => asynchronous(search::run(asked)),
         Command::Compile { component, cache } => {
             crate::plugin::compile_main(&component, &cache)?;

@@ -139,6 +139,12 @@ impl Gateway {
             )
         })?;
         let status = response.status();
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            bail!(
+                "the gateway at {} does not take this admin token; set DUET_ADMIN_TOKEN to its token or name a file with --admin-token-file, or leave both out to use admin-token in the data folder",
+                self.base
+            );
+        }
         let body = response.bytes().await?;
         if status.is_success() && body.is_empty() {
             return Ok(Value::Null);

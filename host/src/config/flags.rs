@@ -64,7 +64,7 @@ fn value_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Address => "ADDRESS",
         Kind::Path => "PATH",
-        Kind::Url => "URL",
+        Kind::Url | Kind::Page => "URL",
         Kind::Integer { .. } => "NUMBER",
         Kind::Bytes { .. } => "BYTES",
         Kind::Words { .. } => "WORDS",

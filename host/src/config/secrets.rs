@@ -4,10 +4,11 @@ use duet_rules::duet_toml::{SettingValue, setting};
 
 use super::sources::{not_text, set};
 use super::{AlarmSecrets, Problem, Secret, Sources};
+use crate::file::read_at_most;
 use crate::seal::MasterKey;
 
 /// A file with a secret is short; a longer one is a mistake.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+const FILE_BYTES_MAX: usize = 64 << 10;
 
 /// The gateway's secrets. Each comes from its variable, or from the file that `…_file` names.
 #[derive(Debug, Clone)]
@@ -209,13 +210,12 @@ fn trimmed(text: &str) -> Option<String> {
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("it has {size} bytes"));
+    // Its length says nothing of a device or a pipe.
+    let bytes = read_at_most(path, FILE_BYTES_MAX + 1).map_err(|error| error.to_string())?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
     }
-    std::fs::read_to_string(path).map_err(|error| error.to_string())
+    String::from_utf8(bytes).map_err(|_| "it holds no UTF-8 text".to_owned())
 }
 
 #[cfg(test)]
@@ -279,6 +279,16 @@ mod tests {
             .iter()
             .any(|secret| shown.contains(secret));
         assert!(!told, "{shown}");
+    }
+
+    #[test]
+    fn a_file_that_never_ends_is_not_read_to_its_end() {
+        let pairs = [
+            ("DUET_APP_SECRET", "one"),
+            ("DUET_VERIFY_TOKEN_FILE", "/dev/zero"),
+        ];
+        let problems = resolve(&pairs, FileSettings::default()).unwrap_err();
+        assert_eq!(places(&problems), ["DUET_VERIFY_TOKEN_FILE"]);
     }
 
     #[test]

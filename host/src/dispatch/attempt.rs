@@ -39,6 +39,23 @@ pub(super) enum Ended {
     LeaseLost,
 }
 
+impl Ended {
+    /// The trap or broken limit that ended it.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Ended::Retry {
+                failure: Failure::Fault(fault),
+                ..
+            }
+            | Ended::Dead {
+                failure: Failure::Fault(fault),
+                ..
+            } => Some(fault),
+            Ended::Done | Ended::Retry { .. } | Ended::Dead { .. } | Ended::LeaseLost => None,
+        }
+    }
+}
+
 /// Why an attempt failed, without the plugin's own words: they may quote a customer.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -51,10 +68,6 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn is_fault(&self) -> bool {
-        matches!(self, Failure::Fault(_))
-    }
-
     fn kind(&self) -> &'static str {
         match self {
             Failure::Rejected => "rejected",
@@ -101,7 +114,7 @@ fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
             attempt,
             due_ms,
             failure,
-        } if failure.is_fault() => tracing::warn!(
+        } if ended.fault().is_some() => tracing::warn!(
             instance,
             seq,
             attempt,

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duet_rules::plugins_toml::StartFrom;
+use duet_rules::quarantine::{Change, Quarantine};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Shared;
 use super::attempt::{Ended, attempt};
 use super::lanes::{Item, Lanes};
-use super::status::{State, Status};
+use super::status::{Quarantined, State, Status};
 use super::subscription::Subscription;
 use crate::event::{Event, Lane};
-use crate::plugin::Handler;
+use crate::plugin::{Fault, Handler};
 use crate::store::StoreError;
 use crate::store::lanes::From;
+use crate::telemetry::tell_alarms;
 
 /// Events read at once.
 const SCAN: usize = 512;
@@ -68,12 +70,21 @@ pub(super) async fn work(
     }
 }
 
+/// A run that has ended, of which plugin.
+struct Run {
+    loaded: Arc<Loaded>,
+    lane: Lane,
+    seq: i64,
+    ended: Ended,
+}
+
 struct Worker {
     shared: Arc<Shared>,
     loaded: Arc<Loaded>,
     commands: mpsc::Receiver<Command>,
     lanes: Lanes,
-    running: JoinSet<(Lane, Ended)>,
+    quarantine: Quarantine,
+    running: JoinSet<Run>,
     advanced: i64,
     /// What the feed's newest was when there was nothing more to read.
     read_until: Option<i64>,
@@ -118,11 +129,13 @@ impl Worker {
             loaded,
             commands,
             lanes: Lanes::new(place.watermark, place.lanes, retries),
+            quarantine: Quarantine::default(),
             running: JoinSet::new(),
             advanced: place.watermark,
             read_until: None,
             stopping: false,
         };
+        worker.release().await;
         for delivery in redriven {
             worker.redrive(delivery.seq).await;
         }
@@ -141,26 +154,34 @@ impl Worker {
                 more = self.scan(seen).await;
                 self.start_runs().await;
             }
+            let due_ms = self.next_due();
             tokio::select! {
                 biased;
-                Some(ended) = self.running.join_next() => self.ended(ended),
+                Some(ended) = self.running.join_next() => self.ended(ended).await,
                 command = self.commands.recv() => self.told(command).await,
                 _ = advance.tick() => self.advance().await,
                 _ = look.tick() => self.read_until = None,
                 () = std::future::ready(()), if more => tokio::task::yield_now().await,
                 _ = newest.beyond(seen) => {}
-                () = until(self.lanes.next_due()) => {}
+                () = until(due_ms) => {}
             }
             while let Some(ended) = self.running.try_join_next() {
-                self.ended(ended);
+                self.ended(ended).await;
             }
         }
         self.advance().await;
+        if self.loaded.status.standing().quarantine.is_some() {
+            self.release().await;
+        }
     }
 
     async fn told(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Swap(loaded)) => self.loaded = loaded,
+            Some(Command::Swap(loaded)) => {
+                self.loaded = loaded;
+                self.quarantine = Quarantine::default();
+                self.release().await;
+            }
             Some(Command::Redrive(seq)) => self.redrive(seq).await,
             Some(Command::Stop) | None => self.stopping = true,
         }
@@ -193,6 +214,9 @@ impl Worker {
     async fn start_runs(&mut self) {
         let parallel = usize::try_from(self.loaded.plugin.instance().parallel).unwrap_or(1);
         while self.running.len() < parallel
+            && self
+                .quarantine
+                .lets_run(self.running.len(), crate::now_ms())
             && let Some((lane, item)) = self.lanes.next(parallel)
         {
             match self.event(&item).await {
@@ -219,15 +243,27 @@ impl Worker {
     fn spawn(&mut self, lane: Lane, event: Arc<Event>, attempts: u32) {
         let shared = self.shared.clone();
         let loaded = self.loaded.clone();
+        self.quarantine.begun();
         self.running.spawn(async move {
             let ended = attempt(&shared, &loaded, &event, attempts).await;
-            (lane, ended)
+            let seq = event.seq;
+            Run {
+                loaded,
+                lane,
+                seq,
+                ended,
+            }
         });
     }
 
-    fn ended(&mut self, ended: Result<(Lane, Ended), tokio::task::JoinError>) {
-        let (lane, ended) = match ended {
-            Ok(ended) => ended,
+    async fn ended(&mut self, run: Result<Run, tokio::task::JoinError>) {
+        let Run {
+            loaded,
+            lane,
+            seq,
+            ended,
+        } = match run {
+            Ok(run) => run,
             Err(error) => {
                 // The lane stays taken until a restart; that is safer than an event handled twice.
                 tracing::error!(%error, instance = self.loaded.name(), "an attempt broke off");
@@ -235,6 +271,10 @@ impl Worker {
             }
         };
         self.loaded.status.count(&ended);
+        // What was replaced meanwhile says nothing of the new one.
+        if Arc::ptr_eq(&loaded, &self.loaded) {
+            self.judge(seq, &ended).await;
+        }
         match ended {
             Ended::Done | Ended::Dead { .. } => self.lanes.done(&lane),
             Ended::Retry {
@@ -242,6 +282,70 @@ impl Worker {
             } => self.lanes.retry(&lane, attempt, due_ms),
             Ended::LeaseLost => self.stopping = true,
         }
+    }
+
+    /// Whether it is left alone from now on, or no longer.
+    async fn judge(&mut self, seq: i64, ended: &Ended) {
+        let fault = ended.fault();
+        let terms = &self.loaded.plugin.instance().quarantine;
+        let now_ms = crate::now_ms();
+        let faulted = fault.is_some();
+        let change = self
+            .quarantine
+            .ended(terms, seq, faulted, now_ms, crate::random());
+        match change {
+            None => {}
+            Some(Change::Begun { until_ms }) => {
+                let cause = fault.map(Fault::for_admins).unwrap_or_default();
+                self.leave_alone(Quarantined { until_ms, cause }).await;
+            }
+            Some(Change::Over) => {
+                tracing::info!(
+                    instance = self.loaded.name(),
+                    "a plugin has its events again"
+                );
+                self.release().await;
+            }
+        }
+    }
+
+    async fn leave_alone(&self, quarantine: Quarantined) {
+        let instance = self.loaded.plugin.instance();
+        let raised = self.shared.store.plugin_quarantined(
+            instance.business.clone(),
+            instance.name.clone(),
+            &quarantine.cause,
+            crate::now_ms(),
+        );
+        match raised.await {
+            Ok(raised) => tell_alarms(&self.shared.metrics, raised.as_slice()),
+            Err(error) => {
+                tracing::warn!(%error, instance = instance.name, "an alarm cannot be raised");
+            }
+        }
+        self.loaded
+            .status
+            .stand(|standing| standing.quarantine = Some(quarantine));
+    }
+
+    async fn release(&self) {
+        self.loaded
+            .status
+            .stand(|standing| standing.quarantine = None);
+        let instance = self.loaded.name();
+        let settled = self
+            .shared
+            .store
+            .plugin_released(instance.to_owned(), crate::now_ms());
+        if let Err(error) = settled.await {
+            tracing::warn!(%error, instance, "an alarm stays open that has lost its reason");
+        }
+    }
+
+    /// When a lane is due, or an event may be tried in quarantine.
+    fn next_due(&self) -> Option<i64> {
+        let tried_ms = self.quarantine.due_ms(crate::now_ms());
+        tried_ms.or_else(|| self.lanes.next_due())
     }
 
     async fn redrive(&mut self, seq: i64) {

@@ -29,6 +29,16 @@ pub struct Standing {
     pub cause: Option<String>,
     /// The cause is one of the whole file: it may name what is other businesses'.
     pub of_file: bool,
+    pub quarantine: Option<Quarantined>,
+}
+
+/// It has faulted on many events and gets none for a while.
+#[derive(Debug, Clone)]
+pub struct Quarantined {
+    /// When one event is tried, ms since 1970.
+    pub until_ms: i64,
+    /// What the last fault was.
+    pub cause: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,10 +51,18 @@ pub enum State {
     Rejected,
 }
 
-impl State {
-    pub fn as_str(self) -> &'static str {
-        match self {
+impl Standing {
+    /// Its quarantine, while it would run otherwise.
+    pub fn quarantined(&self) -> Option<&Quarantined> {
+        let runs = self.state == State::Ready;
+        self.quarantine.as_ref().filter(|_| runs)
+    }
+
+    /// The word in the API.
+    pub fn word(&self) -> &'static str {
+        match self.state {
             State::Loading => "loading",
+            State::Ready if self.quarantine.is_some() => "quarantined",
             State::Ready => "ready",
             State::Disabled => "disabled",
             State::Rejected => "rejected",
@@ -67,19 +85,13 @@ impl Status {
     }
 
     pub(super) fn count(&self, ended: &Ended) {
-        let fault = match ended {
-            Ended::Done => {
-                self.done.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            Ended::Retry { failure, .. } => {
-                self.retried.fetch_add(1, Ordering::Relaxed);
-                failure.is_fault()
-            }
+        match ended {
+            Ended::Done => self.done.fetch_add(1, Ordering::Relaxed),
+            Ended::Retry { .. } => self.retried.fetch_add(1, Ordering::Relaxed),
             // The store counts the dead letters.
-            Ended::Dead { failure, .. } => failure.is_fault(),
-            Ended::LeaseLost => false,
+            Ended::Dead { .. } | Ended::LeaseLost => 0,
         };
+        let fault = ended.fault().is_some();
         self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
     }
 

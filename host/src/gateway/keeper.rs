@@ -1,6 +1,6 @@
-//! What has to be done from time to time: an erasure that a crash has cut off is completed at the start; every minute
-//! the receipt log learns how far intake has come, and an app that is silent or a sync that brought nothing raises its alarm; every hour what is
-//! older than the settings allow goes, in small slices.
+//! What has to be done from time to time: every minute the receipt log learns how far intake has come, and an app that
+//! is silent or a sync that brought nothing raises its alarm; at the start and every hour an erasure that was cut off or
+//! has left something is completed, and what is older than the settings allow goes, in small slices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +37,6 @@ pub(super) async fn keep(
     retention: Retention,
     metrics: Arc<Metrics>,
 ) {
-    match store.finish_erasures(&receipts).await {
-        Ok(None) => {}
-        Ok(Some(lingering)) => tracing::warn!(lingering, "an erasure is not complete yet"),
-        Err(error) => tracing::warn!(%error, "an erasure is not complete yet"),
-    }
     let mut minutes = tokio::time::interval(EVERY);
     for minute in (0..PRUNE_EVERY).cycle() {
         minutes.tick().await;
@@ -57,13 +52,22 @@ pub(super) async fn keep(
                 }
             }
         }
-        if minute > 0 {
-            continue;
+        if minute == 0 {
+            clear_away(&store, &receipts, retention).await;
         }
-        match store.prune(&receipts, retention, crate::now_ms()).await {
-            Ok(pruned) => tracing::debug!(?pruned, "what was too old is gone"),
-            Err(error) => tracing::warn!(%error, "what is too old could not be removed"),
-        }
+    }
+}
+
+/// The hourly round.
+async fn clear_away(store: &Store, receipts: &ReceiptLog, retention: Retention) {
+    match store.finish_erasures(receipts).await {
+        Ok(None) => {}
+        Ok(Some(lingering)) => tracing::warn!(lingering, "an erasure is not complete yet"),
+        Err(error) => tracing::warn!(%error, "an erasure is not complete yet"),
+    }
+    match store.prune(receipts, retention, crate::now_ms()).await {
+        Ok(pruned) => tracing::debug!(?pruned, "what was too old is gone"),
+        Err(error) => tracing::warn!(%error, "what is too old could not be removed"),
     }
 }
 
@@ -98,5 +102,28 @@ async fn note_taken(store: &Store, receipts: &ReceiptLog) {
     };
     if let Err(error) = noted.await {
         tracing::warn!(%error, "the receipt log does not know how far intake has come");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_erasure_that_has_left_something_is_completed_in_the_next_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let receipts = ReceiptLog::open(folder.path(), 8, 1 << 20).unwrap();
+        let retention = Retention {
+            receipts_older_than_ms: i64::MAX,
+            events_older_than_ms: None,
+            media_older_than_ms: None,
+        };
+        let mark = folder.path().join("erasure.due");
+        for _ in 0..2 {
+            std::fs::write(&mark, "").unwrap();
+            clear_away(&store, &receipts, retention).await;
+            assert!(!mark.exists());
+        }
     }
 }

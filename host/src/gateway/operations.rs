@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::reloader::Reloader;
+use super::turns::Turns;
 use crate::admin::{
     ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook,
     PluginReport, SignedUp, SyncReport,
@@ -49,6 +50,9 @@ pub(super) struct GatewayOperations {
     pub(super) reloader: Arc<Reloader>,
     /// How long a person keeps a conversation when nothing else is said, ms.
     pub(super) person_ms: i64,
+    pub(super) signups: Arc<Turns>,
+    /// Of webhook secrets.
+    pub(super) renewals: Arc<Turns>,
 }
 
 impl GatewayOperations {
@@ -70,14 +74,19 @@ impl GatewayOperations {
         let instances = self.dispatch.instances();
         let report = instances.into_iter().map(|(name, status)| {
             let standing = status.standing();
+            let quarantine = standing.quarantined();
             PluginReport {
                 name,
+                state: standing.word().to_owned(),
+                tried_ms: quarantine.map(|quarantine| quarantine.until_ms),
+                // Why it stands still goes before why a change was not taken.
+                cause: quarantine
+                    .map(|quarantine| quarantine.cause.clone())
+                    .or_else(|| standing.cause.clone()),
+                of_file: standing.of_file && quarantine.is_none(),
                 business: standing.business,
-                state: standing.state.as_str().to_owned(),
                 version: standing.version,
                 digest: standing.digest,
-                cause: standing.cause,
-                of_file: standing.of_file,
                 done: status.done.load(Ordering::Relaxed),
                 retried: status.retried.load(Ordering::Relaxed),
                 faults: status.faults.load(Ordering::Relaxed),

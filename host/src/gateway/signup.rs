@@ -3,7 +3,8 @@
 
 use duet_rules::provider::Provider;
 use duet_rules::readiness::obstacles;
-use duet_rules::signup::{self, HandIn};
+use duet_rules::signup::{self, HandIn, Refusal};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::operations::{GatewayOperations, refused};
 use crate::admin::{OperationError, SignedUp};
@@ -21,11 +22,13 @@ const LOST: &str = "Meta's answer was lost, and its code is good for one use onl
 const ADMINS: &str = "the signup is not set up properly here; tell those who sent you the link";
 const ELSEWHERE: &str =
     "this WhatsApp account is connected for somebody else here; tell those who sent you the link";
-const UNREACHED: &str = "Meta does not show your WhatsApp account to us; start again, and confirm all that Meta asks for";
+const HIDDEN: &str = "Meta does not show your WhatsApp account to us; start again, and confirm all that Meta asks for";
 /// Meta's code for a code that is wrong, used or too old; the others are about the app.
 const CODE_REFUSED: i64 = 100;
 /// Accounts of one business that are looked at.
 const ACCOUNTS_MAX: u32 = 1000;
+/// Looks at them at once.
+const LOOKS_MAX: usize = 8;
 
 impl GatewayOperations {
     /// Why no owner can be asked to sign up a number for the business now, or nothing.
@@ -52,19 +55,7 @@ impl GatewayOperations {
         let app = app.ok_or_else(|| told(ADMINS, "signup.app_id is not set"))?;
         let token = token(app.exchange(&hand_in.code).await)?;
         failpoint::hit("signup.exchanged");
-        let visitor = self.keyring.visitor(&token);
-        let visitor = visitor.map_err(|error| told(ADMINS, &error.to_string()))?;
-        let waba = self.account(app, &visitor, &business, hand_in.waba).await?;
-        let claimed = self.store.claim_account(waba.clone(), business.clone());
-        claimed.await.map_err(not_claimed)?;
-        let access = Access {
-            token: Some(token),
-            ..Access::default()
-        };
-        let freed = self.keyring.set(&business, access).await;
-        self.sends
-            .wake(freed.map_err(|error| told(ADMINS, &error.to_string()))?);
-        self.media.notify_one();
+        let waba = self.keep(app, token, &business, hand_in.waba).await?;
         failpoint::hit("signup.kept");
         let findings = self.connecting.look(&waba, None, &business).await;
         // Right after the signup Meta may not show yet that the number is in the app; the look-up asks again and again.
@@ -93,6 +84,35 @@ impl GatewayOperations {
         })
     }
 
+    /// Keeps the token for the business, if it is for the account that was signed up and for all others of it. The
+    /// answer is that account.
+    async fn keep(
+        &self,
+        app: &App,
+        token: Secret,
+        business: &str,
+        said: Option<String>,
+    ) -> Result<String, OperationError> {
+        let visitor = self.keyring.visitor(&token);
+        let visitor = visitor.map_err(|error| told(ADMINS, &error.to_string()))?;
+        let _turn = self.signups.of(business).await;
+        let waba = self.account(app, &visitor, business, said).await?;
+        let claimed = self
+            .store
+            .claim_account(waba.clone(), business.to_owned())
+            .await;
+        claimed.map_err(not_claimed)?;
+        let access = Access {
+            token: Some(token),
+            ..Access::default()
+        };
+        let freed = self.keyring.set(business, access).await;
+        self.sends
+            .wake(freed.map_err(|error| told(ADMINS, &error.to_string()))?);
+        self.media.notify_one();
+        Ok(waba)
+    }
+
     /// The account that was signed up, as far as the token shows it.
     async fn account(
         &self,
@@ -102,14 +122,45 @@ impl GatewayOperations {
         said: Option<String>,
     ) -> Result<String, OperationError> {
         let facts = visitor.debug_token(Some(app)).await;
-        let granted = facts.map_err(|cause| told(UNREACHED, &cause))?.wabas;
-        let others = self.store.accounts_of(business.to_owned(), ACCOUNTS_MAX);
-        let others = others.await.map_err(refused)?;
+        let granted = facts.map_err(OperationError::Unavailable)?.wabas;
+        let others = self
+            .store
+            .accounts_of(business.to_owned(), ACCOUNTS_MAX)
+            .await;
+        let others = others.map_err(refused)?;
         let waba = signup::account(said.as_deref(), granted.as_deref(), &others);
         let waba = waba.map_err(|refusal| told(&refusal.to_string(), "not the account"))?;
-        let listed = visitor.phone_numbers(&waba).await;
-        listed.map_err(|cause| told(UNREACHED, &cause))?;
+        seen(visitor.sees(&waba).await, HIDDEN)?;
+        let leaves_out = Refusal::LeavesOut.to_string();
+        let looks: Vec<_> = signup::unconfirmed(&waba, granted.as_deref(), &others)
+            .into_iter()
+            .map(|other| {
+                visitor
+                    .sees(other)
+                    .map(|outcome| seen(outcome, &leaves_out))
+            })
+            .collect();
+        stream::iter(looks)
+            .buffer_unordered(LOOKS_MAX)
+            .try_collect::<()>()
+            .await?;
         Ok(waba)
+    }
+}
+
+/// Whether the token sees an account. What the owner is told when Meta hides it: `hidden`.
+fn seen(outcome: Outcome<()>, hidden: &str) -> Result<(), OperationError> {
+    match outcome {
+        Outcome::Done(()) => Ok(()),
+        Outcome::Refused(error) if error.hides() => Err(told(hidden, &refusal(&error))),
+        Outcome::Refused(error) => Err(OperationError::Unavailable(refusal(&error))),
+        Outcome::Turned { status } => {
+            let cause = format!("an answer that is not Meta's, with status {status}");
+            Err(OperationError::Unavailable(cause))
+        }
+        Outcome::NotSent { cause } | Outcome::Unsendable { cause } | Outcome::Lost { cause } => {
+            Err(OperationError::Unavailable(cause))
+        }
     }
 }
 

@@ -38,6 +38,14 @@ impl Client {
         Ok(listed)
     }
 
+    /// Looks whether the token sees an account. Meta may also refuse because it is busy.
+    pub async fn sees(&self, waba: &str) -> Outcome<()> {
+        let query = [("fields", "id"), ("limit", "1")];
+        let request = self.get(&[waba, "phone_numbers"], &query);
+        let read = |answer: &Value| answer.get("data")?.as_array().map(|_| ());
+        self.outcome(request, read).await
+    }
+
     /// Subscribes the token's app to the account's webhooks. Repeating it does no harm.
     pub async fn subscribe(&self, waba: &str) -> Outcome<()> {
         self.outcome(self.post(&[waba, "subscribed_apps"]), success)

@@ -1,6 +1,6 @@
 //! Which client calls for whom: the one of a number's key, else the one of its business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use duet_rules::provider::Provider;
@@ -34,6 +34,15 @@ impl Clients {
         let clients = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let is_partners = |client: &Client| client.provider() != Provider::Meta;
         clients.values().any(is_partners)
+    }
+
+    /// The businesses that call an API at an address like this.
+    pub fn of_apis(&self, is_one: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let clients = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let of_apis = clients.iter().filter(|(_, client)| {
+            client.provider() != Provider::Meta && is_one(client.base().as_str())
+        });
+        of_apis.map(|((business, _), _)| business.clone()).collect()
     }
 
     /// The clients of a business, in the order of their numbers.

@@ -8,6 +8,7 @@
 //! - `media`: files of messages
 //! - `number`: what Meta says of a business number
 //! - `pages`: lists that come in pages
+//! - `places`: how many requests a partner's API may have on the way
 //! - `sync`: the requests for contacts and history
 //! - `templates`: the templates of an account
 //! - `upload`: files for messages
@@ -24,6 +25,7 @@ mod history;
 mod media;
 mod number;
 mod pages;
+mod places;
 mod send;
 mod sync;
 mod templates;
@@ -36,6 +38,7 @@ pub use client::{Client, Connections, Near, OpenError, Settings, Token, version}
 pub use clients::{Clients, NO_TOKEN};
 pub use history::NoRecord;
 pub use media::{Description, Download, NoFile};
+pub use places::{Place, Placed, Places, Taken};
 pub use send::{Accepted, Outcome, refusal};
 pub use templates::NoList;
 pub use upload::Outgoing as OutgoingFile;

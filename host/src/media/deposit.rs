@@ -2,6 +2,8 @@
 //!
 //! Promises: a file that was answered for is whole and fsynced, and its business's. One that breaks off leaves nothing.
 //! Nothing is taken beyond the bound of all files, and none before the folder is clear of what an earlier process left.
+//! A slow client holds its place for a while at most, one of its business's share, and room for little more than what
+//! it has sent.
 
 use std::io;
 use std::sync::Arc;
@@ -11,29 +13,43 @@ use std::time::Duration;
 use bytes::Bytes;
 use duet_rules::media::{Digest, FILE_BYTES_MAX, HEAD_BYTES, Sendable, is_animated};
 use futures_util::{Stream, StreamExt};
-use tokio::sync::Semaphore;
 
 use super::Settings;
-use crate::store::media::{Arrival, MediaFolder};
+use super::queue::{NoPlace, Queue};
+use super::room::{NoRoom, Reserved, Room};
+use crate::store::media::Arrival;
 use crate::store::{Store, StoreError};
 
-/// Files that arrive at once; the next one waits for a place.
-const PLACES: usize = 4;
-const PLACE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Room is taken for so much of a body at a time: one that is announced need not come.
+const SLICE_BYTES: u64 = 4 << 20;
 /// Of a body that is not taken, so much is read.
 const REST_BYTES_MAX: usize = 16 << 20;
-/// Between two parts of a body.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+const PATIENCE: Patience = Patience {
+    place: Duration::from_secs(30),
+    part: Duration::from_secs(30),
+    file: Duration::from_secs(600),
+};
 
 /// Takes files in. Cheap to clone; every clone keeps the same bounds.
 #[derive(Clone)]
 pub struct Deposits {
     store: Store,
     bytes_max: u64,
-    total_bytes_max: u64,
-    places: Arc<Semaphore>,
-    coming: Arc<AtomicU64>,
+    queue: Queue,
+    room: Room,
+    patience: Patience,
     count: Arc<AtomicU64>,
+}
+
+/// How long is waited.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For a place.
+    place: Duration,
+    /// Between two parts of a body, and for the rest of one that is not taken.
+    part: Duration,
+    /// From the first part of a body to the last.
+    file: Duration,
 }
 
 /// What is handed over, and for whom.
@@ -52,17 +68,20 @@ pub struct Deposit {
 pub enum DepositError {
     #[error("the file has more than {0} bytes, and none that is sent may have more")]
     TooLarge(u64),
-    #[error(
-        "there is no room: all files together may take {total_max} bytes on disk, and {kept} are taken; raise media.total_bytes_max, or set retention.media_days"
-    )]
-    NoRoom { kept: u64, total_max: u64 },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
     #[error("the file is empty")]
     Empty,
     #[error("the file broke off: {0}")]
     Broken(String),
-    /// Others are being taken, or the gateway has just started.
-    #[error("too many files arrive at once")]
-    Busy,
+    #[error("the file did not go on within {0} seconds; hand it over again")]
+    Stalled(u64),
+    #[error(
+        "the file was not whole after {0} seconds; hand it over through a faster connection, or make it smaller"
+    )]
+    Slow(u64),
     #[error("the disk refuses: {0}")]
     Disk(#[from] io::Error),
     #[error(transparent)]
@@ -74,25 +93,25 @@ impl Deposits {
     #[must_use]
     pub fn new(store: Store, settings: Settings) -> Deposits {
         Deposits {
+            room: Room::new(store.clone(), settings.total_bytes_max),
             store,
             bytes_max: FILE_BYTES_MAX
                 .min(settings.file_bytes_max)
                 .min(settings.total_bytes_max),
-            total_bytes_max: settings.total_bytes_max,
-            places: Arc::new(Semaphore::new(0)),
-            coming: Arc::default(),
+            queue: Queue::new(),
+            patience: PATIENCE,
             count: Arc::default(),
         }
     }
 
     /// From now on files are taken.
     pub fn open(&self) {
-        self.places.add_permits(PLACES);
+        self.queue.open();
     }
 
-    /// Bytes that those that are arriving may still need.
-    pub(super) fn coming(&self) -> u64 {
-        self.coming.load(Ordering::Relaxed)
+    /// Where files that are fetched find room, too.
+    pub(super) fn room(&self) -> Room {
+        self.room.clone()
     }
 
     /// Takes a file in; the answer is its digest and what Meta will look at.
@@ -105,13 +124,20 @@ impl Deposits {
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<(Digest, Sendable), DepositError> {
         let taken = self.arrive(deposit, &mut body).await;
-        let mut left = REST_BYTES_MAX;
-        // Whoever is still sending would not hear the answer.
-        while taken.is_err()
-            && left > 0
-            && let Ok(Some(chunk)) = next(&mut body).await
-        {
-            left = left.saturating_sub(chunk.len());
+        // Whoever is still sending would not hear the answer; the slow one is not waited for again.
+        if !matches!(
+            taken,
+            Ok(_) | Err(DepositError::Stalled(_) | DepositError::Slow(_))
+        ) {
+            let mut left = REST_BYTES_MAX;
+            let rest = async {
+                while left > 0
+                    && let Some(Ok(chunk)) = body.next().await
+                {
+                    left = left.saturating_sub(chunk.len());
+                }
+            };
+            let _ = tokio::time::timeout(self.patience.part, rest).await;
         }
         taken
     }
@@ -124,43 +150,73 @@ impl Deposits {
         if deposit.bytes.is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(DepositError::TooLarge(self.bytes_max));
         }
-        let place = tokio::time::timeout(PLACE_WAIT_MAX, self.places.acquire()).await;
-        let Ok(Ok(_place)) = place else {
-            return Err(DepositError::Busy);
-        };
-        let _room = self
-            .reserve(deposit.bytes.unwrap_or(self.bytes_max))
+        let _place = self
+            .queue
+            .enter(&deposit.business, self.patience.place)
             .await?;
-        let (folder, nth) = (
-            self.store.media_folder(),
-            self.count.fetch_add(1, Ordering::Relaxed),
-        );
-        let begun = folder.clone();
-        let mut arrival = blocking(move || begun.deposit(nth)).await?;
+        // What has no room now is told so before it is sent.
+        drop(self.room.reserve(deposit.bytes.unwrap_or(0)).await?);
+        let bytes_max = deposit.bytes.unwrap_or(self.bytes_max);
+        let mut reserved = self.room.reserve(bytes_max.min(SLICE_BYTES)).await?;
+        let file_max = self.patience.file;
+        let received = self.receive(body, bytes_max, &mut reserved);
+        let received = tokio::time::timeout(file_max, received).await;
+        let (arrival, head) = received.map_err(|_| DepositError::Slow(file_max.as_secs()))??;
+        self.keep(deposit, arrival, &head).await
+    }
+
+    /// The bytes on disk, and the first of them. They have room as they come; `bytes_max` will come.
+    async fn receive<E: std::fmt::Display>(
+        &self,
+        body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+        bytes_max: u64,
+        reserved: &mut Reserved,
+    ) -> Result<(Arrival, Vec<u8>), DepositError> {
+        let nth = self.count.fetch_add(1, Ordering::Relaxed);
+        let folder = self.store.media_folder();
+        let mut arrival = blocking(move || folder.deposit(nth)).await?;
         let mut head = Vec::with_capacity(HEAD_BYTES);
-        while let Some(chunk) = next(body).await? {
+        while let Some(chunk) = self.next(body).await? {
             let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            if arrival.bytes().saturating_add(more) > self.bytes_max {
+            let bytes = arrival.bytes().saturating_add(more);
+            if bytes > self.bytes_max {
                 return Err(DepositError::TooLarge(self.bytes_max));
+            }
+            if bytes > reserved.bytes() {
+                let slice = SLICE_BYTES.min(bytes_max.saturating_sub(reserved.bytes()));
+                reserved.add(self.room.reserve(slice.max(more)).await?);
             }
             let missing = HEAD_BYTES.saturating_sub(head.len());
             head.extend(chunk.iter().take(missing));
             let write = move || arrival.write(&chunk).map(|()| arrival);
             arrival = blocking::<Arrival>(write).await?;
         }
-        self.keep(deposit, folder, arrival, &head).await
+        Ok((arrival, head))
+    }
+
+    async fn next<E: std::fmt::Display>(
+        &self,
+        body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    ) -> Result<Option<Bytes>, DepositError> {
+        let part_max = self.patience.part;
+        match tokio::time::timeout(part_max, body.next()).await {
+            Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+            Ok(Some(Err(error))) => Err(DepositError::Broken(error.to_string())),
+            Ok(None) => Ok(None),
+            Err(_) => Err(DepositError::Stalled(part_max.as_secs())),
+        }
     }
 
     async fn keep(
         &self,
         deposit: Deposit,
-        folder: MediaFolder,
         arrival: Arrival,
         head: &[u8],
     ) -> Result<(Digest, Sendable), DepositError> {
         if arrival.bytes() == 0 {
             return Err(DepositError::Empty);
         }
+        let folder = self.store.media_folder();
         let (digest, bytes) = blocking(move || folder.place(arrival)).await?;
         let file = Sendable {
             mime_type: deposit.mime_type.to_owned(),
@@ -172,45 +228,6 @@ impl Deposits {
             .await?;
         Ok((digest, file))
     }
-
-    /// Room for so many bytes, as long as the answer lives.
-    async fn reserve(&self, bytes: u64) -> Result<Room, DepositError> {
-        let room = Room {
-            coming: self.coming.clone(),
-            bytes,
-        };
-        let coming = self.coming.fetch_add(bytes, Ordering::Relaxed);
-        let kept = self.store.media_bytes().await?.saturating_add(coming);
-        if kept.saturating_add(bytes) > self.total_bytes_max {
-            return Err(DepositError::NoRoom {
-                kept,
-                total_max: self.total_bytes_max,
-            });
-        }
-        Ok(room)
-    }
-}
-
-struct Room {
-    coming: Arc<AtomicU64>,
-    bytes: u64,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.coming.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-async fn next<E: std::fmt::Display>(
-    body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
-) -> Result<Option<Bytes>, DepositError> {
-    match tokio::time::timeout(IDLE_MAX, body.next()).await {
-        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
-        Ok(Some(Err(error))) => Err(DepositError::Broken(error.to_string())),
-        Ok(None) => Ok(None),
-        Err(_) => Err(DepositError::Broken("it stopped coming".into())),
-    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -219,5 +236,137 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
         Err(error) => Err(DepositError::Disk(io::Error::other(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::media::Settings;
+
+    const FILE_BYTES: u64 = 600;
+
+    struct House {
+        deposits: Deposits,
+        folder: tempfile::TempDir,
+    }
+
+    impl House {
+        fn new() -> House {
+            House::with(FILE_BYTES, 1000)
+        }
+
+        fn with(file_bytes_max: u64, total_bytes_max: u64) -> House {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = Settings {
+                file_bytes_max,
+                total_bytes_max,
+                fetches_max: 4,
+            };
+            let deposits = Deposits::new(Store::open(folder.path()).unwrap(), settings);
+            deposits.open();
+            House { deposits, folder }
+        }
+
+        fn arriving(&self) -> usize {
+            let new = std::fs::read_dir(self.folder.path().join("media/new"));
+            new.map_or(0, Iterator::count)
+        }
+    }
+
+    fn deposit(bytes: u64) -> Deposit {
+        Deposit {
+            business: String::new(),
+            mime_type: "image/png",
+            bytes: Some(bytes),
+        }
+    }
+
+    fn whole(bytes: usize) -> impl Stream<Item = io::Result<Bytes>> + Unpin {
+        stream::iter([Ok(Bytes::from(vec![1; bytes]))])
+    }
+
+    /// A byte every now and then, without an end.
+    fn trickle() -> impl Stream<Item = io::Result<Bytes>> + Unpin {
+        let drops = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some((Ok(Bytes::from_static(b".")), ()))
+        });
+        Box::pin(drops)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_slow_or_silent_is_not_waited_for_for_ever() {
+        let mut house = House::new();
+        house.deposits.patience.file = Duration::from_millis(100);
+        let slow = house.deposits.take(deposit(9), trickle()).await;
+        assert!(matches!(slow, Err(DepositError::Slow(_))), "{slow:?}");
+        house.deposits.patience = Patience {
+            part: Duration::from_millis(50),
+            ..PATIENCE
+        };
+        let silent = stream::pending::<io::Result<Bytes>>();
+        let silent = house.deposits.take(deposit(9), silent).await;
+        assert!(
+            matches!(silent, Err(DepositError::Stalled(_))),
+            "{silent:?}"
+        );
+        assert_eq!(house.arriving(), 0, "nothing is left of them");
+        let taken = house.deposits.take(deposit(9), whole(9)).await;
+        assert!(taken.is_ok(), "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_still_coming_counts_as_what_is_here() {
+        let house = House::new();
+        let fetched = house.deposits.room().reserve(FILE_BYTES).await.unwrap();
+        let refused = house.deposits.take(deposit(FILE_BYTES), whole(9)).await;
+        assert!(
+            matches!(
+                refused,
+                Err(DepositError::NoRoom(NoRoom::Coming {
+                    coming: FILE_BYTES,
+                    ..
+                }))
+            ),
+            "{refused:?}"
+        );
+        drop(fetched);
+        let coming = house.deposits.clone();
+        let coming = tokio::spawn(async move { coming.take(deposit(FILE_BYTES), trickle()).await });
+        while house.arriving() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(house.deposits.room().reserve(FILE_BYTES).await.is_err());
+        coming.abort();
+        assert!(coming.await.is_err());
+        assert!(house.deposits.room().reserve(FILE_BYTES).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_and_does_not_come_takes_little_of_the_room() {
+        const FILE: u64 = 90 << 20;
+        let house = House::with(FILE, 100 << 20);
+        for bytes in [None, Some(FILE)] {
+            let deposit = Deposit {
+                bytes,
+                ..deposit(0)
+            };
+            let coming = house.deposits.clone();
+            let coming = tokio::spawn(async move { coming.take(deposit, trickle()).await });
+            while house.arriving() == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(house.deposits.room().reserve(FILE).await.is_ok());
+            coming.abort();
+            assert!(coming.await.is_err());
+        }
+        // One that comes has as much as it needs.
+        let chunk = |_| Ok::<_, io::Error>(Bytes::from(vec![1; 1 << 20]));
+        let body = stream::iter((0..9).map(chunk));
+        let taken = house.deposits.take(deposit(9 << 20), body).await;
+        assert!(taken.is_ok(), "{taken:?}");
     }
 }

@@ -4,6 +4,8 @@
 //! - `worker`: which fetch runs next, within what bounds
 //! - `fetch`: one file, from Meta's description to its place on disk
 //! - `deposit`: one file, from whoever hands it over to its place on disk
+//! - `queue`: who hands files over, in turn
+//! - `room`: the bound of all files, here and on their way
 //!
 //! Promises: a fetch is open in the store from the transaction that takes the message in until it has ended, so that
 //! a crash repeats it; live files go before those of the history; a full disk pauses everything and spends no
@@ -11,6 +13,8 @@
 
 mod deposit;
 mod fetch;
+mod queue;
+mod room;
 mod worker;
 
 use std::sync::Arc;
@@ -23,6 +27,8 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 pub use deposit::{Deposit, DepositError, Deposits};
+pub use queue::NoPlace;
+pub use room::NoRoom;
 
 /// Bounds on what is fetched and kept.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Media;
 use super::fetch::{Ended, Fetcher};
+use super::room::{NoRoom, Reserved, Room};
+use crate::graph::{Placed, Places};
 use crate::store::StoreError;
-use crate::store::media::Fetch;
+use crate::store::media::{Fetch, Skipped};
 use crate::telemetry::Throttle;
 
 /// The loop looks around at least so often.
@@ -31,11 +33,14 @@ impl Media {
             metrics: self.metrics.clone(),
         };
         let mut worker = Worker {
+            room: self.deposits.room(),
             media: self,
             fetcher: Arc::new(fetcher),
             tasks: JoinSet::new(),
             busy: HashMap::new(),
+            places: Places::new(settings.fetches_max),
             not_before: Instant::now(),
+            starved: false,
             troubles: Throttle::default(),
             full: Throttle::default(),
         };
@@ -51,7 +56,13 @@ struct Worker {
     tasks: JoinSet<Ended>,
     /// Whose file a task fetches.
     busy: HashMap<Id, i64>,
+    /// Shared with what is handed over.
+    room: Room,
+    /// A partner's API that hangs holds a share of the tasks.
+    places: Places,
     not_before: Instant,
+    /// Something is due, and there was no room for it.
+    starved: bool,
     troubles: Throttle,
     full: Throttle,
 }
@@ -69,7 +80,7 @@ impl Worker {
     }
 
     async fn work(&mut self, stop: &mut watch::Receiver<bool>) {
-        let bell = self.media.bell.clone();
+        let (bell, room) = (self.media.bell.clone(), self.room.clone());
         while !*stop.borrow() {
             let wait = match self.start_due(crate::now_ms()).await {
                 Ok(wait) => wait,
@@ -80,6 +91,7 @@ impl Worker {
                 _ = stop.wait_for(|stop| *stop) => return,
                 back = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => back,
                 () = bell.notified(), if free => None,
+                () = room.freed(), if self.starved => None,
                 () = tokio::time::sleep(wait) => None,
             };
             if let Some(back) = back {
@@ -94,54 +106,77 @@ impl Worker {
         if !pause.is_zero() {
             return Ok(pause);
         }
-        let free = self
-            .media
-            .settings
-            .fetches_max
-            .saturating_sub(self.tasks.len());
-        if free == 0 {
-            return Ok(TICK_MAX);
-        }
-        let busy = self.busy.values().copied().collect();
-        for fetch in self.media.store.fetches(busy, free, now_ms).await? {
-            let later_ms = u64::try_from(fetch.next_ms.saturating_sub(now_ms)).unwrap_or(0);
-            if later_ms > 0 {
-                return Ok(Duration::from_millis(later_ms).min(TICK_MAX));
-            }
-            if !self.has_room().await? {
+        self.starved = false;
+        loop {
+            let places = self.media.settings.fetches_max;
+            let free = places.saturating_sub(self.tasks.len());
+            if free == 0 {
                 return Ok(TICK_MAX);
             }
-            self.start(fetch);
+            let mut crowded = false;
+            let open = self.media.store.fetches(self.skipped(), free, now_ms);
+            for fetch in open.await? {
+                let later_ms = u64::try_from(fetch.next_ms.saturating_sub(now_ms)).unwrap_or(0);
+                if later_ms > 0 {
+                    return Ok(Duration::from_millis(later_ms).min(TICK_MAX));
+                }
+                let Some(reserved) = self.reserve().await? else {
+                    self.starved = true;
+                    return Ok(TICK_MAX);
+                };
+                let client = self.media.clients.of(&fetch.business, &fetch.number);
+                match self.places.place(client.as_ref()) {
+                    Placed::Full(_) => crowded = true,
+                    placed => self.start(fetch, (placed, reserved)),
+                }
+            }
+            // Others stand behind those whose API has just become full.
+            if !crowded {
+                return Ok(TICK_MAX);
+            }
         }
-        Ok(TICK_MAX)
     }
 
-    /// Whether the largest file fits beside what is there and what is on its way.
-    async fn has_room(&self) -> Result<bool, StoreError> {
-        let kept = self.media.store.media_bytes().await?;
-        let kept = kept.saturating_add(self.media.deposits.coming());
-        let coming = u64::try_from(self.tasks.len()).unwrap_or(u64::MAX);
-        let wanted = self
-            .fetcher
-            .file_bytes_max
-            .saturating_mul(coming.saturating_add(1));
-        let total_max = self.media.settings.total_bytes_max;
-        let room = kept.saturating_add(wanted) <= total_max;
-        let full = !room && coming == 0;
-        self.media.metrics.media_paused.set(i64::from(full));
-        if full && self.full.pass(Instant::now()).is_some() {
+    fn skipped(&self) -> Skipped {
+        let taken = self.places.taken();
+        Skipped {
+            messages: self.busy.values().copied().collect(),
+            businesses: self.media.clients.of_apis(|api| taken.is_full(api)),
+        }
+    }
+
+    /// Room for the largest file, if there is.
+    async fn reserve(&self) -> Result<Option<Reserved>, StoreError> {
+        let (reserved, full) = match self.room.reserve(self.fetcher.file_bytes_max).await {
+            Ok(reserved) => (Some(reserved), None),
+            // What is on its way may leave some.
+            Err(NoRoom::Coming { .. }) => (None, None),
+            Err(NoRoom::Full { kept, bytes_max }) => (None, Some((kept, bytes_max))),
+            Err(NoRoom::Store(error)) => return Err(error),
+        };
+        self.media
+            .metrics
+            .media_paused
+            .set(i64::from(full.is_some()));
+        if let Some((kept, total_max)) = full
+            && self.full.pass(Instant::now()).is_some()
+        {
             tracing::warn!(
                 kept,
                 total_max,
                 "files of messages are not fetched: there is no room; raise media.total_bytes_max, or set retention.media_days"
             );
         }
-        Ok(room)
+        Ok(reserved)
     }
 
-    fn start(&mut self, fetch: Fetch) {
+    fn start(&mut self, fetch: Fetch, holds: (Placed, Reserved)) {
         let (fetcher, message) = (self.fetcher.clone(), fetch.message);
-        let task = self.tasks.spawn(async move { fetcher.go(fetch).await });
+        let task = self.tasks.spawn(async move {
+            let ended = fetcher.go(fetch).await;
+            drop(holds);
+            ended
+        });
         self.busy.insert(task.id(), message);
     }
 

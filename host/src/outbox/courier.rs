@@ -11,12 +11,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use super::places::{Place, Places};
 use super::plan::{Attempt, Step, plan};
 use super::uploads::Uploads;
 use super::{Barrier, Feed, Settings};
 use crate::failpoint::hit;
-use crate::graph::{Client, Clients, Outcome};
+use crate::graph::{Client, Clients, Outcome, Placed, Places};
 use crate::store::access::RefusedToken;
 use crate::store::outbox::{After, Gate, Head, Open, Outgoing};
 use crate::store::{Store, StoreError};
@@ -69,19 +68,15 @@ impl<B: Barrier> Courier<B> {
     }
 
     /// A place for a send that goes to a partner's API, before the gate: what waits for one may still be cancelled.
-    fn place(&self, id: i64) -> Result<Result<Option<Place>, Arc<str>>, StoreError> {
+    fn place(&self, id: i64) -> Result<Placed, StoreError> {
         if !self.clients.have_a_partner() {
-            return Ok(Ok(None));
+            return Ok(Placed::Free);
         }
         let Some((business, number)) = self.store.sender_of(id)? else {
-            return Ok(Ok(None));
+            return Ok(Placed::Free);
         };
-        match self.clients.of(&business, &number) {
-            Some(client) if client.provider() != Provider::Meta => {
-                Ok(self.places.take(client.base().as_str()).map(Some))
-            }
-            _ => Ok(Ok(None)),
-        }
+        let client = self.clients.of(&business, &number);
+        Ok(self.places.place(client.as_ref()))
     }
 
     /// True when intake has passed whatever was acknowledged; false when the gateway stops first.
@@ -97,8 +92,8 @@ impl<B: Barrier> Courier<B> {
     async fn send(&self, id: i64) -> Result<Ended, StoreError> {
         // Kept until the answer is there.
         let _place = match self.place(id)? {
-            Ok(place) => place,
-            Err(api) => return Ok(Ended::Crowded(api)),
+            Placed::Full(api) => return Ok(Ended::Crowded(api)),
+            placed => placed,
         };
         let gate = loop {
             if !self.intake_has_passed().await {

@@ -2,8 +2,8 @@
 //!
 //! - `feed`: which rows have changed, told from outside
 //! - `schedule`: the first open row of each conversation, and when it is due
+//! - `waiting`: the conversations whose partner has no place for a send
 //! - `courier`: one row's way: gate, call, record
-//! - `places`: how many requests a partner's API may have on the way
 //! - `uploads`: the files that sends need at Meta's first
 //! - `plan`: what an answer of Meta's means for the row
 //! - `sender`: the loop that holds them together
@@ -14,13 +14,13 @@
 
 mod courier;
 mod feed;
-mod places;
 mod plan;
 mod schedule;
 mod sender;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod waiting;
 
 use std::sync::Arc;
 

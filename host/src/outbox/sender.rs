@@ -9,10 +9,11 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::courier::{Courier, Ended};
-use super::places::Places;
 use super::schedule::{Schedule, due_ms};
 use super::uploads::Uploads;
+use super::waiting::Waiting;
 use super::{Barrier, Feed, Outbox};
+use crate::graph::Places;
 use crate::store::outbox::Head;
 use crate::store::{Store, StoreError};
 
@@ -62,6 +63,7 @@ impl<B: Barrier> Outbox<B> {
             feed: self.feed,
             courier: Arc::new(courier),
             places,
+            waiting: Waiting::default(),
             concurrency: self.settings.concurrency.max(1),
             hold_ms: self.settings.hold_ms,
             schedule: Schedule::new(CONVERSATIONS_MAX),
@@ -104,6 +106,7 @@ struct Sender<B> {
     feed: Feed,
     courier: Arc<Courier<B>>,
     places: Places,
+    waiting: Waiting,
     concurrency: usize,
     hold_ms: i64,
     schedule: Schedule,
@@ -170,7 +173,7 @@ impl<B: Barrier> Sender<B> {
             .feed
             .take(READ_MAX.saturating_sub(self.unread.rows.len()));
         self.unread.rows.extend(told.rows);
-        let ready = self.places.ready().into_iter();
+        let ready = self.waiting.ready(self.places.taken()).into_iter();
         self.unread.conversations.extend(ready.map(|id| (id, 0)));
         if told.all {
             self.unread.walk = Some(0);
@@ -252,7 +255,7 @@ impl<B: Barrier> Sender<B> {
         let unread = &self.unread;
         // What was told during a pause is read behind it.
         let to_read = now_ms < self.pause.until_ms
-            || self.places.is_ready()
+            || self.waiting.is_ready(&self.places.taken())
             || !unread.rows.is_empty()
             || !unread.conversations.is_empty()
             || (unread.walk.is_some() && !self.schedule.is_full());
@@ -281,7 +284,7 @@ impl<B: Barrier> Sender<B> {
         self.schedule.finish(conversation);
         let floor_ms = match &ended {
             // Read again when its API has a place.
-            Ended::Crowded(api) if self.places.wait(api, conversation) => return,
+            Ended::Crowded(api) if self.waiting.wait(api, conversation) => return,
             Ended::Stuck | Ended::Crowded(_) => now_ms.saturating_add(STUCK_MS),
             Ended::Reached | Ended::Unreachable | Ended::Uncalled => 0,
         };

@@ -2,8 +2,8 @@
 //! and hold no courier.
 //!
 //! Promises: of one file for one number at most one upload is under way. It is repeated until Meta has taken or refused
-//! it, and whatever came of it is on disk before a send goes on; a crash at any moment only repeats it. Nobody waits
-//! for an upload whose message needs none.
+//! it, and whatever came of it is on disk before a send goes on; a crash at any moment only repeats it. What Meta has got
+//! while the file was wiped is used for nothing. Nobody waits for an upload whose message needs none.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use super::{Feed, Settings};
 use crate::failpoint::hit;
 use crate::graph::{Client, Clients, NO_TOKEN, Outcome, OutgoingFile};
 use crate::store::access::RefusedToken;
-use crate::store::media::{Upload, Uploaded};
+use crate::store::media::{MediaFolder, Upload, Uploaded};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Metrics, tell_alarms};
 
@@ -33,6 +33,8 @@ const UNDER_WAY_MAX: usize = 10_000;
 const STUCK: Duration = Duration::from_secs(1);
 /// A file is named by its bytes alone.
 const NOT_HERE: &str = "its file is not on disk, or not what it was; hand it over again";
+/// Meta may have got zeros for a part of it, and somebody else waits for the same bytes, which were handed over anew.
+const WIPED: &str = "its file was erased while it was uploaded";
 
 /// Cheap to clone; every clone knows the same uploads.
 #[derive(Clone)]
@@ -149,10 +151,10 @@ impl Inner {
 
     /// One try; nothing when nobody waits any more.
     async fn attempt(&self, upload: &Upload) -> Option<Try> {
-        let client = self.clients.of(&upload.business, &upload.number);
+        let client = || self.clients.of(&upload.business, &upload.number);
         let is_partners = |client: &Client| client.provider() != Provider::Meta;
         // Neither is ever closed.
-        let _partner = match client.as_ref().is_some_and(is_partners) {
+        let partner = match client().as_ref().is_some_and(is_partners) {
             true => Some(self.partners.acquire().await.ok()?),
             false => None,
         };
@@ -176,9 +178,14 @@ impl Inner {
                 cause: NOT_HERE.into(),
             }));
         };
-        let Some(client) = client else {
+        // Not before: its token may have been changed while it waited.
+        let Some(client) = client() else {
             return Some(uncounted(NO_TOKEN.into()));
         };
+        if is_partners(&client) && partner.is_none() {
+            return Some(uncounted("its business went to a partner just now".into()));
+        }
+        let sent = file.try_clone();
         let outgoing = OutgoingFile {
             file,
             bytes,
@@ -187,6 +194,13 @@ impl Inner {
         hit("upload.before_call");
         let outcome = client.upload(&upload.number, outgoing).await;
         hit("upload.answered_before_commit");
+        if matches!(outcome, Outcome::Done(_)) {
+            let whole = move || MediaFolder::is_whole(&mut sent?, digest);
+            let whole = tokio::task::spawn_blocking(whole).await;
+            if !matches!(whole, Ok(Ok(true))) {
+                return Some(uncounted(WIPED.into()));
+            }
+        }
         Some(judge(outcome, |code| RefusedToken {
             business: upload.business.clone(),
             number: upload.number.clone(),

@@ -30,7 +30,7 @@ impl Component {
     /// The component of an instance; `folder` is where relative paths start.
     pub fn of(instance: &Instance, folder: &Path) -> Result<Component, Problem> {
         let path = folder.join(&instance.component);
-        read(&path).map(Component::new).map_err(|error| Problem {
+        Component::read(&path).map_err(|error| Problem {
             file: instance.file.clone(),
             line: instance.line,
             column: 1,
@@ -38,19 +38,20 @@ impl Component {
             remedy: "build it (`cargo xtask guests` builds those that come with Duet) or correct `component`".into(),
         })
     }
-}
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would be waited for, a device never ends.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
+    /// The component in a file.
+    pub fn read(path: &Path) -> io::Result<Component> {
+        // A pipe would be waited for, a device never ends.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        let bytes = read_at_most(path, COMPONENT_BYTES_MAX + 1)?;
+        if bytes.len() > COMPONENT_BYTES_MAX {
+            let message = format!(
+                "it has more than {COMPONENT_BYTES_MAX} bytes; build it for release, without debug information"
+            );
+            return Err(io::Error::other(message));
+        }
+        Ok(Component::new(bytes))
     }
-    let bytes = read_at_most(path, COMPONENT_BYTES_MAX + 1)?;
-    if bytes.len() > COMPONENT_BYTES_MAX {
-        let message = format!(
-            "it has more than {COMPONENT_BYTES_MAX} bytes; build it for release, without debug information"
-        );
-        return Err(io::Error::other(message));
-    }
-    Ok(bytes)
 }

@@ -52,6 +52,14 @@ impl Fault {
     pub fn own_words(&self) -> Option<&str> {
         (self.kind != FaultKind::Trap).then_some(self.message.as_str())
     }
+
+    /// Its kind, and the message where it is the host's own.
+    pub fn for_admins(&self) -> String {
+        let words = self
+            .own_words()
+            .unwrap_or("after its last attempt the event becomes a dead letter, which tells more");
+        format!("{}: {words}", self.kind.as_str())
+    }
 }
 
 impl fmt::Display for Fault {

@@ -228,13 +228,9 @@ pub(super) fn tell(
         )?
         .query_row([alarms::TOKEN_REFUSED, number], |row| row.get(0))
         .optional()?;
-    let alarm = Alarm {
-        name: alarms::TOKEN_REFUSED,
-        number: Some(open.unwrap_or_else(|| number.to_owned())),
-        contact: None,
-        seq: 0,
-        detail: format!("sends wait: {}", cause.detail()),
-    };
+    let number = open.unwrap_or_else(|| number.to_owned());
+    let detail = format!("sends wait: {}", cause.detail());
+    let alarm = Alarm::new(alarms::TOKEN_REFUSED, Some(number), detail);
     Ok(alarms::raise(connection, &alarm, now_ms)?.then_some(alarm))
 }
 

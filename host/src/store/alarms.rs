@@ -26,12 +26,14 @@ pub const CONTACTS_MISSING: &str = "contacts-missing";
 pub const HISTORY_MISSING: &str = "history-missing";
 /// The token sends, but may not read the account's templates.
 pub const TEMPLATES_REFUSED: &str = "templates-refused";
-/// A webhook spoke of a business that it may not speak of.
+/// A webhook spoke of a business that it may not speak of: an alarm of the business whose partner it was, or that has one.
 pub const FOREIGN_WEBHOOK: &str = "foreign-webhook";
+/// It faults on one event after another, and gets none for a while.
+pub const PLUGIN_QUARANTINED: &str = "plugin-quarantined";
 
-/// Whose an alarm is, by its number or its contact; NULL of one that is about the whole gateway.
+/// Whose an alarm is, by its own word, its number or its contact; NULL of one that is about the whole gateway.
 pub(super) const BUSINESS: &str =
-    "coalesce((SELECT n.business FROM numbers n WHERE n.id = alarms.number),
+    "coalesce(alarms.business, (SELECT n.business FROM numbers n WHERE n.id = alarms.number),
      (SELECT k.business FROM contacts k WHERE k.id = alarms.contact))";
 
 /// An alarm as it is raised.
@@ -40,7 +42,11 @@ pub struct Alarm {
     pub name: &'static str,
     pub number: Option<String>,
     pub contact: Option<i64>,
-    /// The event that raises it; 0 when time does.
+    /// Whose it is, where neither of them tells.
+    pub business: Option<String>,
+    /// The instance's name, when it is about a plugin.
+    pub plugin: Option<String>,
+    /// The event that raises it; 0 when none does.
     pub seq: i64,
     /// In words without anything personal.
     pub detail: String,
@@ -57,6 +63,8 @@ impl Alarm {
             name,
             number,
             contact: None,
+            business: None,
+            plugin: None,
             seq: 0,
             detail: detail.into(),
         }
@@ -66,12 +74,49 @@ impl Alarm {
         Alarm { seq, ..self }
     }
 
+    pub(super) fn of(self, business: String) -> Alarm {
+        let business = Some(business);
+        Alarm { business, ..self }
+    }
+
     pub(super) fn about(self, contact: Option<i64>) -> Alarm {
         Alarm { contact, ..self }
     }
 }
 
 impl Store {
+    /// A business's plugin is in quarantine: an alarm, unless it is open.
+    pub async fn plugin_quarantined(
+        &self,
+        business: String,
+        plugin: String,
+        cause: &str,
+        now_ms: i64,
+    ) -> Result<Option<Alarm>, StoreError> {
+        let detail = format!(
+            "plugin {plugin} faults on one event after another; its events wait, one is tried now and then, and a changed plugin or limit is tried at once; the last fault: {cause}"
+        );
+        let alarm = Alarm {
+            plugin: Some(plugin),
+            ..Alarm::new(PLUGIN_QUARANTINED, None, detail).of(business)
+        };
+        self.write(move |connection| Ok(raise(connection, &alarm, now_ms)?.then_some(alarm)))
+            .await
+    }
+
+    /// It is over, or the plugin no longer runs.
+    pub async fn plugin_released(&self, plugin: String, now_ms: i64) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE alarms SET acknowledged_ms = ?3, settled = 1, next_ms = ?3 WHERE name = ?1 AND plugin = ?2 AND acknowledged_ms IS NULL",
+                )?
+                .execute(params![PLUGIN_QUARANTINED, plugin, now_ms])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// An admin has seen it. False when there is no such alarm that is open.
     pub async fn acknowledge(&self, wall: Wall, id: i64, now_ms: i64) -> Result<bool, StoreError> {
         self.write(move |connection| {
@@ -142,10 +187,20 @@ pub(super) fn raise(
         .prepare_cached(
             "UPDATE alarms SET times = times + 1, seq = ?4, last_ms = ?5, detail = ?6
              WHERE name = ?1 AND coalesce(number, '') = coalesce(?2, '') AND coalesce(contact, 0) = coalesce(?3, 0)
+             AND coalesce(business, '') = coalesce(?7, '') AND coalesce(plugin, '') = coalesce(?8, '')
              AND acknowledged_ms IS NULL RETURNING id",
         )?
         .query_row(
-            params![alarm.name, alarm.number, alarm.contact, alarm.seq, now_ms, alarm.detail],
+            params![
+                alarm.name,
+                alarm.number,
+                alarm.contact,
+                alarm.seq,
+                now_ms,
+                alarm.detail,
+                alarm.business,
+                alarm.plugin
+            ],
             |row| row.get(0),
         )
         .optional()?;
@@ -154,8 +209,8 @@ pub(super) fn raise(
     }
     connection
         .prepare_cached(
-            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail, next_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?5)",
+            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail, next_ms, business, plugin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?5, ?7, ?8)",
         )?
         .execute(params![
             alarm.name,
@@ -163,7 +218,9 @@ pub(super) fn raise(
             alarm.contact,
             alarm.seq,
             now_ms,
-            alarm.detail
+            alarm.detail,
+            alarm.business,
+            alarm.plugin
         ])?;
     Ok(true)
 }

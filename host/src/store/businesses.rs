@@ -186,6 +186,7 @@ fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
         "DELETE FROM refusals WHERE business = ?1",
         "DELETE FROM tokens WHERE business = ?1",
         "DELETE FROM media_given WHERE business = ?1",
+        "DELETE FROM alarms WHERE business = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([&id])?;
     }
@@ -290,7 +291,19 @@ pub(super) fn join(connection: &Connection, number: &str) -> Result<(), StoreErr
 
 /// Whether there is such a business; the gateway's own need not be made.
 pub(super) fn is_known(connection: &Connection, id: &str) -> Result<bool, StoreError> {
-    Ok(id == OWN || business(connection, id)?.is_some())
+    was_there(connection, id, i64::MAX)
+}
+
+/// Whether the business that has the id now was there then. One that was removed has left its id to others.
+pub(super) fn was_there(
+    connection: &Connection,
+    id: &str,
+    then_ms: i64,
+) -> Result<bool, StoreError> {
+    Ok(id == OWN
+        || connection
+            .prepare_cached("SELECT 1 FROM businesses WHERE id = ?1 AND created_ms <= ?2")?
+            .exists(params![id, then_ms])?)
 }
 
 pub(super) fn must_exist(connection: &Connection, id: &str) -> Result<(), BusinessError> {

@@ -88,9 +88,8 @@ pub(super) fn release_files(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "UPDATE media SET next_ms = ?2 WHERE state = 'remote' AND cause = ?3 AND next_ms > ?2 AND message IN
-             (SELECT m.id FROM messages m JOIN conversations c ON c.id = m.conversation
-              JOIN numbers n ON n.id = c.number WHERE n.business = ?1 AND m.id = media.message)",
+            "UPDATE media SET next_ms = ?2 WHERE state = 'remote' AND history IN (0, 1)
+             AND number IN (SELECT id FROM numbers WHERE business = ?1) AND next_ms > ?2 AND cause = ?3",
         )?
         .execute(params![business, now_ms, WAITS_FOR_TOKEN])?;
     Ok(())

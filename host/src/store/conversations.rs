@@ -5,7 +5,7 @@ use duet_rules::sending::{Access, Addressee, ConversationState, Marketing, Stand
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::access::access;
-use super::{Store, StoreError, handling};
+use super::{Store, StoreError, handling, standing};
 use crate::effect::Handling;
 use crate::event::ContactView;
 
@@ -97,16 +97,15 @@ pub(super) fn conversation(
     id: i64,
 ) -> Result<Option<Conversation>, StoreError> {
     let conversation = connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT c.id, c.number, n.state, c.contact, c.handling, c.handling_until_ms, c.handling_seq,
              c.handling_by, c.window_until_ms, p.wa_id, p.user_id, p.marketing_stopped, c.marketing_capped_ms,
-             n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0), n.waba,
-             (SELECT settings FROM handling_settings h WHERE h.number = c.number), p.business,
-             EXISTS (SELECT 1 FROM alarms l WHERE l.name = ?2 AND coalesce(l.number, '') = c.number
-                 AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)
+             n.waba, (SELECT settings FROM handling_settings h WHERE h.number = c.number), p.business,
+             {}
              FROM conversations c JOIN numbers n ON n.id = c.number LEFT JOIN accounts a ON a.waba = n.waba
              JOIN contacts p ON p.id = c.contact WHERE c.id = ?1",
-        )?
+            standing::COLUMNS
+        ))?
         .query_row(params![id, super::alarms::ACCOUNT_ALERT_CRITICAL], read)
         .optional()?;
     let Some(mut conversation) = conversation else {
@@ -119,7 +118,7 @@ pub(super) fn conversation(
 fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
     let (state, handling): (String, String) = (row.get(2)?, row.get(4)?);
     let (wa_id, user_id): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
-    let settings: Option<String> = row.get(17)?;
+    let settings: Option<String> = row.get(14)?;
     Ok(Conversation {
         id: row.get(0)?,
         number: row.get(1)?,
@@ -134,15 +133,10 @@ fn read(row: &Row<'_>) -> Result<Conversation, rusqlite::Error> {
             stopped: row.get(11)?,
             capped_until_ms: row.get(12)?,
         },
-        standing: Standing {
-            flagged: row.get(13)?,
-            alerted: row.get(19)?,
-            locked: row.get(14)?,
-            restricted_until_ms: row.get(15)?,
-        },
-        waba: row.get(16)?,
+        standing: standing::read(row, 16)?,
+        waba: row.get(13)?,
         speaking: settings.map_or_else(Vec::new, |text| handling::read(&text).speaking),
-        business: row.get(18)?,
+        business: row.get(15)?,
         access: Access::Open,
         to: Addressee::of(wa_id.as_deref(), user_id.as_deref()),
     })

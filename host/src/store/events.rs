@@ -16,6 +16,15 @@ pub(super) fn newest(connection: &Connection) -> Result<i64, rusqlite::Error> {
         .query_row([], |row| row.get(0))
 }
 
+/// Takes a place behind all events that are there, and before those to come. No event has it or gets it.
+pub(super) fn take_place(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'events' RETURNING seq",
+        )?
+        .query_row([], |row| row.get(0))
+}
+
 /// Events that are read at once end after so many bytes of bodies.
 const READ_BYTES_MAX: usize = 4 << 20;
 

@@ -28,8 +28,10 @@ pub(super) struct Handover<'a> {
     pub(super) conversation: i64,
     pub(super) handling: Handling,
     pub(super) keeps: Keeps,
-    /// The event that makes it so. A later one that has spoken before stands.
+    /// Its place among the events. What has a later one and was said before stands.
     pub(super) seq: i64,
+    /// The event that makes it so, unless none does.
+    pub(super) event: Option<i64>,
     pub(super) at_ms: i64,
     pub(super) cause: Cause,
     /// The instance, or `api`.
@@ -164,31 +166,39 @@ fn tell(
     until_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let (handling, cause) = (handover.handling.as_str(), handover.cause.as_str());
-    let told = params![
-        conversation,
-        handling,
-        cause,
-        handover.who,
-        handover.seq,
-        handover.at_ms,
-        until_ms
-    ];
     let prolonged = connection
         .prepare_cached(
             "UPDATE handovers SET last_seq = ?5, last_ms = max(last_ms, ?6), until_ms = ?7
              WHERE id = (SELECT max(id) FROM handovers WHERE conversation = ?1)
              AND handling = ?2 AND cause = ?3 AND who IS ?4 AND coalesce(until_ms, ?6) >= ?6",
         )?
-        .execute(told)?;
+        .execute(params![
+            conversation,
+            handling,
+            cause,
+            handover.who,
+            handover.seq,
+            handover.at_ms,
+            until_ms
+        ])?;
     if prolonged > 0 {
         return Ok(());
     }
     connection
         .prepare_cached(
             "INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?8, ?6, ?5, ?6, ?7)",
         )?
-        .execute(told)?;
+        .execute(params![
+            conversation,
+            handling,
+            cause,
+            handover.who,
+            handover.seq,
+            handover.at_ms,
+            until_ms,
+            handover.event.unwrap_or_default()
+        ])?;
     connection
         .prepare_cached(
             "DELETE FROM handovers WHERE conversation = ?1 AND id <=

@@ -86,6 +86,7 @@ fn by_api(conversation: i64, cause: Cause, seq: i64, at_ms: i64) -> Handover<'st
         handling: Handling::Person,
         keeps: Keeps::Usual(0),
         seq,
+        event: Some(seq),
         at_ms,
         cause,
         who: Some(API),

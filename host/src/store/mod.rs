@@ -77,7 +77,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -90,6 +90,9 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("schema/10.sql"),
     include_str!("schema/12.sql"),
     include_str!("schema/13.sql"),
+    include_str!("schema/14.sql"),
+    include_str!("schema/15.sql"),
+    include_str!("schema/16.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;
@@ -163,6 +166,8 @@ struct Inner {
     /// Held while the process lives: a second one on the same folder is refused.
     _lock: std::fs::File,
     epoch: i64,
+    /// Held while an erasure is made: it is whole, the files rewritten, before the next one begins.
+    erasing: tokio::sync::Mutex<()>,
 }
 
 impl Store {
@@ -182,6 +187,7 @@ impl Store {
             readers: Mutex::new(Vec::new()),
             _lock: lock,
             epoch,
+            erasing: tokio::sync::Mutex::default(),
         };
         Ok(Store {
             inner: Arc::new(inner),

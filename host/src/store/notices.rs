@@ -43,6 +43,7 @@ struct Due {
     id: i64,
     name: String,
     number: Option<String>,
+    plugin: Option<String>,
     at_ms: i64,
     times: i64,
     detail: String,
@@ -191,7 +192,7 @@ fn message(template: &OwnersTemplate, line: &str) -> Value {
 
 fn due(connection: &Connection, now_ms: i64) -> Result<Vec<Due>, StoreError> {
     let mut query = connection.prepare_cached(
-        "SELECT id, name, number, at_ms, times, detail, settled, step, contact IS NOT NULL FROM alarms WHERE next_ms <= ?1
+        "SELECT id, name, number, at_ms, times, detail, settled, step, contact IS NOT NULL, plugin FROM alarms WHERE next_ms <= ?1
          ORDER BY next_ms LIMIT ?2",
     )?;
     let rows = query.query_map([now_ms, ALARMS_MAX], |row| {
@@ -205,6 +206,7 @@ fn due(connection: &Connection, now_ms: i64) -> Result<Vec<Due>, StoreError> {
             settled: row.get(6)?,
             step: row.get(7)?,
             of_customer: row.get(8)?,
+            plugin: row.get(9)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -305,6 +307,7 @@ fn say(
             alarm: alarm.id,
             name: alarm.name.clone(),
             number: alarm.number.clone(),
+            plugin: alarm.plugin.clone(),
             urgency: urgency.as_str().to_owned(),
             detail: alarm.detail.clone(),
             since: written(alarm.at_ms),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use duet_rules::partner::{Owner, accounts};
+use duet_rules::partner::{self, Owner};
 use duet_rules::provider::Provider;
 use duet_rules::webhook::{Element, Meaning};
 use rusqlite::{Connection, OptionalExtension};
@@ -75,6 +75,20 @@ pub(super) fn numbers(connection: &Connection, business: &str) -> Result<i64, St
         .query_row([business], |row| row.get(0))?)
 }
 
+/// Whether an account is anybody's.
+pub(super) fn has_account(connection: &Connection, account: &str) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM accounts WHERE waba = ?1")?
+        .exists([account])?)
+}
+
+/// How many accounts a business has.
+pub(super) fn accounts(connection: &Connection, business: &str) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM accounts WHERE business = ?1")?
+        .query_row([business], |row| row.get(0))?)
+}
+
 /// Whose the number and the accounts are that an element names, as far as they are known. An account is also his who
 /// has a number of it.
 pub(super) fn of_all_named(
@@ -102,7 +116,7 @@ pub(super) fn of_all_named(
             number,
         )?;
     }
-    for account in accounts(element) {
+    for account in partner::accounts(element) {
         add(
             "SELECT o.business, p.provider FROM (SELECT business FROM accounts WHERE waba = ?1
              UNION SELECT business FROM numbers WHERE waba = ?1) o LEFT JOIN providers p ON p.business = o.business",

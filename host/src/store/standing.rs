@@ -1,10 +1,37 @@
 //! What Meta says of a number's quality and of an account. The newer word counts, by Meta's time.
 
-use duet_rules::sending::{AccountWord, Cause};
-use rusqlite::{Connection, params};
+use duet_rules::sending::{AccountWord, Cause, Standing};
+use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
+use super::alarms::ACCOUNT_ALERT_CRITICAL;
 use super::outbox::{Whose, free};
+
+/// Of the number `n` and its account `a`; `?2` is [`ACCOUNT_ALERT_CRITICAL`].
+pub(super) const COLUMNS: &str =
+    "n.flagged, coalesce(a.locked, 0), coalesce(a.restricted_until_ms, 0),
+    EXISTS (SELECT 1 FROM alarms l WHERE l.name = ?2 AND coalesce(l.number, '') = n.id
+        AND coalesce(l.contact, 0) = 0 AND l.acknowledged_ms IS NULL)";
+
+/// [`COLUMNS`], of which the first stands at `first`.
+pub(super) fn read(row: &Row<'_>, first: usize) -> Result<Standing, rusqlite::Error> {
+    Ok(Standing {
+        flagged: row.get(first)?,
+        locked: row.get(first + 1)?,
+        restricted_until_ms: row.get(first + 2)?,
+        alerted: row.get(first + 3)?,
+    })
+}
+
+/// What Meta has said last of a number that is known, and of its account.
+pub(super) fn of_number(connection: &Connection, number: &str) -> Result<Standing, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM numbers n LEFT JOIN accounts a ON a.waba = n.waba WHERE n.id = ?1"
+    );
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row(params![number, ACCOUNT_ALERT_CRITICAL], |row| read(row, 0))?)
+}
 
 /// A number's quality. The answer is the outbox rows that were held for it and may leave now.
 pub(super) fn quality(

@@ -149,13 +149,7 @@ fn watch(
     if alarms::was_raised(connection, name, number, row.asked_ms.unwrap_or(0))? {
         return Ok(None);
     }
-    let alarm = Alarm {
-        name,
-        number: Some(number.to_owned()),
-        contact: None,
-        seq: 0,
-        detail: row.state.summary(row.kind),
-    };
+    let alarm = Alarm::new(name, Some(number.to_owned()), row.state.summary(row.kind));
     Ok(alarms::raise(connection, &alarm, now_ms)?.then_some(alarm))
 }
 

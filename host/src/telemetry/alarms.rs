@@ -9,6 +9,8 @@ pub fn tell_alarms(metrics: &Metrics, raised: &[Alarm]) {
             alarm = alarm.name,
             number = alarm.number,
             contact = alarm.contact,
+            business = alarm.business,
+            plugin = alarm.plugin,
             event = alarm.seq,
             "{}",
             alarm.detail

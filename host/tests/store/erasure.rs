@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use duet::effect::{Effect, Reads, Send, Speaker};
 use duet::store::erase::EraseError;
 use duet::store::lanes::{End, Finish, From};
+use duet::store::media::Skipped;
 use serde_json::{Value, json};
 
 use super::bodies::{ANA, BEN, NUMBER, Person, change, write};
@@ -53,7 +54,12 @@ async fn fill(house: &House, person: &Person, secret: &str) {
     house
         .deliver(&person.follow_up("3A04", &format!("{secret}.pdf")))
         .await;
-    for fetch in house.store.fetches(vec![], 10, NOW_MS).await.unwrap() {
+    for fetch in house
+        .store
+        .fetches(Skipped::default(), 10, NOW_MS)
+        .await
+        .unwrap()
+    {
         store(house, fetch, format!("scan of {secret}").as_bytes()).await;
     }
     house
@@ -352,6 +358,39 @@ async fn an_erasure_that_is_held_up_says_so_and_is_finished_later() {
     assert_eq!(house.store.finish_erasures(&house.log).await.unwrap(), None);
     assert_eq!(house.holds(b"Quittenmus"), None);
     assert_eq!(house.holds(ANA.phone.as_bytes()), None);
+}
+
+/// Whoever is done first must not take the rewriting of the files away from the other.
+#[tokio::test]
+async fn two_erasures_at_once_leave_no_byte_of_either() {
+    let house = House::new();
+    house
+        .store
+        .place("crm".into(), String::new(), From::Now)
+        .await
+        .unwrap();
+    fill(&house, &ANA, "Quittenmus").await;
+    fill(&house, &BEN, "Sauerkirsche").await;
+    let ana = house.contact(ANA.phone).await.unwrap();
+    let ben = house.contact(BEN.phone).await.unwrap();
+    let erased = tokio::join!(
+        house.store.erase_contact(&house.log, ana),
+        house.store.erase_contact(&house.log, ben),
+    );
+    for erased in [erased.0, erased.1] {
+        assert_eq!(erased.unwrap().lingering, None);
+    }
+    for (person, secret) in [(&ANA, "Quittenmus"), (&BEN, "Sauerkirsche")] {
+        let scan = format!("scan of {secret}").into_bytes();
+        for bytes in giveaways(person, secret).into_iter().chain([scan]) {
+            assert_eq!(
+                house.holds(&bytes),
+                None,
+                "{}",
+                String::from_utf8_lossy(&bytes)
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use duet_rules::sending::Pace;
 use duet_rules::takeover::{Change, Settings};
 use serde_json::{Value, json};
 
-use super::bodies::{ANA, DISPLAY, NUMBER, change, wamid};
+use super::bodies::{ANA, BEN, DISPLAY, NUMBER, change, wamid};
 use super::house::{House, NOW_MS, PERSON_MS, slice, terms};
 
 /// By Meta's clock, in `is_told`.
@@ -151,10 +151,6 @@ async fn a_live_copy_behind_the_history_costs_and_warns_like_any_echo() {
     let stop = json!({"contacts": [{"wa_id": ANA.phone, "profile": {"name": ANA.name}}], "user_preferences": [
         {"wa_id": ANA.phone, "category": "marketing_messages", "value": "stop", "timestamp": 1_789_999_980}]});
     house.deliver(&change("user_preferences", stop)).await;
-    let past = |stanza: &str| {
-        json!({"from": DISPLAY, "to": ANA.phone, "id": wamid(DISPLAY, false, stanza), "timestamp": "1789999991",
-            "type": "text", "text": {"body": "hello"}, "history_context": {"status": "read", "from_me": true}})
-    };
     let history = ANA.history(json!([past("3A01"), past("3A02")]));
     house.deliver(&history).await;
     let mut raised: Vec<String> = Vec::new();
@@ -165,6 +161,112 @@ async fn a_live_copy_behind_the_history_costs_and_warns_like_any_echo() {
     }
     raised.sort_unstable();
     assert_eq!(raised, ["app-used-up-rate", "app-wrote-to-opted-out"]);
+}
+
+/// What was asked before it was not asked of the automations alone, and later words come from the same customer.
+#[tokio::test]
+async fn a_live_copy_behind_the_history_comes_after_what_is_there_and_names_its_customer() {
+    let house = House::new();
+    house.deliver(&ANA.history(json!([past("3A01")]))).await;
+    let asked = house.deliver(&BEN.writes("3B01", "a question")).await;
+    house.deliver(&ANA.is_told("3A01", "hello")).await;
+    let mut hidden = ANA.writes("3A02", "it is me");
+    let value = &mut hidden["entry"][0]["changes"][0]["value"];
+    value["contacts"][0]["wa_id"].take();
+    value["messages"][0]["from"].take();
+    let said = house.deliver(&hidden).await;
+    assert_eq!(said[0].contact, house.contact(ANA.phone).await);
+    let conversation = house
+        .store
+        .conversation(said[0].conversation.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(conversation.handling_seq > asked[0].seq);
+    assert_eq!(conversation.handling, Handling::Person);
+}
+
+/// The history knows her phone, the echo her user id: whoever got that one message is one person.
+#[tokio::test]
+async fn copies_that_name_their_customer_differently_are_of_one_person() {
+    for history_first in [true, false] {
+        let house = House::new();
+        let history = ANA.history(json!([past("3A01")]));
+        let mut echo = ANA.is_told("3A01", "hello");
+        let value = &mut echo["entry"][0]["changes"][0]["value"];
+        value["contacts"][0]["wa_id"].take();
+        value["message_echoes"][0]["to"].take();
+        let bodies = [history, echo];
+        let order = if history_first { [0, 1] } else { [1, 0] };
+        for turn in order {
+            house.deliver(&bodies[turn]).await;
+        }
+        let by_phone = {
+            let mut body = ANA.writes("3A02", "it is me");
+            let value = &mut body["entry"][0]["changes"][0]["value"];
+            value["contacts"][0]["user_id"].take();
+            value["messages"][0]["from_user_id"].take();
+            body
+        };
+        let by_user_id = {
+            let mut body = ANA.writes("3A03", "me again");
+            let value = &mut body["entry"][0]["changes"][0]["value"];
+            value["contacts"][0]["wa_id"].take();
+            value["messages"][0]["from"].take();
+            body
+        };
+        for body in [by_phone, by_user_id] {
+            let said = house.deliver(&body).await;
+            let id = said[0].conversation.unwrap();
+            let conversation = house.store.conversation(id).await.unwrap().unwrap();
+            assert_eq!(
+                conversation.handling,
+                Handling::Person,
+                "history first: {history_first}, {body}"
+            );
+        }
+    }
+}
+
+/// It is no event: it has a place of its own behind those that are there, whatever was erased since.
+#[tokio::test]
+async fn a_live_copy_behind_the_history_is_told_as_no_event_and_never_comes_too_late() {
+    let house = House::new();
+    let stop = json!({"contacts": [{"wa_id": ANA.phone, "profile": {"name": ANA.name}}], "user_preferences": [
+        {"wa_id": ANA.phone, "category": "marketing_messages", "value": "stop", "timestamp": 1_789_999_980}]});
+    house.deliver(&change("user_preferences", stop)).await;
+    let history = ANA.history(json!([past("3A01"), past("3A02")]));
+    let past = house.deliver(&history).await;
+    let id = past.iter().find_map(|event| event.conversation).unwrap();
+    house.deliver(&BEN.writes("3B01", "hello")).await;
+    let newest = house.deliver(&BEN.writes("3B02", "hello?")).await[0].seq;
+    let raised = live(&house, &ANA.is_told("3A01", "hello")).await.alarms;
+    assert!(!raised.is_empty() && raised.iter().all(|alarm| alarm.seq == 0));
+    let store = &house.store;
+    let place = async || store.conversation(id).await.unwrap().unwrap().handling_seq;
+    let first = place().await;
+    assert!(first > newest);
+    let story = store.handling_story(id, NOW_MS).await.unwrap();
+    let told: Vec<_> = story
+        .iter()
+        .map(|one| (one.cause.as_str(), one.seq))
+        .collect();
+    assert_eq!(told.first(), Some(&("echo", 0)));
+
+    let ben = house.contact(BEN.phone).await.unwrap();
+    store.erase_contact(&house.log, ben).await.unwrap();
+    house.deliver(&ANA.is_told("3A02", "hello")).await;
+    let second = place().await;
+    assert!(second > first, "the newest events are gone");
+    let given = store.set_handling(id, Handling::Automation, Keeps::Usual(0), NOW_MS);
+    let given = given.await.unwrap().unwrap().seq;
+    assert!(given > second, "a place is nobody else's");
+}
+
+/// A message from the app, as the history has it.
+fn past(stanza: &str) -> Value {
+    json!({"from": DISPLAY, "to": ANA.phone, "id": wamid(DISPLAY, false, stanza), "timestamp": "1789999991",
+        "type": "text", "text": {"body": "hello"}, "history_context": {"status": "read", "from_me": true}})
 }
 
 /// Taken in under a rate of one message a second.

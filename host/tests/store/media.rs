@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use duet::store::media::{Fetch, Fetched, Kept};
+use duet::store::access::RefusedToken;
+use duet::store::media::{Fetch, Fetched, Kept, MediaFolder, Skipped};
 use duet::store::retention::Retention;
 use duet::store::wall::Wall;
-use duet_rules::media::Digest;
+use duet_rules::media::{Digest, LIFE_MS};
+use duet_rules::sending::Call;
 use serde_json::json;
 
 use super::bodies::{ANA, BEN, Person};
@@ -25,7 +27,11 @@ async fn sends(house: &House, person: &Person, stanza: &str) -> Fetch {
     value["type"] = json!("image");
     value["image"] = json!({"id": format!("77{stanza}"), "mime_type": "image/jpeg"});
     house.deliver(&message).await;
-    let open = house.store.fetches(vec![], 10, NOW_MS).await.unwrap();
+    let open = house
+        .store
+        .fetches(Skipped::default(), 10, NOW_MS)
+        .await
+        .unwrap();
     let wanted = Some(format!("77{stanza}"));
     open.into_iter()
         .find(|fetch| fetch.media_id == wanted)
@@ -100,6 +106,62 @@ async fn an_erasure_takes_what_is_just_arriving() {
     house.store.sweep_media().await.unwrap();
     assert_eq!(house.holds(b"secret picture"), None);
     assert!(!file(&house, late).exists() && file(&house, shared).exists());
+}
+
+#[tokio::test]
+async fn of_files_that_wait_for_a_token_one_tries_it_first() {
+    let house = House::new();
+    let first = sends(&house, &ANA, "3A01").await;
+    sends(&house, &BEN, "3A02").await;
+    let open = async |now_ms| {
+        let skipped = Skipped::default();
+        let open = house.store.fetches(skipped, 10, now_ms).await.unwrap();
+        open.len()
+    };
+    let token = RefusedToken {
+        business: first.business.clone(),
+        number: first.number.clone(),
+        scope: String::new(),
+        set_ms: 0,
+        code: 190,
+    };
+    let (until_ms, _) = house.store.call_refused(token, NOW_MS).await.unwrap();
+    assert_eq!(open(until_ms - 1).await, 0, "nobody looks at them");
+    assert_eq!(open(until_ms).await, 2);
+    let (business, number) = (first.business, first.number);
+    let may = house.store.may_call(&business, &number, until_ms).await;
+    assert_eq!(may.unwrap(), Call::Trial);
+    assert_eq!(open(until_ms).await, 0, "the other one waits for the first");
+    // Meta has them no more: that is told.
+    let late_ms = NOW_MS + LIFE_MS + DAY_MS;
+    let may = house.store.may_call(&business, &number, late_ms).await;
+    assert_eq!((may.unwrap(), open(late_ms).await), (Call::Trial, 2));
+    house
+        .store
+        .call_taken(business, number, until_ms)
+        .await
+        .unwrap();
+    assert_eq!(open(until_ms).await, 2, "it has found out for both");
+}
+
+#[tokio::test]
+async fn who_reads_a_file_that_is_erased_can_tell() {
+    let house = House::new();
+    let hers = sends(&house, &ANA, "3A01").await;
+    let his = sends(&house, &BEN, "3A02").await;
+    let hers = store(&house, hers, b"her secret picture").await;
+    let his = store(&house, his, b"his picture").await;
+    let folder = house.store.media_folder();
+    let (mut read_hers, _) = folder.open(hers).unwrap();
+    let (mut read_his, _) = folder.open(his).unwrap();
+    let contact = house.contact(ANA.phone).await.unwrap();
+    let erased = house.store.erase_contact(&house.log, contact).await;
+    erased.unwrap();
+    // The same bytes come again, under the same name.
+    let again = sends(&house, &BEN, "3A03").await;
+    assert_eq!(store(&house, again, b"her secret picture").await, hers);
+    assert!(!MediaFolder::is_whole(&mut read_hers, hers).unwrap());
+    assert!(MediaFolder::is_whole(&mut read_his, his).unwrap());
 }
 
 #[tokio::test]

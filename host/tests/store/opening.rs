@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use duet::store::intake::Part;
+use duet::store::media::Skipped;
 use duet::store::receipts::ReceiptLog;
 use duet::store::{OpenError, Store};
 
@@ -98,7 +99,7 @@ async fn an_older_schema_is_brought_up_with_what_it_holds() {
     drop(old);
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(store.open_numbers(10).await.unwrap(), ["1001"]);
-    let open = store.fetches(vec![], 10, NOW_MS).await.unwrap();
+    let open = store.fetches(Skipped::default(), 10, NOW_MS).await.unwrap();
     let open: Vec<_> = open
         .iter()
         .map(|fetch| (fetch.media_id.as_deref(), fetch.received_ms))

@@ -2,6 +2,7 @@
 
 use duet::effect::Handling;
 use duet::store::handling::Keeps;
+use duet::store::media::Skipped;
 use duet::store::wall::Wall;
 use duet_rules::coexistence::State;
 use serde_json::{Value, json};
@@ -69,7 +70,11 @@ async fn media_that_follow_their_placeholder_join_it_in_both_orders() {
         }
         let message = house.message(ANA.phone).await;
         assert_eq!(message["media"]["filename"], "offer.pdf");
-        let open = house.store.fetches(vec![], 10, NOW_MS).await.unwrap();
+        let open = house
+            .store
+            .fetches(Skipped::default(), 10, NOW_MS)
+            .await
+            .unwrap();
         assert_eq!(
             open.iter().map(|fetch| &fetch.message).collect::<Vec<_>>(),
             [&message["id"]],

@@ -1,6 +1,7 @@
 //! The receipt log keeps bodies in the order in which they were acknowledged.
 
 use duet::store::receipts::{AppendError, ReceiptLog};
+use duet::store::views::{Page, ReceiptState};
 use duet_rules::webhook::Mentions;
 
 use super::house::{House, NOW_MS};
@@ -124,6 +125,34 @@ async fn ids_that_intake_has_passed_are_not_given_again() {
         .await
         .unwrap();
     assert_eq!(id, 9);
+}
+
+#[tokio::test]
+async fn what_waits_is_found_at_once_in_a_long_log() {
+    let house = House::new();
+    let folder = house.folder.path();
+    let open = |file: &str| rusqlite::Connection::open(folder.join(file)).unwrap();
+    open("receipts.db")
+        .execute(
+            "INSERT INTO receipts (id, received_ms, history, body)
+             WITH RECURSIVE ids (id) AS (VALUES (1) UNION ALL SELECT id + 1 FROM ids WHERE id < 12000)
+             SELECT id, 0, id IN (3, 11999), x'7b7d' FROM ids",
+            [],
+        )
+        .unwrap();
+    open("duet.db")
+        .execute("UPDATE intake SET receipt = 11998 WHERE part = 'live'", [])
+        .unwrap();
+    let waiting = async |after, limit| {
+        let page = Page { after, limit };
+        let found = house.store.receipts(page, Some(ReceiptState::Waiting));
+        let found = found.await.unwrap();
+        let ids: Vec<_> = found.receipts.iter().map(|receipt| receipt.id).collect();
+        (ids, found.next)
+    };
+    assert_eq!(waiting(0, 2).await, (vec![3, 11_999], 11_999));
+    assert_eq!(waiting(11_999, 2).await, (vec![12_000], 12_000));
+    assert_eq!(waiting(12_000, 2).await, (vec![], 12_000));
 }
 
 /// What is written to a file that nobody finds any more is lost at the next start.

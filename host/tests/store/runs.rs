@@ -3,8 +3,9 @@
 use duet::effect::{Effect, Handling, ListRead, Reads, Send, Speaker};
 use duet::event::Event;
 use duet::store::StoreError;
+use duet::store::handling::Keeps;
 use duet::store::lanes::{End, Finish, From};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bodies::{ANA, BEN};
 use super::erasure::done;
@@ -346,6 +347,45 @@ async fn speaking_as_a_person_takes_over_and_handing_back_returns_it() {
             .handling,
         Handling::Automation
     );
+}
+
+/// By phone a person has her, by user id a plugin calls one: once both are known to be her, it has no leave to speak.
+#[tokio::test]
+async fn a_plugin_that_called_a_person_is_silent_beside_one_who_was_there() {
+    let house = House::new();
+    let without = |mut body: Value, [contact, message]: [&str; 2]| {
+        let value = &mut body["entry"][0]["changes"][0]["value"];
+        value["contacts"][0][contact].take();
+        value["messages"][0][message].take();
+        body
+    };
+    let by_phone = without(ANA.writes("3A01", "hello"), ["user_id", "from_user_id"]);
+    let known = house.deliver(&by_phone).await[0].conversation.unwrap();
+    let hour = Keeps::Exactly(NOW_MS + 3_600_000);
+    let given = house
+        .store
+        .set_handling(known, Handling::Person, hour, NOW_MS);
+    given.await.unwrap();
+    let by_user_id = without(ANA.writes("3A02", "hello?"), ["wa_id", "from"]);
+    let event = house.deliver(&by_user_id).await.remove(0);
+    let other = event.conversation.unwrap();
+    assert_ne!(other, known);
+    let call = Effect::Handle {
+        conversation: other,
+        handling: Handling::Person,
+        until_ms: None,
+    };
+    let run = done(&house, &event, vec![call]);
+    house.store.finish(run).await.unwrap();
+    let by = async |id| {
+        let found = house.store.conversation(id).await.unwrap().unwrap();
+        (found.handling, found.handling_by)
+    };
+    assert_eq!(by(other).await, (Handling::Person, Some("crm".to_owned())));
+    house.deliver(&ANA.writes("3A03", "it is me")).await;
+    for id in [known, other] {
+        assert_eq!(by(id).await, (Handling::Person, None));
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ pub struct About {
     pub name: String,
     /// Meta's phone_number_id.
     pub number: Option<String>,
+    /// The plugin's name in plugins.toml.
+    pub plugin: Option<String>,
     /// `notice`, `warning` or `urgent`.
     pub urgency: String,
     pub detail: String,
@@ -48,8 +50,11 @@ impl Notice {
             Said::Repeated => "still",
             Said::Settled => "settled",
         };
-        let number = self.data.number.as_deref();
-        let of = number.map_or_else(String::new, |number| format!(" of number {number}"));
+        let of = match (&self.data.number, &self.data.plugin) {
+            (Some(number), _) => format!(" of number {number}"),
+            (None, Some(plugin)) => format!(" of plugin {plugin}"),
+            (None, None) => String::new(),
+        };
         let mark = match (self.said, self.data.urgency.as_str()) {
             (Said::Settled, _) | (_, "notice") => String::new(),
             (_, urgency) => format!(" ({urgency})"),
@@ -101,6 +106,7 @@ mod tests {
                 alarm: 7,
                 name: "app-silent".into(),
                 number: Some("1001".into()),
+                plugin: None,
                 urgency: urgency.into(),
                 detail: "open the\n app".into(),
                 since: "2025-12-31T00:00:00Z".into(),

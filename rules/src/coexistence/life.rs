@@ -130,8 +130,10 @@ impl Number {
         }
         match (sign, self.state) {
             // The two crossed on their way.
-            (Sign::Added, Disconnected | Offboarded) if older => self.state,
-            (Sign::Removed { .. }, Live) if older => Reconnecting,
+            (Sign::Added, Disconnected | Offboarded | Reconnecting) if older => self.state,
+            (Sign::Removed { .. }, Live | Reconnecting) if older => Reconnecting,
+            // It was added again before it moved.
+            (Sign::Removed { .. }, Offboarded) if older => Offboarded,
             (Sign::Added, _) => Live,
             (Sign::Removed { .. }, _) => Disconnected,
             (Sign::Offboarded, Live | Reconnecting) if older => Reconnecting,
@@ -310,6 +312,26 @@ mod tests {
             (Sign::Added, T + 1000),
         ]);
         assert_eq!(late.state, State::Offboarded);
+        // The app shows life at once, and whether the move is over Meta alone knows.
+        let asked = after(&[
+            (REMOVED, T),
+            (Sign::Offboarded, T + 2000),
+            (Sign::App, T + 3000),
+            (Sign::Added, T + 1000),
+        ]);
+        assert_eq!(asked.state, State::Reconnecting);
+        let added = after(&[
+            (Sign::Added, T + 1000),
+            (Sign::Offboarded, T + 2000),
+            (REMOVED, T),
+        ]);
+        assert_eq!(added.state, State::Offboarded);
+        let back = after(&[
+            (Sign::Offboarded, T + 1000),
+            (Sign::Reconnected, T + 2000),
+            (REMOVED, T),
+        ]);
+        assert_eq!(back.state, State::Reconnecting);
         let gone = after(&[(REMOVED, T + 1000), (Sign::Offboarded, T)]);
         assert_eq!(gone.state, State::Disconnected);
     }

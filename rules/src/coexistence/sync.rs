@@ -196,7 +196,7 @@ impl Sync {
             Sync::NotSent => {
                 format!("The request for the {what} has not reached Meta; it can be made again.")
             }
-            Sync::Asked => format!("The {what} are being asked for."),
+            Sync::Asked => format!("Meta is being asked for the {what}."),
             Sync::Awaited => {
                 format!("Meta has accepted the request for the {what}; nothing has come yet.")
             }
@@ -206,12 +206,13 @@ impl Sync {
             Sync::Silent => format!(
                 "Nothing has come for six hours after the request for the {what}. Ask again with --again, which Meta may refuse; else {ANEW}."
             ),
+            Sync::Came if kind == Kind::History => "The history has come.".into(),
             Sync::Came => format!("The {what} have come."),
             Sync::Spent => format!(
-                "Meta says that the {what} were asked for before (2593107) and gives them once. What that request brings may still come; else {ANEW}."
+                "Meta says that it was asked for the {what} before (2593107), which it gives once. What that request brings may still come; else {ANEW}."
             ),
             Sync::Late => format!(
-                "The {what} can be asked for within 24 hours after the number was connected (2593108). To get them, {ANEW}."
+                "Meta can be asked for the {what} within 24 hours after the number was connected, and that is over (2593108). To ask again, {ANEW}."
             ),
             Sync::Declined => format!(
                 "The business chose in the app not to share the {what} (2593109). To share them, {ANEW}."

@@ -21,6 +21,8 @@ pub enum Kind {
     Path,
     /// `http` or `https`, without query and user.
     Url,
+    /// The same with `https`, or with `http` on localhost: elsewhere Meta's script does not work.
+    Page,
     OneOf(&'static [&'static str]),
     Integer {
         min: u64,
@@ -79,6 +81,7 @@ impl Kind {
             Kind::Address => "an IP address and a port such as 127.0.0.1:7800".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Url => "a URL with http or https".to_owned(),
+            Kind::Page => "a URL with https, or with http on localhost".to_owned(),
             Kind::OneOf(words) => words.join(" or "),
             Kind::Integer { min, max } => format!("an integer from {min} to {max}"),
             Kind::Bytes { min, max } => {
@@ -107,6 +110,8 @@ impl Kind {
             Kind::Address => text.parse().ok().map(SettingValue::Address),
             Kind::Path => path_is_valid(text).then(|| SettingValue::Path(text.into())),
             Kind::Url => url_is_valid(text)
+                .then(|| SettingValue::Text(text.trim_end_matches('/').to_owned())),
+            Kind::Page => page_is_valid(text)
                 .then(|| SettingValue::Text(text.trim_end_matches('/').to_owned())),
             Kind::OneOf(words) => words
                 .contains(&text)
@@ -142,7 +147,7 @@ impl Setting {
             message: match self.kind {
                 Kind::Secret => format!("{} is empty", self.env),
                 // What stands before an @ may be a password.
-                Kind::Url if text.contains('@') => {
+                Kind::Url | Kind::Page if text.contains('@') => {
                     format!("{} has a user name or a password in it", self.key)
                 }
                 _ => format!("{} is {}", self.key, quoted(text)),
@@ -200,6 +205,12 @@ fn object_is_valid(text: &str) -> bool {
 fn path_is_valid(text: &str) -> bool {
     const BYTES_MAX: usize = 4096;
     !text.is_empty() && text.len() <= BYTES_MAX && !text.contains(char::is_control)
+}
+
+fn page_is_valid(text: &str) -> bool {
+    let host = text.strip_prefix("http://").unwrap_or_default();
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    url_is_valid(text) && (text.starts_with("https://") || host == "localhost")
 }
 
 fn url_is_valid(text: &str) -> bool {

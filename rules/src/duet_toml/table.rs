@@ -323,7 +323,7 @@ pub const SETTINGS: [Setting; 54] = [
     Setting {
         key: "signup.url",
         env: "DUET_SIGNUP_URL",
-        kind: Kind::Url,
+        kind: Kind::Page,
         default: None,
         doc: "Where owners reach the page of the signup: the https address that passes /signup on to the admin listener",
     },

@@ -28,6 +28,7 @@ fn sample(setting: &Setting) -> String {
         Kind::Integer { min, .. } => min.to_string(),
         Kind::Id => "1".to_owned(),
         Kind::Url => "'http://a'".into(),
+        Kind::Page => "'https://a'".into(),
         Kind::Server => "'mail.example.com:587'".into(),
         Kind::Mails { .. } => "['admin@example.com']".into(),
         _ => format!("{:?}", setting.default.unwrap_or("secrets/file")),
@@ -122,6 +123,11 @@ fn a_slip_is_told_with_its_line_and_the_remedy() {
             "graph_url = 'https://x/?a=1'",
             r#"duet.toml:1: graph_url is "https://x/?a=1"; give a URL with http or https"#,
         ),
+        (
+            "[signup]\nurl = 'http://connect.example.com'",
+            r#"duet.toml:2: signup.url is "http://connect.example.com"; give a URL with https, or with http on localhost"#,
+        ),
+        ("[signup]\nurl = 'http://localhost:7801'", ""),
         ("data = ''", r#"duet.toml:1: data is ""; give a path"#),
         (
             "admin_lisen = '127.0.0.1:1'",

@@ -29,11 +29,20 @@ pub struct Owner {
     pub provider: Provider,
 }
 
-/// Whether it may be taken in; `owners` are those of all that the element names, as far as they are known.
+/// The business whose trouble it is that this must be kept apart: the one whose partner says it, or which has a partner.
+/// `None`: it is taken in. `owners` are those of all that the element names, as far as they are known.
 #[must_use]
-pub fn may_say(source: Source<'_>, element: &Element, owners: &[Owner]) -> bool {
+pub fn kept_apart<'a>(
+    source: Source<'a>,
+    element: &Element,
+    owners: &'a [Owner],
+) -> Option<&'a str> {
     match source {
-        Source::Meta => owners.iter().all(|owner| owner.provider == Provider::Meta),
+        Source::Meta => {
+            let at_a_partner = |owner: &&Owner| owner.provider != Provider::Meta;
+            let owner = owners.iter().find(at_a_partner);
+            owner.map(|owner| owner.business.as_str())
+        }
         Source::PartnerOf(business) => {
             let mut named = element
                 .number
@@ -41,9 +50,10 @@ pub fn may_say(source: Source<'_>, element: &Element, owners: &[Owner]) -> bool 
                 .into_iter()
                 .chain(accounts(element));
             let names_something = element.number.is_some() || accounts(element).next().is_some();
-            names_something
+            let may = names_something
                 && named.all(is_an_id)
-                && owners.iter().all(|owner| owner.business == business)
+                && owners.iter().all(|owner| owner.business == business);
+            (!may).then_some(business)
         }
     }
 }
@@ -114,8 +124,10 @@ mod tests {
             (TEA, &[("books", Dialog360)], false),
             (TEA, &[("tea", Dialog360), ("books", Dialog360)], false),
         ] {
-            let may = may_say(source, &message(), &owners(of));
-            assert_eq!(may, taken, "{source:?} about {of:?}");
+            let owners = owners(of);
+            let concerned = kept_apart(source, &message(), &owners);
+            let expected = (!taken).then_some("tea");
+            assert_eq!(concerned, expected, "{source:?} about {of:?}");
         }
     }
 
@@ -136,12 +148,10 @@ mod tests {
             (Some("2000"), Some(long.as_str()), false),
         ] {
             let element = of(waba, number);
-            assert_eq!(
-                may_say(Source::PartnerOf("tea"), &element, &[]),
-                taken,
-                "{waba:?} {number:?}"
-            );
-            assert!(may_say(Source::Meta, &element, &[]));
+            let concerned = kept_apart(Source::PartnerOf("tea"), &element, &[]);
+            let expected = (!taken).then_some("tea");
+            assert_eq!(concerned, expected, "{waba:?} {number:?}");
+            assert_eq!(kept_apart(Source::Meta, &element, &[]), None);
         }
     }
 

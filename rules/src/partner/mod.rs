@@ -20,7 +20,7 @@ mod envelope;
 mod proof;
 mod standing;
 
-pub use claim::{Owner, Source, accounts, confine, may_say};
+pub use claim::{Owner, Source, accounts, confine, kept_apart};
 pub use envelope::{OwnWord, metas};
 pub use proof::{AUTHORIZATION, PREVIOUS_MS, SECRET_BYTES_MIN, authorization, is_genuine};
 pub use standing::{SYNCS_COME, untold, webhook};

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use super::grants::{self, Grants};
 use super::limits::{self, Limits};
 use super::pattern::Pattern;
+use super::quarantine;
 use super::retry::{self, Retry};
 use super::settings::{self, SettingsLines};
+use crate::quarantine::Terms;
 use crate::toml_file::{Field, Findings, Problem, Section, nearest, quoted, type_words};
 
 /// Lanes of one instance that run at once when the file says nothing.
@@ -35,6 +37,7 @@ pub struct Instance {
     /// Lanes that may run at once, 1 to 256.
     pub parallel: u64,
     pub retry: Retry,
+    pub quarantine: Terms,
     pub limits: Limits,
     /// Always a JSON object.
     pub settings: serde_json::Value,
@@ -126,6 +129,10 @@ pub(super) fn read(
         .table("retry", findings)
         .map(|section| retry::read(section, findings))
         .unwrap_or_default();
+    let quarantine = section
+        .table("quarantine", findings)
+        .map(|section| quarantine::read(section, findings))
+        .unwrap_or_default();
     let limits = section
         .table("limits", findings)
         .map(|section| limits::read(section, findings))
@@ -150,6 +157,7 @@ pub(super) fn read(
         from,
         parallel,
         retry,
+        quarantine,
         limits,
         settings,
         settings_lines,

@@ -5,6 +5,8 @@ pub struct Interface {
     pub name: &'static str,
     /// What to write in `plugins.toml` to grant it.
     pub grant: &'static str,
+    /// The lines of its table that a draft begins with: as little as a plugin runs with.
+    pub(super) draft: &'static str,
 }
 
 /// Every interface that needs a grant, in the order of the documents.
@@ -12,18 +14,22 @@ pub const GRANTED: [Interface; 4] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
+        draft: "speak = [\"automation\"] # \"person\" as well: what it says then takes the conversation over\n",
     },
     Interface {
         name: "store",
         grant: "bytes_max = \"10MiB\"",
+        draft: "bytes_max = \"10MiB\"\n",
     },
     Interface {
         name: "conversations",
         grant: "handling = true (it may hand conversations over and give them back), or handling = false (it only reads them)",
+        draft: "handling = false # true: it may hand conversations over and give them back\n",
     },
     Interface {
         name: "contacts",
         grant: "[plugins.<name>.contacts]",
+        draft: "",
     },
 ];
 

@@ -7,19 +7,23 @@
 //! line of any JSON pointer into its settings.
 
 mod check;
+mod draft;
 mod grants;
 mod instance;
 mod interface;
 mod limits;
 mod pattern;
+mod quarantine;
 mod retry;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use toml::de::DeTable;
 
 pub use check::check;
+pub use draft::{draft, needed, one_line};
 pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};

@@ -167,7 +167,7 @@ fn media<'a>(message: &'a Value, kind: &str, captioned: bool) -> Result<(), Inva
         _ => {
             return Err(invalid(
                 &pointer,
-                "needs one of \"file\" (the sha256 of a file that the gateway has), \"id\" (an uploaded media id) and \"link\"",
+                "needs exactly one of \"file\" (the sha256 of a file that the gateway has), \"id\" (an uploaded media id) and \"link\"",
             ));
         }
     }

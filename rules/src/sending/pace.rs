@@ -85,8 +85,13 @@ impl Pace {
             return (Verdict::Go, taken);
         }
         let now_us = to_us(now_ms);
-        let pair_full_us = self.pair.believe(taken.pair_us, now_us);
-        let pair_us = self.pair.ready_us(pair_full_us, 0);
+        // Kept also when it is held: what is believed anew at each look would be as far ahead at the next one.
+        let taken = Taken {
+            pair_us: self.pair.believe(taken.pair_us, now_us),
+            number_us: self.number.believe(taken.number_us, now_us),
+            ..taken
+        };
+        let pair_us = self.pair.ready_us(taken.pair_us, 0);
         if pair_us > now_us {
             return (hold(pair_us, Cause::PairRate), taken);
         }
@@ -97,8 +102,7 @@ impl Pace {
             (taken.replies_us, 0, Cause::NumberRate)
         };
         let line_us = line_us.min(now_us.saturating_add(LINE_US_MAX));
-        let number_full_us = self.number.believe(taken.number_us, now_us);
-        let number_us = self.number.ready_us(number_full_us, reserve);
+        let number_us = self.number.ready_us(taken.number_us, reserve);
         // Nobody pushes in before those who wait.
         let line_up = !due.waited && line_us > now_us;
         if number_us > now_us || line_up {
@@ -117,8 +121,8 @@ impl Pace {
             return (hold(until_us, cause), next);
         }
         let next = Taken {
-            pair_us: self.pair.let_through(pair_full_us, now_us),
-            number_us: self.number.let_through(number_full_us, now_us),
+            pair_us: self.pair.let_through(taken.pair_us, now_us),
+            number_us: self.number.let_through(taken.number_us, now_us),
             ..taken
         };
         (Verdict::Go, next)
@@ -314,6 +318,37 @@ mod tests {
             return;
         };
         assert!(until_ms <= NOW + 3_600_100);
+    }
+
+    #[test]
+    fn after_a_clock_was_set_back_who_comes_when_told_leaves() {
+        let day_us = 86_400_000_000;
+        let before = Pace::default().judge(REPLY, Taken::default(), NOW + day_us / 1000);
+        let rushed = Taken {
+            number_us: before.1.number_us + day_us,
+            ..before.1
+        };
+        for mut taken in [
+            before.1,
+            rushed,
+            Taken {
+                pair_us: 0,
+                ..rushed
+            },
+        ] {
+            let (mut now_ms, mut due) = (NOW, REPLY);
+            for again in 0.. {
+                let (verdict, next) = Pace::default().judge(due, taken, now_ms);
+                taken = next;
+                let Verdict::Hold { until_ms, cause } = verdict else {
+                    break;
+                };
+                assert!(again < 3, "held again for {cause:?}");
+                now_ms = until_ms;
+                due.waited = cause == Cause::NumberRate;
+            }
+            assert!(now_ms <= NOW + 10_000, "{}", now_ms - NOW);
+        }
     }
 
     #[test]

@@ -53,6 +53,22 @@ impl Standing {
             cause,
         })
     }
+
+    /// What Meta holds against the number, the gravest alone, and what that means, in a sentence.
+    #[must_use]
+    pub fn summary(self, now_ms: i64) -> &'static str {
+        if self.locked {
+            "Meta has disabled the account: no conversation can be begun and no campaign leaves until Meta reinstates it."
+        } else if self.restricted_until_ms > now_ms {
+            "Meta has restricted the account: for a time no conversation can be begun and no campaign leaves."
+        } else if self.flagged {
+            "Meta has flagged the number for its low quality: campaigns wait until Meta says that it is well."
+        } else if self.alerted {
+            "Meta has raised a critical alert: campaigns wait until somebody acknowledges that alarm."
+        } else {
+            "Meta has said nothing against it."
+        }
+    }
 }
 
 /// What an `account_update` says of the account's standing.
@@ -136,6 +152,7 @@ mod tests {
             assert_eq!(verdict, Some(held(until_ms)), "each at a time of its own");
         }
         assert_eq!(flagged.judge(0, UTILITY, false, 1), None);
+        assert!(flagged.summary(1).contains("campaigns wait"));
         let alerted = Standing {
             alerted: true,
             ..Standing::default()

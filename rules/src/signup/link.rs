@@ -18,6 +18,15 @@ pub enum Stage {
     Used,
 }
 
+/// How a hand-in has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Succeeded,
+    Failed,
+    /// Nobody could look at it just now: it counts as no try.
+    Unseen,
+}
+
 /// A link's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -62,13 +71,15 @@ impl Link {
     }
 
     /// The hand-in has ended.
-    pub fn end(&mut self, succeeded: bool, now_ms: i64) {
-        self.stage = match succeeded {
-            true => Stage::Used,
-            false => Stage::Open,
+    pub fn end(&mut self, end: End, now_ms: i64) {
+        self.stage = match end {
+            End::Succeeded => Stage::Used,
+            End::Failed | End::Unseen => Stage::Open,
         };
-        if succeeded {
-            self.until_ms = now_ms.saturating_add(LOOK_MS);
+        match end {
+            End::Succeeded => self.until_ms = now_ms.saturating_add(LOOK_MS),
+            End::Failed => {}
+            End::Unseen => self.tries = self.tries.saturating_sub(1),
         }
     }
 }
@@ -85,13 +96,15 @@ mod tests {
         for _ in 0..TRIES_MAX {
             assert_eq!(link.take(0), Ok(()));
             assert_eq!(link.take(0), Err(Refusal::AtWork));
-            link.end(false, 0);
+            link.end(End::Unseen, 0);
+            assert_eq!(link.take(0), Ok(()), "it was no try");
+            link.end(End::Failed, 0);
         }
         assert_eq!(link.take(0), Err(Refusal::TooOften));
         let mut link = Link::new(0);
         link.take(LINK_MS - 1).unwrap();
         assert!(!link.is_over(LINK_MS), "what is at work is waited for");
-        link.end(true, LINK_MS);
+        link.end(End::Succeeded, LINK_MS);
         assert_eq!(link.take(LINK_MS), Err(Refusal::Used));
         assert!(!link.is_over(LINK_MS + LOOK_MS - 1));
         assert_eq!(link.take(LINK_MS + LOOK_MS), Err(Refusal::Over));
@@ -100,8 +113,9 @@ mod tests {
     proptest! {
         /// However it is used: one hand-in at a time, one that succeeds, and never too many.
         #[test]
-        fn a_link_is_used_once(deeds in prop::collection::vec((0..3u8, 0..LINK_MS), 0..40)) {
-            let (mut link, mut now_ms, mut begun, mut succeeded, mut at_work) = (Link::new(0), 0, 0, 0, false);
+        fn a_link_is_used_once(deeds in prop::collection::vec((0..4u8, 0..LINK_MS), 0..40)) {
+            let (mut link, mut now_ms, mut begun, mut unseen) = (Link::new(0), 0, 0, 0);
+            let (mut succeeded, mut at_work) = (0, false);
             for (deed, passed_ms) in deeds {
                 now_ms += passed_ms / 8;
                 if deed == 0 && link.take(now_ms).is_ok() {
@@ -109,12 +123,14 @@ mod tests {
                     at_work = true;
                     begun += 1;
                 } else if deed > 0 && at_work {
-                    link.end(deed == 1, now_ms);
-                    succeeded += i32::from(deed == 1);
+                    let end = [End::Succeeded, End::Failed, End::Unseen][usize::from(deed) - 1];
+                    link.end(end, now_ms);
+                    succeeded += i32::from(end == End::Succeeded);
+                    unseen += u32::from(end == End::Unseen);
                     at_work = false;
                 }
             }
-            prop_assert!(succeeded <= 1 && begun <= TRIES_MAX);
+            prop_assert!(succeeded <= 1 && begun - unseen <= TRIES_MAX);
         }
     }
 }

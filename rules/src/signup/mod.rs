@@ -7,8 +7,8 @@
 mod link;
 mod told;
 
-pub use link::{Link, Stage};
-pub use told::{Mark, Told, told};
+pub use link::{End, Link, Stage};
+pub use told::{Mark, NOT_GOING_ON, Told, told};
 
 /// Meta's codes have some 300 bytes.
 const CODE_BYTES_MAX: usize = 2048;
@@ -77,8 +77,8 @@ impl HandIn {
 }
 
 /// The account that was signed up: the one that Meta has told the page, else the only one that the token is for.
-/// `granted`: the accounts that the token is for, where Meta names them. `others`: those that the business has here
-/// already, and which the token is to serve as well.
+/// `granted`: the accounts that the token is for, where Meta names them; else the token has to show all of them by itself
+/// ([`unconfirmed`]). `others`: those that the business has here already, and which the token is to serve as well.
 ///
 /// # Errors
 /// [`Refusal`] when there is none or several, or the token is not for all of them.
@@ -101,6 +101,20 @@ pub fn account(
         }
     }
     Ok(waba)
+}
+
+/// The accounts beside the signed-up one of which Meta has not said whether the token is for them. The one who confirmed
+/// it may have another portfolio than the one before, so that "all of it" says nothing of them.
+#[must_use]
+pub fn unconfirmed<'a>(
+    waba: &str,
+    granted: Option<&[String]>,
+    others: &'a [String],
+) -> Vec<&'a String> {
+    match granted {
+        Some(_) => Vec::new(),
+        None => others.iter().filter(|other| *other != waba).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -150,5 +164,15 @@ mod tests {
             let case = format!("{told:?} {granted:?} {others:?}");
             assert_eq!(of(told, granted, others), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn what_meta_does_not_name_has_to_be_shown() {
+        let [one, two] = ["1", "2"].map(str::to_owned);
+        let both = [one.clone(), two.clone()];
+        assert_eq!(unconfirmed("1", None, &both), [&two]);
+        assert_eq!(unconfirmed("3", None, &both), [&one, &two]);
+        assert!(unconfirmed("1", None, &[]).is_empty());
+        assert!(unconfirmed("1", Some(&both), &both).is_empty());
     }
 }

@@ -21,7 +21,19 @@ impl Mark {
             Mark::Failed => "failed",
         }
     }
+
+    /// Nothing more will come.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Mark::Waits | Mark::AtWork => false,
+            Mark::Done | Mark::Failed => true,
+        }
+    }
 }
+
+/// What the owner is told while the number does not go on; why, is in words for the admin.
+pub const NOT_GOING_ON: &str = "It does not go on just now, and is tried again by itself. Keep the WhatsApp Business app open on your phone. If this is still here in an hour, tell those who sent you the link: some of it has to be done within 24 hours.";
 
 /// A step, in words for the owner.
 pub type Told = (Mark, &'static str);

@@ -22,7 +22,7 @@ pub struct Change {
     pub cause: Cause,
     /// The plugin instance, or `api`; nobody is known for an echo.
     pub who: Option<String>,
-    /// The event that made it so first; for [`Cause::Time`] the one that gave it to the person.
+    /// The event that made it so first, 0 when none did; for [`Cause::Time`] the one that gave it to the person.
     pub seq: i64,
     /// ms since 1970, by Meta's clock for an echo.
     pub at_ms: i64,

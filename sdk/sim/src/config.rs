@@ -21,6 +21,8 @@ pub struct Config {
     pub verify_token: String,
     /// The bearer token that the Graph API accepts.
     pub token: String,
+    /// `debug_token` names the accounts that it is for; Meta does not for a token that is for all of its business.
+    pub token_names_accounts: bool,
     /// Business numbers.
     pub numbers: Vec<Number>,
     /// Customers whose names are known before they write.
@@ -67,6 +69,7 @@ impl Default for Config {
             app_secret: "sim-app-secret".into(),
             verify_token: "sim-verify-token".into(),
             token: "sim-token".into(),
+            token_names_accounts: true,
             numbers: vec![Number::default()],
             customers: vec![KnownCustomer {
                 phone: "919800000001".into(),
@@ -97,7 +100,8 @@ impl Default for Config {
 }
 
 /// What an app for coexistence subscribes to.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
+    "account_alerts",
     "account_update",
     "business_capability_update",
     "history",
@@ -106,6 +110,7 @@ const FIELDS: [&str; 9] = [
     "phone_number_quality_update",
     "smb_app_state_sync",
     "smb_message_echoes",
+    "user_id_update",
     "user_preferences",
 ];
 
@@ -221,6 +226,27 @@ pub struct StatusDelays {
     pub delivered_ms: Option<u64>,
     /// `read`.
     pub read_ms: Option<u64>,
+}
+
+impl StatusDelays {
+    /// No status comes.
+    #[must_use]
+    pub fn none() -> StatusDelays {
+        StatusDelays {
+            sent_ms: None,
+            delivered_ms: None,
+            read_ms: None,
+        }
+    }
+
+    /// Only `sent`, which settles a send.
+    #[must_use]
+    pub fn sent(sent_ms: u64) -> StatusDelays {
+        StatusDelays {
+            sent_ms: Some(sent_ms),
+            ..StatusDelays::none()
+        }
+    }
 }
 
 impl Default for StatusDelays {

@@ -40,17 +40,12 @@ impl Stage {
                     ..Number::default()
                 },
             ],
-            open_window: true,
-            statuses: StatusDelays {
-                sent_ms: None,
-                delivered_ms: None,
-                read_ms: None,
-            },
+            statuses: StatusDelays::none(),
             mood: Mood {
                 rate_limits: true,
                 ..Mood::default()
             },
-            ..gateway::sim()
+            ..gateway::open_sim()
         })
         .await?;
         let gateway = Gateway::start(change(Setup::default().graph(sim.url()))).await?;

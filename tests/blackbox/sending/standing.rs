@@ -67,6 +67,13 @@ async fn campaigns_of_a_flagged_number_wait_until_meta_says_that_it_is_well() ->
             alarm["name"] == "quality-low"
         })
         .await?;
+    let (ended, words) = stage
+        .gateway
+        .duet(&["number", "status", webhook::DISPLAY])
+        .await?;
+    for told in ["standing: Meta has flagged the number", "alarm 1: "] {
+        assert!(ended.success() && words.contains(told), "{told}: {words}");
+    }
     stage.says(conversation, &campaign()).await?;
     stage
         .admin
@@ -84,6 +91,10 @@ async fn campaigns_of_a_flagged_number_wait_until_meta_says_that_it_is_well() ->
     let sent = stage.sim.wait_sent(2, PATIENCE).await?;
     assert_eq!(sent[1].body["type"], "template");
     assert!(stage.admin.rows("alarms", "open=true").await?.is_empty());
+    let path = format!("/numbers/{}", webhook::NUMBER);
+    let standing = json!({"summary": "Meta has said nothing against it.", "quality_low": false, "alerted": false,
+        "locked": false, "restricted_until": null});
+    assert_eq!(stage.admin.get(&path).await?["standing"], standing);
     stage.gateway.end().await
 }
 

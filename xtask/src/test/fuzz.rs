@@ -12,7 +12,7 @@ use super::{Options, results};
 use crate::command;
 use crate::house::House;
 
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 30;
 const SECONDS_FULL: u32 = 600;
 /// The lines of a failing fuzzer that are shown: the panic, the backtrace and where the input lies.
 const LINES_SHOWN: usize = 60;

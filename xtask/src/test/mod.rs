@@ -47,7 +47,7 @@ pub(crate) enum Part {
     Doc,
     /// Licences, sources, doubles and known vulnerabilities of what Duet depends on
     Deny,
-    /// Every fuzz target for a minute, with --full for ten
+    /// Every fuzz target for half a minute, with --full for ten
     Fuzz,
     /// The measurements, only with --full
     Bench,

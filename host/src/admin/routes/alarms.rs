@@ -30,12 +30,16 @@ struct Alarm {
     /// `app-wrote-to-opted-out`, `app-used-up-rate`, `quality-low`, `account-restricted`, `account-alert`,
     /// `account-alert-critical` (campaigns wait until it is acknowledged), `app-silent` (for 10 days),
     /// `app-silent-urgent` (for 13), `number-offboarded`, `number-disconnected`, `contacts-missing` and `history-missing`
-    /// (asked for in vain), `token-refused`, `templates-refused`, or `foreign-webhook` (of a business that its sender may
-    /// not speak of).
+    /// (asked for in vain), `token-refused`, `templates-refused`, `foreign-webhook` (of a business that its sender may
+    /// not speak of), or `plugin-quarantined` (it faults on one event after another, and gets none for a while).
     name: String,
     number: Option<String>,
     contact: Option<i64>,
-    /// The event that raised it last; absent when time did.
+    /// Whose it is, `""` for the gateway's own business; absent: it is about the whole gateway.
+    business: Option<String>,
+    /// The plugin's name in plugins.toml.
+    plugin: Option<String>,
+    /// The event that raised it last; absent when none did.
     event: Option<i64>,
     at: Time,
     last_at: Time,
@@ -113,6 +117,8 @@ fn shape(row: AlarmRow) -> Alarm {
         name: row.name,
         number: row.number,
         contact: row.contact,
+        business: row.business,
+        plugin: row.plugin,
         event: (row.seq > 0).then_some(row.seq),
         at: Time::new(row.at_ms),
         last_at: Time::new(row.last_ms),

@@ -11,7 +11,7 @@ use crate::admin::App;
 use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
-use crate::media::{Deposit, DepositError};
+use crate::media::{Deposit, DepositError, NoRoom};
 use crate::store::wall::Wall;
 
 #[derive(Deserialize, IntoParams)]
@@ -37,8 +37,10 @@ pub(super) struct GivenFile {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
         (status = 201, description = "It is on disk, and messages can name it", body = GivenFile),
         (status = 404, description = "There is no such business"),
+        (status = 408, description = "It came too slowly"),
         (status = 409, description = "There is no room for it"),
         (status = 413, description = "It is too large to be sent"),
+        (status = 503, description = "As many files are being handed over as may be at once, by this business or by all, or the room is kept for files that are coming; hand it over again soon"),
     ))]
 pub(super) async fn take(
     State(app): State<App>,
@@ -82,13 +84,17 @@ impl From<DepositError> for ApiError {
     fn from(error: DepositError) -> ApiError {
         match error {
             DepositError::TooLarge(_) => ApiError::file_too_large(error.to_string()),
-            DepositError::NoRoom { .. } => ApiError::refused(error.to_string(), None),
+            DepositError::NoRoom(NoRoom::Full { .. }) => ApiError::refused(error.to_string(), None),
             DepositError::Empty | DepositError::Broken(_) => ApiError::body(error.to_string()),
-            // Swept in the moment between its place and its row.
-            DepositError::Busy | DepositError::Store(crate::store::StoreError::Conflict) => {
-                ApiError::unavailable()
+            DepositError::Stalled(_) | DepositError::Slow(_) => {
+                ApiError::too_slow(error.to_string())
             }
-            DepositError::Store(error) => error.into(),
+            DepositError::NoRoom(NoRoom::Coming { .. }) | DepositError::NoPlace(_) => {
+                ApiError::busy(error.to_string())
+            }
+            // Swept in the moment between its place and its row.
+            DepositError::Store(crate::store::StoreError::Conflict) => ApiError::unavailable(),
+            DepositError::Store(error) | DepositError::NoRoom(NoRoom::Store(error)) => error.into(),
             DepositError::Disk(error) => {
                 tracing::error!(%error, "a file that was handed over cannot be kept");
                 ApiError::unavailable()

@@ -52,8 +52,8 @@ struct HandlingChange {
     cause: &'static str,
     /// The plugin, or `api`.
     by: Option<String>,
-    /// The event that made it so.
-    event: i64,
+    /// The event that made it so. Absent when it was the live copy of a message that had come with the history before.
+    event: Option<i64>,
     at: Time,
     /// Until when a person has it, unless something else comes before.
     until: Option<Time>,
@@ -125,7 +125,7 @@ pub(super) async fn story(
         handling: change.handling.into(),
         cause: change.cause.as_str(),
         by: change.who,
-        event: change.seq,
+        event: (change.seq > 0).then_some(change.seq),
         at: Time::new(change.at_ms),
         until: Time::maybe(change.until_ms),
     });

@@ -1,9 +1,14 @@
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::admin::App;
 use crate::telemetry::Metrics;
+use crate::version::{Versions, versions};
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "Alive", body = String)))]
@@ -21,6 +26,34 @@ pub(super) async fn readyz(State(app): State<App>) -> impl IntoResponse {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
+}
+
+/// The versions of the gateway and of what decides how it behaves.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Version {
+    duet: &'static str,
+    /// The sandbox in which plugins run.
+    wasmtime: &'static str,
+    sqlite: &'static str,
+    /// The version of `duet:plugin` that plugins are built for.
+    contract: &'static str,
+}
+
+/// What runs here.
+#[utoipa::path(get, path = "/version", responses((status = 200, body = Version)))]
+pub(super) async fn version() -> Json<Version> {
+    let Versions {
+        duet,
+        wasmtime,
+        sqlite,
+        contract,
+    } = versions();
+    Json(Version {
+        duet,
+        wasmtime,
+        sqlite,
+        contract,
+    })
 }
 
 /// OpenMetrics text for Prometheus.

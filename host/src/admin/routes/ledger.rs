@@ -162,10 +162,14 @@ pub(super) async fn ledger(
     MetaId(id): MetaId,
     Params(query): Params<LedgerQuery>,
 ) -> Result<Json<Ledger>, ApiError> {
-    let days = Days::between(
+    let (from, to) = (
         day("from", query.from.as_deref())?,
         day("to", query.to.as_deref())?,
     );
+    if from.zip(to).is_some_and(|(from, to)| to < from) {
+        return Err(ApiError::parameter("to: is a day before from"));
+    }
+    let days = Days::between(from, to);
     if !app.store.number_is_known(&wall, &id).await? {
         return Err(ApiError::not_found("there is no such number"));
     }

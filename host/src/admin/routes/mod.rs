@@ -48,6 +48,7 @@ pub(super) fn open() -> OpenApiRouter<App> {
 pub(super) fn walled_read() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(openapi))
+        .routes(routes!(health::version))
         .routes(routes!(events::list))
         .routes(routes!(plugins::list))
         .routes(routes!(numbers::list))

@@ -11,6 +11,7 @@ use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::operations::PluginReport;
 use crate::admin::page::limit;
+use crate::admin::shape::Time;
 use crate::store::views::Troubles;
 use crate::store::wall::Wall;
 
@@ -30,12 +31,16 @@ struct Plugin {
     name: String,
     /// Whose plugin it is; empty for the gateway's own business.
     business: String,
+    /// `loading`, `ready`, `quarantined` (it has faulted on many events and gets none for a while), `disabled` or
+    /// `rejected`.
     state: String,
     version: Option<String>,
     /// SHA-256 of the component, hex.
     digest: Option<String>,
     /// Why it is not running, or why the last change was not taken.
     cause: Option<String>,
+    /// In quarantine: when one event is tried.
+    tried_at: Option<Time>,
     events: PluginEvents,
 }
 
@@ -126,6 +131,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
         version: report.version,
         digest: report.digest,
         cause: report.cause,
+        tried_at: Time::maybe(report.tried_ms),
         events: PluginEvents {
             done: report.done,
             retried: report.retried,

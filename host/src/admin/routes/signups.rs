@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use duet_rules::business::OWN;
 use duet_rules::coexistence::Kind;
-use duet_rules::signup::{HandIn, Mark, Refusal, Stage, told};
+use duet_rules::signup::{HandIn, Mark, NOT_GOING_ON, Refusal, Stage, told};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,7 +16,9 @@ use crate::admin::error::ApiError;
 use crate::admin::input::Body;
 use crate::admin::operations::OperationError;
 use crate::admin::shape::Time;
-use crate::admin::signup::{SCRIPT, STYLE, Seen, SignupSettings, asset, document};
+use crate::admin::signup::{
+    Ended, FAILED, SCRIPT, STYLE, Seen, SignupSettings, UNSEEN, asset, document,
+};
 use crate::store::connections::Step;
 use crate::store::views::SignupRow;
 
@@ -126,8 +128,8 @@ pub(super) struct Signup {
     phone: Option<String>,
     /// How far it has come.
     steps: Vec<SignupStep>,
-    /// What keeps it from going on.
-    note: Option<String>,
+    /// That it does not go on, and what to do; the cause is the admin's to see.
+    note: Option<&'static str>,
     /// Nothing more will come.
     over: bool,
 }
@@ -149,6 +151,8 @@ struct SignupStep {
     mark: &'static str,
     words: &'static str,
     percent: Option<i64>,
+    #[serde(skip)]
+    is_over: bool,
 }
 
 /// How far the signup of a link has come. The link's secret is the bearer token.
@@ -183,6 +187,7 @@ pub(super) struct Handed {
     (status = 204, description = "The number is being connected"),
     (status = 404, description = "The link is not known, or no longer good"),
     (status = 409, description = "Nothing came of it; the message says what to do"),
+    (status = 503, description = "It could not be looked at now; this was no try"),
 ))]
 pub(super) async fn hand_in(
     State(app): State<App>,
@@ -190,26 +195,34 @@ pub(super) async fn hand_in(
     Body(handed): Body<Handed>,
 ) -> Result<StatusCode, ApiError> {
     let handed = HandIn::new(&handed.code, handed.waba.as_deref())?;
-    let secret = held.secret;
-    let business = app.links.take(&secret, crate::now_ms())?;
+    let taken = app.links.take(&held.secret, crate::now_ms())?;
     // To its end, also when the browser is closed meanwhile.
     let work = tokio::spawn(async move {
-        let done = app.operations.sign_up(business, handed).await;
-        let (ended, answer) = match done {
-            Ok(signed_up) => (Ok(signed_up), Ok(StatusCode::NO_CONTENT)),
-            Err(error) => (Err(words(&error)), Err(ApiError::from(error))),
-        };
-        app.links.end(&secret, ended, crate::now_ms());
-        answer
+        let business = taken.business().to_owned();
+        match app.operations.sign_up(business, handed).await {
+            Ok(signed_up) => {
+                taken.end(Ended::SignedUp(signed_up));
+                Ok(StatusCode::NO_CONTENT)
+            }
+            Err(error) => {
+                let words = words(&error);
+                taken.end(match error {
+                    OperationError::Unavailable(_) => Ended::Unseen(words.clone()),
+                    _ => Ended::Failed(words.clone()),
+                });
+                Err(ApiError::from(error).told(words))
+            }
+        }
     });
-    work.await.map_err(|_| ApiError::internal())?
+    work.await.map_err(|_| ApiError::internal().told(FAILED))?
 }
 
 /// What an owner reads of a failure.
 fn words(error: &OperationError) -> String {
     match error {
         OperationError::Refused { reason, .. } => reason.clone(),
-        _ => "something failed here; start again, or tell those who sent you the link".to_owned(),
+        OperationError::Unavailable(_) => UNSEEN.to_owned(),
+        _ => FAILED.to_owned(),
     }
 }
 
@@ -218,10 +231,12 @@ fn shape(seen: Seen, row: Option<SignupRow>, settings: Option<&SignupSettings>) 
     let note = seen.signed_up.as_ref().and_then(|signed_up| signed_up.note);
     let is_open = seen.stage != Stage::Used;
     Signup {
-        over: note.is_some() || (!steps.is_empty() && steps.iter().all(|step| step.is_over())),
-        note: note
-            .map(str::to_owned)
-            .or_else(|| row.as_ref()?.cause.clone()),
+        over: note.is_some() || (!steps.is_empty() && steps.iter().all(|step| step.is_over)),
+        note: note.or_else(|| {
+            row.as_ref()
+                .filter(|row| row.is_stuck)
+                .map(|_| NOT_GOING_ON)
+        }),
         phone: row.and_then(|row| row.number?.display),
         stage: match seen.stage {
             Stage::Open => "open",
@@ -268,14 +283,7 @@ fn steps(row: &SignupRow) -> Vec<SignupStep> {
         mark: mark.as_str(),
         words,
         percent: percent.filter(|_| mark == Mark::AtWork),
+        is_over: mark.is_over(),
     })
     .into()
-}
-
-impl SignupStep {
-    fn is_over(&self) -> bool {
-        [Mark::Done, Mark::Failed]
-            .map(Mark::as_str)
-            .contains(&self.mark)
-    }
 }

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::error::ApiError;
 
-pub(super) use links::Seen;
 pub use links::SignupLinks;
+pub(super) use links::{Ended, FAILED, Seen, UNSEEN};
 pub(super) use page::{SCRIPT, STYLE, asset, document};
 
 /// What the page needs to know of the Meta app.

@@ -58,10 +58,10 @@ pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
     let told = gateway.send(Method::POST, "numbers", &wish).await?;
     tell_findings(&told);
     if at(&told, "/begun") == &Value::Bool(true) {
-        println!("begun: duet number list shows how far it has come");
+        say!("begun: duet number list shows how far it has come");
         return Ok(Ended::Done);
     }
-    println!("{}", word(at(&told, "/verdict")));
+    say!("{}", word(at(&told, "/verdict")));
     match at(&told, "/ready") {
         Value::Bool(true) => Ok(Ended::Done),
         _ => Ok(Ended::Problems),
@@ -71,8 +71,8 @@ pub(super) async fn add(account: &Account) -> anyhow::Result<Ended> {
 async fn link(gateway: &Gateway, account: &Account) -> anyhow::Result<Ended> {
     let wish = json!({"business": account.business});
     let made = gateway.send(Method::POST, "signups", &wish).await?;
-    println!("{}", word(at(&made, "/url")));
-    println!(
+    say!("{}", word(at(&made, "/url")));
+    say!(
         "for the owner of the number alone: it can be used once, until {}",
         word(at(&made, "/expires_at"))
     );
@@ -88,12 +88,16 @@ pub(super) async fn sync(ask: &AskFor) -> anyhow::Result<Ended> {
     let told = gateway.send(Method::POST, &path, &body).await?;
     for kind in at(&told, "/asked").as_array().into_iter().flatten() {
         let kind = word(kind);
-        let state = at(&told, &format!("/number/{kind}/state"));
-        println!("{kind}: asked for; {}", word(state));
+        let of_it = |what: &str| at(&told, &format!("/number/{kind}/{what}"));
+        let cause = of_it("request/cause");
+        let cause = cause
+            .as_str()
+            .map_or_else(String::new, |_| format!(" ({})", word(cause)));
+        say!("{kind}: asked for; {}{cause}", word(of_it("state")));
     }
     for not in at(&told, "/not_asked").as_array().into_iter().flatten() {
         let (kind, reason) = (at(not, "/kind"), at(not, "/reason"));
-        println!("{}: not asked for. {}", word(kind), word(reason));
+        say!("{}: not asked for. {}", word(kind), word(reason));
     }
     Ok(Ended::Done)
 }
@@ -104,15 +108,15 @@ pub(super) async fn leave(one: &One) -> anyhow::Result<Ended> {
     let path = format!("numbers/{}/leaving", word(at(&number, "/id")));
     let told = gateway.call(Method::GET, &path, &[]).await?;
     for way in at(&told, "/ways").as_array().into_iter().flatten() {
-        println!("To keep {} alone:", word(at(way, "/keeps")));
+        say!("To keep {} alone:", word(at(way, "/keeps")));
         for step in at(way, "/steps").as_array().into_iter().flatten() {
-            println!("  - {}", word(step));
+            say!("  - {}", word(step));
         }
-        println!("  Lost:");
+        say!("  Lost:");
         for lost in at(way, "/lost").as_array().into_iter().flatten() {
-            println!("  - {}", word(lost));
+            say!("  - {}", word(lost));
         }
-        println!("  {}", word(at(way, "/here")));
+        say!("  {}", word(at(way, "/here")));
     }
     Ok(Ended::Done)
 }

@@ -64,9 +64,13 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
 
 async fn list(flags: &Flags) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(flags)?;
-    for number in &gateway.list("numbers").await? {
+    let numbers = gateway.list("numbers").await?;
+    if numbers.is_empty() {
+        say!("no number is known yet; duet number add connects those of an account");
+    }
+    for number in &numbers {
         let history = at(number, "/history");
-        println!(
+        say!(
             "{}  {}  {}  {}contacts {}  history {}, {} messages",
             word(at(number, "/id")),
             word(at(number, "/display")),
@@ -91,7 +95,18 @@ async fn status(one: &One) -> anyhow::Result<Ended> {
         .call(Method::GET, &format!("{about}/handling"), &[])
         .await?;
     print(&number, &history);
-    println!("  handling: {}", handling::told(&handled));
+    say!("  handling: {}", handling::told(&handled));
+    let query = [("open", "true"), ("limit", "1000")];
+    let alarms = gateway.call(Method::GET, "alarms", &query).await?;
+    let alarms = at(&alarms, "/alarms").as_array();
+    let of_it = |alarm: &&Value| at(alarm, "/number") == at(&number, "/id");
+    for alarm in alarms.into_iter().flatten().filter(of_it) {
+        say!(
+            "  alarm {}: {}",
+            at(alarm, "/id"),
+            word(at(alarm, "/detail"))
+        );
+    }
     Ok(Ended::Done)
 }
 
@@ -99,7 +114,7 @@ async fn set(asked: &Changes) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&asked.flags)?;
     let number = meant(&gateway, &asked.number).await?;
     let handled = handling::set(&gateway, &word(at(&number, "/id")), &asked.changes).await?;
-    println!("From now on {}.", handling::told(&handled));
+    say!("From now on {}.", handling::told(&handled));
     Ok(Ended::Done)
 }
 
@@ -115,7 +130,7 @@ pub(super) async fn meant(gateway: &Gateway, named: &str) -> anyhow::Result<Valu
 }
 
 fn print(number: &Value, history: &Value) {
-    println!(
+    say!(
         "{} ({}){} is {}{}.",
         word(at(number, "/display")),
         word(at(number, "/id")),
@@ -124,28 +139,30 @@ fn print(number: &Value, history: &Value) {
         since(at(number, "/state_since"))
     );
     if at(number, "/reason").is_string() {
-        println!(
+        say!(
             "  because: {}, by {}",
             word(at(number, "/reason")),
             word(at(number, "/initiated_by"))
         );
         if at(number, "/reason_means").is_string() {
-            println!("  {}", word(at(number, "/reason_means")));
+            say!("  {}", word(at(number, "/reason_means")));
         }
     }
     match at(number, "/app_seen_at").as_str() {
-        Some(seen) => println!("  app: last seen {seen}"),
-        None => println!("  app: never seen"),
+        Some(seen) => say!("  app: last seen {seen}"),
+        None => say!("  app: never seen"),
     }
     if let Some(due) = at(number, "/app_due_at").as_str() {
-        println!("  open the app on the phone before {due}, or Meta disconnects the number");
+        say!("  open the app on the phone before {due}, or Meta disconnects the number");
     }
-    println!("  contacts: {}", word(at(number, "/contacts/summary")));
-    println!("  history: {}", word(at(history, "/summary")));
+    say!("  standing: {}", word(at(number, "/standing/summary")));
+    say!("  contacts: {}", word(at(number, "/contacts/summary")));
+    say!("  history: {}", word(at(history, "/summary")));
     for phase in at(history, "/phases").as_array().into_iter().flatten() {
-        println!(
-            "    phase {}: {} chunks, {} messages in {} conversations; media: {} of {}{}",
+        say!(
+            "    phase {}{}: {} chunks, {} messages in {} conversations; media: {} of {}{}",
             at(phase, "/phase"),
+            span(at(phase, "/phase")),
             at(phase, "/chunks"),
             at(phase, "/messages"),
             at(phase, "/conversations"),
@@ -161,6 +178,16 @@ fn of_business(number: &Value, before: &str, after: &str) -> String {
     match at(number, "/business").as_str() {
         None | Some("") => String::new(),
         Some(_) => format!("{before}{}{after}", word(at(number, "/business"))),
+    }
+}
+
+/// How far back a phase reaches, as Meta says.
+fn span(phase: &Value) -> &'static str {
+    match phase.as_i64() {
+        Some(0) => " (the last day)",
+        Some(1) => " (up to 90 days)",
+        Some(2) => " (up to 180 days)",
+        _ => "",
     }
 }
 

@@ -89,12 +89,14 @@ impl Store {
     /// Erases a contact. Waits a little for intake to pass the receipts that are there. What arrives of the
     /// contact meanwhile and later makes a new one. The caller forgets what it keeps in memory.
     ///
-    /// The writers stand still while their files are rewritten: about a second for 100 MB.
+    /// The writers stand still while their files are rewritten: about a second for 100 MB. Another erasure waits for it.
     pub async fn erase_contact(
         &self,
         log: &ReceiptLog,
         contact: i64,
     ) -> Result<Erased, EraseError> {
+        // Whoever is done first takes the mark away, which is the other's as well.
+        let _erasing = self.inner.erasing.lock().await;
         let mut emptied = 0;
         for _ in 0..ROUNDS_MAX {
             let taken = self.wait_for_intake(log).await?;
@@ -122,7 +124,7 @@ impl Store {
                 self.drop_arrivals(subject.messages.iter().copied().collect())
                     .await?;
                 erased.receipts = emptied;
-                erased.lingering = self.finish_erasures(log).await?;
+                erased.lingering = self.scrub(log).await?;
                 return Ok(*erased);
             }
         }

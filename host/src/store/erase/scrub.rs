@@ -28,9 +28,15 @@ impl Store {
     /// Rewrites the files if an erasure, perhaps before a crash, has left that to do; call it after the start.
     /// The answer says why it could not be completed, if so.
     pub async fn finish_erasures(&self, log: &ReceiptLog) -> Result<Option<String>, StoreError> {
-        if !self.mark().exists() {
-            return Ok(None);
+        let _erasing = self.inner.erasing.lock().await;
+        match self.mark().exists() {
+            true => self.scrub(log).await,
+            false => Ok(None),
         }
+    }
+
+    /// Rewrites the files. The answer says why that could not be completed, if so.
+    pub(super) async fn scrub(&self, log: &ReceiptLog) -> Result<Option<String>, StoreError> {
         let folder = self.folder();
         let receipts = log
             .maintain(move |connection| rewrite(connection, &folder))

@@ -18,8 +18,10 @@ pub(super) struct Written<'a> {
     pub(super) number: Option<&'a str>,
     pub(super) conversation: Option<i64>,
     pub(super) contact: Option<i64>,
-    /// The event that tells of it.
+    /// Its place among the events.
     pub(super) seq: i64,
+    /// The event that tells of it; the live copy of what the history has is none.
+    pub(super) event: Option<i64>,
     /// By Meta's clock, which may run ahead of ours.
     pub(super) at_ms: i64,
     pub(super) received_ms: i64,
@@ -34,6 +36,7 @@ impl<'a> Written<'a> {
             conversation: event.conversation,
             contact: event.contact,
             seq: event.seq,
+            event: Some(event.seq),
             at_ms: change.at_ms(),
             received_ms: event.received_ms,
             body: &event.body,
@@ -63,6 +66,7 @@ pub(super) fn wrote(
             handling: Handling::Person,
             keeps: Keeps::Usual(terms.person_ms),
             seq: written.seq,
+            event: written.event,
             at_ms: written.past_ms(),
             cause: Cause::Echo,
             who: None,
@@ -106,7 +110,7 @@ fn raise(
 ) -> Result<(), StoreError> {
     let alarm = |name, detail| {
         let number = written.number.map(str::to_owned);
-        Alarm::new(name, number, detail).because_of(written.seq)
+        Alarm::new(name, number, detail).because_of(written.event.unwrap_or_default())
     };
     if used_up {
         let detail =

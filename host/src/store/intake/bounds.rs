@@ -1,19 +1,33 @@
 //! Who may say what, by the table of `rules::partner`: a partner speaks of its business alone, and Meta of no business
-//! that has a partner. What is beyond that is kept with its receipt, is no event, and raises an alarm.
+//! that has a partner. What is beyond that is kept with its receipt, is no event, and raises an alarm of that business.
 
+use std::collections::BTreeMap;
+
+use duet_rules::business::OWN;
 use duet_rules::partner::{self, Source};
 use duet_rules::webhook::Element;
 use rusqlite::Connection;
 
 use super::super::alarms::{self, Alarm};
-use super::super::owner;
+use super::super::{businesses, owner};
 use super::{Recorded, Slice, StoreError};
 
-/// Numbers that a business has without an admin's word.
-const NUMBERS_MAX: i64 = 1000;
+/// Numbers that a business has without an admin's word, and as many accounts.
+const CLAIMS_MAX: i64 = 1000;
 
-/// Leaves of a slice what its source may say; what a partner brings first becomes its business's. The answer tells of
-/// the rest, if there is any.
+/// Why a part is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Apart {
+    /// The business whose partner has passed it on is no more; another one may have its id.
+    Removed(String),
+    /// The partner of this business may not say it.
+    OfPartner(String),
+    /// Meta may not say it of this business, which has a partner.
+    OfMeta(String),
+}
+
+/// Leaves of a slice what its source may say; what a partner brings first becomes its business's, unless that was removed
+/// meanwhile. The answer tells of the rest, if there is any.
 pub(super) fn keep(
     connection: &Connection,
     slice: &mut Slice,
@@ -24,11 +38,22 @@ pub(super) fn keep(
         return Ok(None);
     }
     let source = business.as_deref().map_or(Source::Meta, Source::PartnerOf);
-    let mut foreign = None;
+    let is_gone = match source {
+        Source::PartnerOf(business) => {
+            !businesses::was_there(connection, business, slice.received_ms)?
+        }
+        Source::Meta => false,
+    };
+    let mut rest = BTreeMap::new();
     let mut own = Vec::with_capacity(slice.elements.len());
     for mut element in std::mem::take(&mut slice.elements) {
-        if !may_say(connection, source, &element)? {
-            foreign.get_or_insert_with(|| reason(source, &element));
+        let apart = match is_gone {
+            true => business.clone().map(Apart::Removed),
+            false => kept_apart(connection, source, &element)?,
+        };
+        if let Some(apart) = apart {
+            let reason = apart.reason(&element);
+            rest.entry(apart).or_insert(reason);
             continue;
         }
         if let Source::PartnerOf(business) = source {
@@ -38,32 +63,51 @@ pub(super) fn keep(
         own.push(element);
     }
     slice.elements = own;
-    if let Some(reason) = &foreign {
-        let remedy = remedy(source);
+    let first = rest.values().next().cloned();
+    for (apart, reason) in rest {
+        let remedy = apart.remedy();
         let detail = format!("{reason}; receipt {} keeps it. {remedy}", slice.receipt);
-        let alarm = Alarm::new(alarms::FOREIGN_WEBHOOK, None, detail);
+        let alarm = Alarm::new(alarms::FOREIGN_WEBHOOK, None, detail).of(apart.concerned());
         recorded.alarm(connection, alarm, slice.received_ms)?;
     }
-    Ok(foreign)
+    Ok(first)
 }
 
-fn may_say(
+/// Why the source may not say this, or nothing when it may.
+fn kept_apart(
     connection: &Connection,
     source: Source<'_>,
     element: &Element,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Apart>, StoreError> {
     let owners = owner::of_all_named(connection, element)?;
-    if !partner::may_say(source, element, &owners) {
+    let concerned = partner::kept_apart(source, element, &owners);
+    Ok(match (source, concerned) {
+        (Source::Meta, concerned) => concerned.map(|business| Apart::OfMeta(business.to_owned())),
+        (Source::PartnerOf(business), None) if has_room(connection, element, business)? => None,
+        (Source::PartnerOf(business), _) => Some(Apart::OfPartner(business.to_owned())),
+    })
+}
+
+/// Whether the business may still have what nobody has yet: else one body could take the ids of all that are to come.
+fn has_room(
+    connection: &Connection,
+    element: &Element,
+    business: &str,
+) -> Result<bool, StoreError> {
+    if let Some(number) = &element.number
+        && owner::of_number(connection, number)?.is_none()
+        && owner::numbers(connection, business)? >= CLAIMS_MAX
+    {
         return Ok(false);
     }
-    match (source, &element.number) {
-        (Source::PartnerOf(business), Some(number))
-            if owner::of_number(connection, number)?.is_none() =>
+    for account in partner::accounts(element) {
+        if !owner::has_account(connection, account)?
+            && owner::accounts(connection, business)? >= CLAIMS_MAX
         {
-            Ok(owner::numbers(connection, business)? < NUMBERS_MAX)
+            return Ok(false);
         }
-        _ => Ok(true),
     }
+    Ok(true)
 }
 
 /// What nobody had is the business's from now on.
@@ -83,28 +127,45 @@ fn claim(connection: &Connection, element: &Element, business: &str) -> Result<(
     Ok(())
 }
 
-fn reason(source: Source<'_>, element: &Element) -> String {
-    let named = match (&element.number, partner::accounts(element).last()) {
-        (Some(number), _) => format!("the number {}", short(number)),
-        (None, Some(account)) => format!("the account {}", short(account)),
-        (None, None) => "no number and no account".to_owned(),
-    };
-    match source {
-        Source::PartnerOf(business) => format!(
-            "the partner of the business {business} spoke of {named}, which it may not: that part was not taken in"
-        ),
-        Source::Meta => format!(
-            "Meta spoke of {named}, which a business has at its partner: that part was not taken in"
-        ),
+impl Apart {
+    /// Whose trouble it is.
+    fn concerned(self) -> String {
+        match self {
+            Apart::Removed(_) => OWN.to_owned(),
+            Apart::OfPartner(business) | Apart::OfMeta(business) => business,
+        }
     }
-}
 
-fn remedy(source: Source<'_>) -> String {
-    match source {
-        Source::PartnerOf(business) => format!(
-            "If it is that business's, give it with duet business token {business} --number; else somebody knows the webhook secret: make another one with duet business webhook {business}"
-        ),
-        Source::Meta => "If the business is at its partner, unsubscribe your app from the account; else set its provider to meta with PUT /api/v1/businesses/{id}/access".to_owned(),
+    fn reason(&self, element: &Element) -> String {
+        let named = match (&element.number, partner::accounts(element).last()) {
+            (Some(number), _) => format!("the number {}", short(number)),
+            (None, Some(account)) => format!("the account {}", short(account)),
+            (None, None) => "no number and no account".to_owned(),
+        };
+        let what = match self {
+            Apart::Removed(business) => format!(
+                "the business {business} was removed while a webhook of its partner waited, which speaks of {named}"
+            ),
+            Apart::OfPartner(business) => {
+                format!("the partner of the business {business} spoke of {named}, which it may not")
+            }
+            Apart::OfMeta(business) => {
+                format!("Meta spoke of {named}, which the business {business} has at its partner")
+            }
+        };
+        format!("{what}: that part was not taken in")
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Apart::Removed(_) => "Take the webhook's address out at the partner".to_owned(),
+            Apart::OfPartner(business) => format!(
+                "If it is that business's, give it with duet business token {business} --number; else somebody knows the webhook secret: make another one with duet business webhook {business}"
+            ),
+            Apart::OfMeta(business) => format!(
+                "If the business is at its partner, unsubscribe your app from the account; else set its provider to meta with PUT /api/v1/businesses/{business}/access"
+            ),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use duet_rules::webhook::{Element, Meaning, Message};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::events::newest;
+use super::super::events::take_place;
+use super::super::owner;
 use super::super::pace::{self, Passed};
 use super::app::{self, Written};
 use super::project::{opt, widen};
-use super::{Arrival, Recorded, StoreError};
+use super::{Arrival, Recorded, StoreError, person};
 
 pub(super) fn other_copy(
     connection: &Connection,
@@ -19,6 +20,7 @@ pub(super) fn other_copy(
     let (Some(message), Meaning::Message(said)) = (message, &element.meaning) else {
         return Ok(());
     };
+    same_person(connection, element, message)?;
     match said.phase {
         Some(phase) => {
             connection
@@ -29,6 +31,23 @@ pub(super) fn other_copy(
         None if element.history => Ok(()),
         None => live_copy(connection, element, said, message, arrival, recorded),
     }
+}
+
+/// Both copies are of one message, so whoever they name is one person, though the one says the phone and the other the
+/// user id alone.
+fn same_person(connection: &Connection, element: &Element, message: i64) -> Result<(), StoreError> {
+    let Some(identity) = element.contact.as_ref().filter(|who| !who.is_nobody()) else {
+        return Ok(());
+    };
+    let known: Option<i64> = connection
+        .prepare_cached(
+            "SELECT c.contact FROM messages m JOIN conversations c ON c.id = m.conversation WHERE m.id = ?1",
+        )?
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    let business = owner::of(connection, element)?;
+    let named = person::contact(connection, &business, identity, &element.meaning)?;
+    known.map_or(Ok(()), |known| person::match_up(connection, known, named))
 }
 
 /// The live copy of a message that came with the history before. It is the same message, but only now is it known
@@ -61,7 +80,9 @@ fn live_copy(
             number: element.number.as_deref(),
             conversation: Some(conversation),
             contact,
-            seq: newest(connection)?,
+            // It is no event of its own, and comes after all that are there.
+            seq: take_place(connection)?,
+            event: None,
             at_ms,
             received_ms: arrival.received_ms,
             body: &element.body,

@@ -74,6 +74,30 @@ pub(super) fn contact(
     Ok(id)
 }
 
+/// Two contacts of whom one is known by phone and the other by user id turn out to be one person. Where each has the
+/// same kind of id already, they are left as they are: one of the two would be wrong.
+pub(super) fn match_up(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError> {
+    let stands = |id: i64| -> Result<i64, StoreError> {
+        Ok(connection
+            .prepare_cached("SELECT coalesce(same_as, id) FROM contacts WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?)
+    };
+    let (one, other) = (stands(one)?, stands(other)?);
+    let fit: bool = connection
+        .prepare_cached(
+            "WITH one AS (SELECT max(wa_id) AS wa_id, max(user_id) AS user_id FROM contacts WHERE id = ?1 OR same_as = ?1),
+             other AS (SELECT max(wa_id) AS wa_id, max(user_id) AS user_id FROM contacts WHERE id = ?2 OR same_as = ?2)
+             SELECT (one.wa_id IS NULL OR other.wa_id IS NULL) AND (one.user_id IS NULL OR other.user_id IS NULL)
+             FROM one, other",
+        )?
+        .query_row([one, other], |row| row.get(0))?;
+    if fit {
+        join(connection, one, other)
+    } else {
+        Ok(())
+    }
+}
+
 impl Store {
     /// Undoes that a contact was joined with another, for good. False when there is no such contact.
     pub async fn separate_contact(&self, wall: Wall, contact: i64) -> Result<bool, StoreError> {
@@ -162,7 +186,8 @@ fn look_up(
 }
 
 /// `other` is the same person as `one`: what is to come goes to `one`. What is there stays where it is, so that
-/// it can be seen what was joined. Who was given a conversation last, and the longer window, count for both.
+/// it can be seen what was joined. Who was given a conversation last, and the longer window, count for both; a plugin that
+/// handed one to a person has no leave to speak beside a person who had the other.
 fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError> {
     let is_apart = |id: i64| {
         connection
@@ -190,9 +215,12 @@ fn join(connection: &Connection, one: i64, other: i64) -> Result<(), StoreError>
                  FROM conversations c JOIN contacts k ON k.id = c.contact WHERE k.id = ?1 OR k.same_as = ?1),
              latest AS (
                  SELECT number, max(handling_seq) AS seq, max(window_until_ms) AS window,
-                 max(pair_full_us) AS pair, max(marketing_capped_ms) AS capped FROM person GROUP BY number)
+                 max(pair_full_us) AS pair, max(marketing_capped_ms) AS capped,
+                 count(DISTINCT CASE handling WHEN 'person' THEN coalesce(handling_by, '') END) AS takers
+                 FROM person GROUP BY number)
              UPDATE conversations SET handling = p.handling, handling_until_ms = p.handling_until_ms,
-             handling_seq = p.handling_seq, handling_by = p.handling_by, window_until_ms = l.window,
+             handling_seq = p.handling_seq, handling_by = CASE WHEN l.takers < 2 THEN p.handling_by END,
+             window_until_ms = l.window,
              pair_full_us = l.pair, marketing_capped_ms = l.capped
              FROM latest l JOIN person p ON p.number = l.number AND p.handling_seq = l.seq
              WHERE conversations.number = l.number AND conversations.id IN (SELECT id FROM person)",

@@ -1,7 +1,7 @@
 //! The files that are to be fetched, each with its tries, and what came of it.
 
 use duet_rules::media::{Digest, Next, Tries};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Store, StoreError};
 use super::sweep::forget;
@@ -40,41 +40,6 @@ pub enum Fetched {
 }
 
 impl Store {
-    /// At most `limit` open fetches without the `busy` ones: those that are due at `now_ms`, live before history,
-    /// then the others in the order of their times.
-    pub async fn fetches(
-        &self,
-        busy: Vec<i64>,
-        limit: usize,
-        now_ms: i64,
-    ) -> Result<Vec<Fetch>, StoreError> {
-        let rows = i64::try_from(busy.len().saturating_add(limit)).unwrap_or(i64::MAX);
-        self.read(move |connection| {
-            let of = |due: &str| -> Result<Vec<Fetch>, StoreError> {
-                let mut found = Vec::new();
-                for history in [false, true] {
-                    let sql = format!(
-                        "SELECT f.message, f.media_id, f.url, f.claimed, f.received_ms, f.next_ms, f.attempt, f.strikes,
-                         n.business, n.id FROM media f CROSS JOIN messages m ON m.id = f.message
-                         CROSS JOIN conversations c ON c.id = m.conversation CROSS JOIN numbers n ON n.id = c.number
-                         WHERE f.state = 'remote' AND f.history = ?1 AND f.next_ms {due} ?2 ORDER BY f.next_ms LIMIT ?3"
-                    );
-                    let mut statement = connection.prepare_cached(&sql)?;
-                    let rows = statement.query_map(params![history, now_ms, rows], fetch)?;
-                    found.extend(rows.collect::<Result<Vec<_>, _>>()?);
-                }
-                Ok(found)
-            };
-            let (mut found, mut later) = (of("<=")?, of(">")?);
-            later.sort_by_key(|fetch| fetch.next_ms);
-            found.append(&mut later);
-            found.retain(|fetch| !busy.contains(&fetch.message));
-            found.truncate(limit);
-            Ok(found)
-        })
-        .await
-    }
-
     /// Writes down what came of a fetch. False when nobody waits for it any more: its message was erased, or has
     /// another file by now. What it brought is then removed.
     pub async fn settle_fetch(&self, fetch: Fetch, fetched: Fetched) -> Result<bool, StoreError> {
@@ -158,33 +123,16 @@ pub(in super::super) fn expect(
 ) -> Result<bool, StoreError> {
     let expected = connection
         .prepare_cached(
-            "INSERT INTO media (message, media_id, url, claimed, history, received_ms)
-             SELECT id, media ->> 'id', media ->> 'url', media ->> 'sha256', ?2, ?3 FROM messages
-             WHERE id = ?1 AND media IS NOT NULL
+            "INSERT INTO media (message, media_id, url, claimed, history, received_ms, number)
+             SELECT m.id, m.media ->> 'id', m.media ->> 'url', m.media ->> 'sha256', ?2, ?3, c.number
+             FROM messages m CROSS JOIN conversations c ON c.id = m.conversation WHERE m.id = ?1 AND m.media IS NOT NULL
              ON CONFLICT (message) DO UPDATE SET media_id = excluded.media_id, url = excluded.url,
              claimed = excluded.claimed, history = excluded.history, received_ms = excluded.received_ms,
-             state = 'remote', attempt = 0, strikes = 0, next_ms = 0, cause = NULL, mime_type = NULL, digest = NULL,
+             number = excluded.number, state = 'remote', attempt = 0, strikes = 0, next_ms = 0, cause = NULL, mime_type = NULL, digest = NULL,
              bytes = NULL
              WHERE media_id IS NOT excluded.media_id OR media_id IS NULL RETURNING message",
         )?
         .query_row(params![message, history, received_ms], |_| Ok(()))
         .optional()?;
     Ok(expected.is_some())
-}
-
-fn fetch(row: &Row<'_>) -> Result<Fetch, rusqlite::Error> {
-    Ok(Fetch {
-        message: row.get(0)?,
-        business: row.get(8)?,
-        number: row.get(9)?,
-        media_id: row.get(1)?,
-        url: row.get(2)?,
-        claimed: row.get(3)?,
-        received_ms: row.get(4)?,
-        next_ms: row.get(5)?,
-        tries: Tries {
-            attempt: row.get(6)?,
-            strikes: row.get(7)?,
-        },
-    })
 }

@@ -92,6 +92,13 @@ impl MediaFolder {
         Ok((file, bytes))
     }
 
+    /// Whether a file that was opened before still has the bytes of its name: one that was wiped meanwhile has not, and
+    /// whoever has read it since may have got zeros.
+    pub fn is_whole(file: &mut File, digest: Digest) -> io::Result<bool> {
+        file.seek(SeekFrom::Start(0))?;
+        Ok(read_digest(file)?.0 == digest)
+    }
+
     pub(super) fn holds(&self, digest: Digest) -> bool {
         self.path_of(digest).is_file()
     }

@@ -1,7 +1,7 @@
 //! Files of messages: what is to be fetched, what came of it, and the bytes themselves.
 //!
 //! - `folder`: the files on disk, each named by its SHA-256
-//! - `fetches`: the work that is open, and its end
+//! - `fetches`: the work that is open, and its end; `due`: which of it comes next
 //! - `given`: files that a business may send
 //! - `uploads`: by which id Meta has them, and who waits for one
 //! - `sweep`: files to which nothing refers any more
@@ -10,12 +10,14 @@
 //! from outside is ever part of a path. A file that several messages share, or sends, or whoever handed it over, goes with
 //! the last of them.
 
+mod due;
 mod fetches;
 mod folder;
 mod given;
 mod sweep;
 mod uploads;
 
+pub use due::Skipped;
 pub(super) use fetches::expect;
 pub use fetches::{Fetch, Fetched};
 pub use folder::{Arrival, MediaFolder};

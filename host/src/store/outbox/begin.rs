@@ -2,7 +2,8 @@
 
 use duet_rules::media::Digest;
 use duet_rules::sending::{
-    Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiting, files, gate, kind, with_ids,
+    Addressee, Cause, Due, Limits, Pace, Row, Speaker, Verdict, Waiting, files, gate, kind,
+    with_ids,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
@@ -30,6 +31,16 @@ struct Candidate {
     created_ms: i64,
     /// Why it has waited so far, if it has.
     cause: Option<String>,
+}
+
+/// A row with all that its message needs to be judged and sent.
+struct Whole {
+    id: i64,
+    row: Candidate,
+    conversation: Conversation,
+    message: Value,
+    to: Addressee,
+    ready: Ready,
 }
 
 pub(super) fn begin(
@@ -60,78 +71,117 @@ pub(super) fn begin(
     let Some(to) = conversation.to.clone() else {
         return close(connection, id, "refused", None, "no-addressee");
     };
-    let kind = kind(&message);
-    let asked = Row {
-        id,
-        seq: row.seq,
-        instance: &row.instance,
-        speaker: row.speaker,
-        kind,
-        template: template(connection, &conversation.number, &message)?,
-    };
-    let waiting = Waiting {
-        since_ms: row.created_ms,
-        cause: row.cause.as_deref(),
-    };
-    let patient = |verdict| limits.patience.judge(verdict, waiting, now_ms);
-    let mut verdict = patient(gate(&asked, &conversation.state(), now_ms));
-    let Some(ready) = files_of(connection, id, &conversation.number, &message, now_ms)? else {
+    let ready = files_of(connection, id, &conversation.number, &message, now_ms)?;
+    let Some(ready) = ready else {
         return close(connection, id, "refused", None, "file-gone");
     };
-    // Before the rates: who waits for an upload takes nothing of them.
-    if verdict == Verdict::Go && matches!(ready, Ready::Missing(_)) {
-        verdict = patient(Verdict::Hold {
-            until_ms: now_ms.saturating_add(UPLOAD_RECHECK_MS),
-            cause: Cause::FileUploading,
-        });
-    }
-    if verdict == Verdict::Go {
-        let pace = &limits.pace;
-        verdict = patient(take(connection, pace, &asked, &row, &conversation, now_ms)?);
-    }
-    match verdict {
+    let whole = Whole {
+        id,
+        row,
+        conversation,
+        message,
+        to,
+        ready,
+    };
+    match whole.judge(connection, limits, now_ms)? {
+        Verdict::Go => whole.go(connection, now_ms),
+        Verdict::Hold { until_ms, cause } => whole.wait(connection, until_ms, cause, now_ms),
+        Verdict::Refuse { code, cause } => whole.refuse(connection, code, cause, now_ms),
         Verdict::Cancel { cause } => close(connection, id, "cancelled", None, cause.as_str()),
-        Verdict::Refuse { code, cause } => {
-            if cause == Cause::TemplateUnknown {
-                want(connection, &conversation.number, now_ms)?;
-            }
-            close(connection, id, "refused", Some(code), cause.as_str())
+    }
+}
+
+impl Whole {
+    fn judge(
+        &self,
+        connection: &Connection,
+        limits: &Limits,
+        now_ms: i64,
+    ) -> Result<Verdict, StoreError> {
+        let (row, conversation) = (&self.row, &self.conversation);
+        let asked = Row {
+            id: self.id,
+            seq: row.seq,
+            instance: &row.instance,
+            speaker: row.speaker,
+            kind: kind(&self.message),
+            template: template(connection, &conversation.number, &self.message)?,
+        };
+        let waiting = Waiting {
+            since_ms: row.created_ms,
+            cause: row.cause.as_deref(),
+        };
+        let patient = |verdict| limits.patience.judge(verdict, waiting, now_ms);
+        let verdict = patient(gate(&asked, &conversation.state(), now_ms));
+        if verdict != Verdict::Go {
+            return Ok(verdict);
         }
-        Verdict::Hold { until_ms, cause } => {
-            if let (Cause::FileUploading, Ready::Missing(file)) = (cause, ready) {
-                access::tried(connection, &conversation, now_ms)?;
-                hold(connection, id, until_ms, cause.as_str(), None)?;
-                return Ok(Gate::Upload(Box::new(upload(id, conversation, file))));
-            }
-            let raised = match cause {
-                Cause::TokenMissing | Cause::TokenSealed => {
-                    access::tell(connection, &conversation.number, cause, now_ms)?
-                }
-                _ => None,
-            };
-            hold(connection, id, until_ms, cause.as_str(), raised)
+        // Before the rates: who waits for an upload takes nothing of them.
+        if matches!(self.ready, Ready::Missing(_)) {
+            return Ok(patient(Verdict::Hold {
+                until_ms: now_ms.saturating_add(UPLOAD_RECHECK_MS),
+                cause: Cause::FileUploading,
+            }));
         }
-        Verdict::Go => {
+        let taken = take(connection, &limits.pace, &asked, row, conversation, now_ms)?;
+        Ok(patient(taken))
+    }
+
+    fn refuse(
+        self,
+        connection: &Connection,
+        code: i64,
+        cause: Cause,
+        now_ms: i64,
+    ) -> Result<Gate, StoreError> {
+        if cause == Cause::TemplateUnknown {
+            want(connection, &self.conversation.number, now_ms)?;
+        }
+        close(connection, self.id, "refused", Some(code), cause.as_str())
+    }
+
+    fn wait(
+        self,
+        connection: &Connection,
+        until_ms: i64,
+        cause: Cause,
+        now_ms: i64,
+    ) -> Result<Gate, StoreError> {
+        let (id, conversation) = (self.id, self.conversation);
+        if let (Cause::FileUploading, Ready::Missing(file)) = (cause, self.ready) {
             access::tried(connection, &conversation, now_ms)?;
-            leave(connection, id, now_ms)?;
-            let (files, uploaded_again) = match ready {
-                Ready::All { ids, again } => (ids, again),
-                Ready::Missing(_) => (Vec::new(), false),
-            };
-            Ok(Gate::Go(Box::new(Outgoing {
-                id,
-                instance: row.instance,
-                conversation: row.conversation,
-                business: conversation.business,
-                attempt: row.attempt.saturating_add(1),
-                number: conversation.number,
-                to,
-                kind,
-                message: with_ids(message, &files),
-                files,
-                uploaded_again,
-            })))
+            hold(connection, id, until_ms, cause.as_str(), None)?;
+            return Ok(Gate::Upload(Box::new(upload(id, conversation, file))));
         }
+        let raised = match cause {
+            Cause::TokenMissing | Cause::TokenSealed => {
+                access::tell(connection, &conversation.number, cause, now_ms)?
+            }
+            _ => None,
+        };
+        hold(connection, id, until_ms, cause.as_str(), raised)
+    }
+
+    fn go(self, connection: &Connection, now_ms: i64) -> Result<Gate, StoreError> {
+        access::tried(connection, &self.conversation, now_ms)?;
+        leave(connection, self.id, now_ms)?;
+        let (files, uploaded_again) = match self.ready {
+            Ready::All { ids, again } => (ids, again),
+            Ready::Missing(_) => (Vec::new(), false),
+        };
+        Ok(Gate::Go(Box::new(Outgoing {
+            id: self.id,
+            instance: self.row.instance,
+            conversation: self.row.conversation,
+            business: self.conversation.business,
+            attempt: self.row.attempt.saturating_add(1),
+            number: self.conversation.number,
+            to: self.to,
+            kind: kind(&self.message),
+            message: with_ids(self.message, &files),
+            files,
+            uploaded_again,
+        })))
     }
 }
 

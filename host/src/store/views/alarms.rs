@@ -12,7 +12,11 @@ pub struct AlarmRow {
     pub name: String,
     pub number: Option<String>,
     pub contact: Option<i64>,
-    /// The event that raised it last.
+    /// `None`: it is about the whole gateway.
+    pub business: Option<String>,
+    /// Which plugin it is about.
+    pub plugin: Option<String>,
+    /// The event that raised it last; 0 when none did.
     pub seq: i64,
     pub at_ms: i64,
     pub last_ms: i64,
@@ -47,7 +51,7 @@ impl Store {
     ) -> Result<Vec<AlarmRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms, settled FROM alarms
+                "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms, settled, {BUSINESS}, plugin FROM alarms
                  WHERE id > ?1 AND (?2 IS NULL OR (acknowledged_ms IS NULL) = ?2) AND (?4 IS NULL OR {BUSINESS} = ?4)
                  ORDER BY id LIMIT ?3",
             ))?;
@@ -64,6 +68,8 @@ impl Store {
                     detail: row.get(8)?,
                     acknowledged_ms: row.get(9)?,
                     settled: row.get(10)?,
+                    business: row.get(11)?,
+                    plugin: row.get(12)?,
                     notices: Vec::new(),
                 })
             })?;

@@ -1,9 +1,11 @@
 use duet_rules::coexistence::{Joining, Number, Stage, stage};
 use duet_rules::history::Report;
+use duet_rules::sending::Standing;
 use rusqlite::{Connection, Row, params};
 
 use super::history::history;
 use crate::store::numbers::life;
+use crate::store::standing;
 use crate::store::syncs::{self, SyncRow};
 use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
@@ -18,6 +20,8 @@ pub struct NumberRow {
     /// `""` is the gateway's own.
     pub business: String,
     pub life: Number,
+    /// How Meta looks at it and at its account.
+    pub standing: Standing,
     pub stage: Stage,
     /// When it was connected, as far as it is known.
     pub onboarded_ms: Option<i64>,
@@ -93,6 +97,7 @@ fn number(
     };
     Ok(Some(NumberRow {
         stage: stage(&life, &joining, now_ms),
+        standing: standing::of_number(connection, &id)?,
         id,
         display: row.get(1)?,
         waba: row.get(2)?,

@@ -1,13 +1,16 @@
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::Page;
 use crate::store::receipts::FILE;
 use crate::store::{Store, StoreError};
 
-/// A page that filters looks at so many receipts at most.
+/// A page of what is done looks at so many receipts at most.
 const SCAN_MAX: u32 = 10_000;
+
+const LOGGED: &str =
+    "SELECT id, received_ms, history, length(body), provider, business FROM receipts";
 
 /// How far a receipt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,51 @@ struct Logged {
     business: Option<String>,
 }
 
+impl Logged {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Logged> {
+        Ok(Logged {
+            id: row.get(0)?,
+            received_ms: row.get(1)?,
+            history: row.get(2)?,
+            bytes: row.get(3)?,
+            provider: row.get(4)?,
+            business: row.get(5)?,
+        })
+    }
+
+    fn row(self, state: ReceiptState, reason: Option<String>) -> ReceiptRow {
+        ReceiptRow {
+            id: self.id,
+            received_ms: self.received_ms,
+            state,
+            reason,
+            bytes: Some(self.bytes),
+            history: Some(self.history),
+            provider: self.provider,
+            business: self.business,
+        }
+    }
+}
+
+/// The last receipt that is taken in, of each part.
+struct Cursors {
+    live: i64,
+    history: i64,
+}
+
+impl Cursors {
+    fn read(main: &Connection) -> Result<Cursors, StoreError> {
+        let cursor = |part: &str| {
+            main.prepare_cached("SELECT receipt FROM intake WHERE part = ?1")?
+                .query_row([part], |row| row.get(0))
+        };
+        Ok(Cursors {
+            live: cursor("live")?,
+            history: cursor("history")?,
+        })
+    }
+}
+
 impl Store {
     /// Receipts after `page.after` in this state, or in any.
     pub async fn receipts(
@@ -64,6 +112,7 @@ impl Store {
             let log = crate::store::reader(&path)?;
             match state {
                 Some(ReceiptState::Unreadable) => unreadable(main, &log, page),
+                Some(ReceiptState::Waiting) => waiting(main, &log, page),
                 state => any(main, &log, page, state),
             }
         })
@@ -97,6 +146,28 @@ fn unreadable(main: &Connection, log: &Connection, page: Page) -> Result<Receipt
     Ok(ReceiptPage { receipts, next })
 }
 
+/// From where intake stands, however long the log is.
+fn waiting(main: &Connection, log: &Connection, page: Page) -> Result<ReceiptPage, StoreError> {
+    let Cursors { live, history } = Cursors::read(main)?;
+    let (live, history) = (live.max(page.after), history.max(page.after));
+    let mut statement = log.prepare_cached(&format!(
+        "{LOGGED} WHERE id IN (
+             SELECT * FROM (SELECT id FROM receipts WHERE id > ?1 ORDER BY id LIMIT ?3)
+             UNION SELECT * FROM (SELECT id FROM receipts WHERE history = 1 AND id > ?2 ORDER BY id LIMIT ?3)
+         ) ORDER BY id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![live, history, page.limit], Logged::read)?;
+    let logged = rows.collect::<Result<Vec<_>, _>>()?;
+    let next = logged.last().map_or(page.after, |logged| logged.id);
+    let reasons = reasons(main, page.after, next)?;
+    let receipts = logged
+        .into_iter()
+        .filter(|logged| !reasons.contains_key(&logged.id))
+        .map(|logged| logged.row(ReceiptState::Waiting, None))
+        .collect();
+    Ok(ReceiptPage { receipts, next })
+}
+
 fn any(
     main: &Connection,
     log: &Connection,
@@ -110,41 +181,23 @@ fn any(
     };
     let logged = logged(log, page.after, scan)?;
     let last = logged.last().map_or(page.after, |logged| logged.id);
-    let reasons = reasons(main, page.after, last)?;
-    let (live, history) = (place(main, "live")?, place(main, "history")?);
+    let mut reasons = reasons(main, page.after, last)?;
+    let cursors = Cursors::read(main)?;
     let mut result = ReceiptPage {
         receipts: Vec::new(),
         next: page.after,
     };
-    for Logged {
-        id,
-        received_ms,
-        history: has_history,
-        bytes,
-        provider,
-        business,
-    } in logged
-    {
-        let reason = reasons.get(&id).cloned();
-        let taken = id <= live && (!has_history || id <= history);
+    for logged in logged {
+        let reason = reasons.remove(&logged.id);
+        let taken = logged.id <= cursors.live && (!logged.history || logged.id <= cursors.history);
         let found = match (&reason, taken) {
             (Some(_), _) => ReceiptState::Unreadable,
             (None, true) => ReceiptState::Done,
             (None, false) => ReceiptState::Waiting,
         };
-        result.next = id;
+        result.next = logged.id;
         if state.is_none_or(|state| state == found) {
-            let (bytes, history) = (Some(bytes), Some(has_history));
-            result.receipts.push(ReceiptRow {
-                id,
-                received_ms,
-                state: found,
-                reason,
-                bytes,
-                history,
-                provider,
-                business,
-            });
+            result.receipts.push(logged.row(found, reason));
         }
         if u32::try_from(result.receipts.len()).is_ok_and(|count| count >= page.limit) {
             break;
@@ -154,19 +207,9 @@ fn any(
 }
 
 fn logged(log: &Connection, after: i64, limit: u32) -> Result<Vec<Logged>, StoreError> {
-    let mut statement = log.prepare_cached(
-        "SELECT id, received_ms, history, length(body), provider, business FROM receipts WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![after, limit], |row| {
-        Ok(Logged {
-            id: row.get(0)?,
-            received_ms: row.get(1)?,
-            history: row.get(2)?,
-            bytes: row.get(3)?,
-            provider: row.get(4)?,
-            business: row.get(5)?,
-        })
-    })?;
+    let mut statement =
+        log.prepare_cached(&format!("{LOGGED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let rows = statement.query_map(params![after, limit], Logged::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -176,11 +219,4 @@ fn reasons(main: &Connection, after: i64, last: i64) -> Result<HashMap<i64, Stri
     )?;
     let rows = statement.query_map([after, last], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The last receipt whose part is taken in whole.
-fn place(main: &Connection, part: &str) -> Result<i64, StoreError> {
-    Ok(main
-        .prepare_cached("SELECT receipt FROM intake WHERE part = ?1")?
-        .query_row([part], |row| row.get(0))?)
 }

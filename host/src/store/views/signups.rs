@@ -11,8 +11,8 @@ use crate::store::{Store, StoreError, syncs};
 pub struct SignupRow {
     /// What is done next.
     pub step: Step,
-    /// Why that could not be done last time.
-    pub cause: Option<String>,
+    /// It could not be done last time; the connection says why.
+    pub is_stuck: bool,
     /// The number, once it is known.
     pub number: Option<SignedUp>,
 }
@@ -55,7 +55,7 @@ impl Store {
             };
             Ok(Some(SignupRow {
                 step: found.step,
-                cause: found.cause,
+                is_stuck: found.cause.is_some(),
                 number,
             }))
         })

@@ -110,7 +110,10 @@ pub(super) fn debug(state: &State, call: &Call) -> Answer {
     };
     let granular: Vec<Value> = SCOPES
         .iter()
-        .map(|scope| json!({"scope": scope, "target_ids": wabas}))
+        .map(|scope| match state.config.token_names_accounts {
+            true => json!({"scope": scope, "target_ids": wabas}),
+            false => json!({"scope": scope}),
+        })
         .collect();
     Ok(json!({"data": {
         "app_id": APP_ID,

@@ -3,6 +3,7 @@
 use duet_sdk::{
     Contact, Conversation, Event, Message, Result, log, reject, retry, retry_after, store,
 };
+use serde_json::json;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,13 @@ duet_sdk::plugin!("manifest.json", handle);
 fn handle(event: Event) -> Result {
     let mut words = event.text().unwrap_or_default().split_whitespace();
     let mode = words.next().unwrap_or("well");
-    let amount: u64 = words.next().map_or(Ok(1), str::parse)?;
     let conversation = event
         .conversation()
         .ok_or_else(|| reject("no conversation"))?;
+    if mode == "file" {
+        return send_file(conversation, words.next().unwrap_or_default());
+    }
+    let amount: u64 = words.next().map_or(Ok(1), str::parse)?;
     match mode {
         "well" => conversation.reply_text("well").map(|_| ()),
         "spin" => spin(Duration::MAX),
@@ -130,6 +134,12 @@ fn call_often(count: u64) -> Result {
         duet_sdk::now_ms();
     }
     Ok(())
+}
+
+/// A picture by its digest, whether or not it is there.
+fn send_file(conversation: Conversation, digest: &str) -> Result {
+    let picture = json!({ "type": "image", "image": { "file": digest } });
+    conversation.send(Message::from_json(picture)).map(|_| ())
 }
 
 fn send_often(conversation: Conversation, count: u64) -> Result {

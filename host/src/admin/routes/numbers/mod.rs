@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use duet_rules::coexistence::{Pulse, reason_means};
 use duet_rules::history::{Kept, State as Came};
+use duet_rules::sending::Standing;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -67,6 +68,22 @@ pub(in crate::admin) struct Number {
     app_due_at: Option<Time>,
     /// The app has been silent for 13 days.
     urgent: bool,
+    standing: NumberStanding,
+}
+
+/// What Meta's webhooks have said against the number or its account. The doctor asks Meta for the quality itself.
+#[derive(Serialize, ToSchema)]
+struct NumberStanding {
+    /// The gravest of it and what it means, or that there is nothing.
+    summary: &'static str,
+    /// Meta has flagged the number; campaigns wait.
+    quality_low: bool,
+    /// Meta has raised a critical alert that nobody has acknowledged; campaigns wait.
+    alerted: bool,
+    /// The account is disabled.
+    locked: bool,
+    /// Until when the account may not begin conversations, if that is not over.
+    restricted_until: Option<Time>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -162,6 +179,7 @@ fn number(row: NumberRow, now_ms: i64) -> Number {
         app_due_at: Time::maybe(row.life.app_due_ms()),
         app_seen_at: Time::maybe(row.life.app_seen_ms),
         urgent: row.life.pulse(now_ms) == Pulse::Urgent,
+        standing: standing(row.standing, now_ms),
         id: row.id,
         display: row.display,
         waba: row.waba,
@@ -169,6 +187,17 @@ fn number(row: NumberRow, now_ms: i64) -> Number {
         reason_means: row.life.reason.as_deref().and_then(reason_means),
         reason: row.life.reason,
         initiated_by: row.life.initiated_by,
+    }
+}
+
+fn standing(of: Standing, now_ms: i64) -> NumberStanding {
+    NumberStanding {
+        summary: of.summary(now_ms),
+        quality_low: of.flagged,
+        alerted: of.alerted,
+        locked: of.locked,
+        restricted_until: (of.restricted_until_ms > now_ms)
+            .then(|| Time::new(of.restricted_until_ms)),
     }
 }
 

@@ -1,0 +1,144 @@
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::interface::{GRANTED, Interface};
+use crate::manifest::Manifest;
+
+/// What a plugin says is shown in one line of this many characters.
+const LINE_CHARS_MAX: usize = 200;
+
+/// The interfaces that need a grant among a component's imports, such as `duet:plugin/store@0.1.0-draft`.
+#[must_use]
+pub fn needed(imports: &[String]) -> Vec<&'static Interface> {
+    let imported = |interface: &&Interface| {
+        imports.iter().any(|import| {
+            let name = import.strip_prefix("duet:plugin/").unwrap_or_default();
+            name.split('@').next() == Some(interface.name)
+        })
+    };
+    GRANTED.iter().filter(imported).collect()
+}
+
+/// The tables that switch a plugin on, for an admin to begin with: as little as it runs with, each grant under the
+/// plugin's own reason, its settings as comments. `component` is the file's path.
+///
+/// Nothing that the plugin says can leave its comment.
+#[must_use]
+pub fn draft(manifest: &Manifest, component: &str, imports: &[String]) -> String {
+    let name = &manifest.name;
+    let mut text = format!("[plugins.{name}]\ncomponent = {}\n", Value::from(component));
+    let settings = settings(&manifest.settings);
+    if !settings.is_empty() {
+        let _ = write!(text, "\n[plugins.{name}.settings]\n{settings}");
+    }
+    for interface in needed(imports) {
+        let reason = manifest.permissions.get(interface.name);
+        let reason = reason.map_or("it gives no reason", |permission| &permission.reason);
+        let _ = write!(
+            text,
+            "\n# {}\n[plugins.{name}.{}]\n{}",
+            one_line(reason),
+            interface.name,
+            interface.draft
+        );
+    }
+    text
+}
+
+/// A line for each setting that the schema names.
+fn settings(schema: &Value) -> String {
+    let required = schema["required"].as_array();
+    let is_required = |key: &str| {
+        required
+            .into_iter()
+            .flatten()
+            .any(|name| name.as_str() == Some(key))
+    };
+    let properties = schema["properties"].as_object();
+    let mut lines = String::new();
+    for (key, property) in properties.into_iter().flatten() {
+        let kind = property["type"].as_str().unwrap_or("any");
+        let needed = if is_required(key) { ", needed" } else { "" };
+        let words = property["description"].as_str().unwrap_or_default();
+        let line = format!("{key} ({kind}{needed}): {words}");
+        let _ = writeln!(lines, "# {}", one_line(line.trim_end_matches([':', ' '])));
+    }
+    lines
+}
+
+/// A stranger's words in a line that a terminal and a TOML comment take as they are.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let visible = text.chars().map(|char| match char {
+        char if char.is_control() || char.is_whitespace() => ' ',
+        // What turns the direction of reading.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
+        char => char,
+    });
+    let visible: String = visible.take(LINE_CHARS_MAX).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::{CONTRACT, Permission};
+    use crate::plugins_toml::{check, parse};
+
+    fn manifest(settings: Value, reason: &str) -> Manifest {
+        let reason = Permission {
+            reason: reason.to_owned(),
+        };
+        Manifest {
+            name: "crm".into(),
+            version: "1.0.0".into(),
+            contract: CONTRACT.into(),
+            description: String::new(),
+            events: vec!["message.*".parse().unwrap()],
+            settings,
+            permissions: BTreeMap::from([("messages".to_owned(), reason)]),
+        }
+    }
+
+    fn imports(names: &[&str]) -> Vec<String> {
+        let import = |name: &&str| format!("duet:plugin/{name}@{CONTRACT}");
+        names.iter().map(import).collect()
+    }
+
+    #[test]
+    fn each_grant_stands_under_its_reason_and_needed_settings_are_named() {
+        let settings = json!({"required": ["url"], "properties": {
+            "url": {"type": "string", "description": "Where the CRM answers."}, "deep": {}}});
+        let manifest = manifest(settings, "Answers\ncustomers.");
+        let imports = imports(&["log", "messages", "contacts"]);
+        let told = draft(&manifest, "plugins/crm.wasm", &imports);
+        let wanted = "[plugins.crm]\ncomponent = \"plugins/crm.wasm\"\n\n[plugins.crm.settings]\n# deep (any)\n# url (string, needed): Where the CRM answers.\n\n# Answers customers.\n[plugins.crm.messages]\nspeak = [\"automation\"] # \"person\" as well: what it says then takes the conversation over\n\n# it gives no reason\n[plugins.crm.contacts]\n";
+        assert_eq!(told, wanted);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_plugin_says_the_file_grants_what_it_needs_and_no_more(
+            reason in ".{0,40}",
+            key in ".{0,20}",
+            path in "[a-z\"\\\\/ é]{1,20}",
+            names in prop::sample::subsequence(vec!["log", "messages", "store", "conversations", "contacts"], 0..=5),
+        ) {
+            let settings = json!({"properties": {key: {"type": reason, "description": reason}}});
+            let manifest = manifest(settings, &reason);
+            let imports = imports(&names);
+            let outcome = parse("plugins.toml", draft(&manifest, &path, &imports));
+            prop_assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+            let [instance] = outcome.value.plugins.as_slice() else { panic!("one plugin") };
+            prop_assert_eq!(&instance.component, std::path::Path::new(&path));
+            prop_assert_eq!(&instance.settings, &json!({}));
+            prop_assert_eq!(check(instance, &manifest, &imports), vec![]);
+        }
+    }
+}
