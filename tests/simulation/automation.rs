@@ -109,6 +109,7 @@ impl Automation {
             instance: self.instance.name.clone(),
             lane,
             seq: event.seq,
+            attempt: call.attempt,
             ended: false,
         });
         log.runs.len() - 1

@@ -30,6 +30,8 @@ pub(crate) struct Log {
     pub(crate) given: Vec<Given>,
     pub(crate) standings: Vec<Standing>,
     pub(crate) rulings: Vec<Ruling>,
+    /// When Meta was asked for its templates.
+    pub(crate) listed_ms: Vec<i64>,
     /// When Meta took a read mark.
     pub(crate) marked_ms: Vec<i64>,
     /// When the clocks went forward.
@@ -90,6 +92,7 @@ pub(crate) struct Run {
     pub(crate) instance: String,
     pub(crate) lane: String,
     pub(crate) seq: i64,
+    pub(crate) attempt: u32,
     pub(crate) ended: bool,
 }
 

@@ -1,7 +1,8 @@
 //! The whole way of a message under a clock and dice of its own: the real stores, intake, dispatch and outbox against
 //! the sim, with a fault at every step. A seed says all that happens, so that a failure can be repeated.
 //!
-//! - `world`, `story`: who takes part, and what happens; `people`: what they do; `rulings`: what Meta decides
+//! - `world`, `story`: who takes part, and what happens; `people`, `strangers`, `agents`: what they do
+//! - `rulings`, `numbers`, `history`: what Meta decides and tells; `late`: words that come behind newer ones
 //! - `meta`, `process`, `automation`: Meta, the gateway, its plugins
 //! - `books`: what Duet has written down; `log`: what was seen from outside; `oracle`: whether that is as it should be
 //!
@@ -15,16 +16,21 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod agents;
 mod automation;
 mod books;
 mod dice;
+mod history;
+mod late;
 mod log;
 mod meta;
+mod numbers;
 mod oracle;
 mod people;
 mod process;
 mod rulings;
 mod story;
+mod strangers;
 mod world;
 
 use std::panic::AssertUnwindSafe;

@@ -86,6 +86,9 @@ impl Meta {
     /// Writes a send down; the answer is its place.
     fn note(&self, request: &reqwest::Request, bytes: &Bytes, at_ms: i64) -> Option<usize> {
         let path = request.url().path();
+        if path.ends_with("/message_templates") {
+            lock(&self.log).listed_ms.push(at_ms);
+        }
         let number = path.strip_suffix("/messages")?.rsplit('/').next()?;
         let body: Value = serde_json::from_slice(bytes).ok()?;
         let mark = body.get("biz_opaque_callback_data")?.as_str()?;

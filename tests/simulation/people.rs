@@ -1,14 +1,9 @@
-//! What people do: customers, the person at the phone, agents.
+//! What people do: customers and the person at the phone.
 
-use duet::effect::Handling;
-use duet::store::handling::Keeps;
-use rusqlite::OptionalExtension;
 use serde_json::{Value, json};
 
-use crate::automation::template;
-use crate::log::{Given, Said, Word, lock};
-use crate::process::PERSON_MS;
-use crate::story::{HOUR, Story};
+use crate::log::{Said, Word, lock};
+use crate::story::Story;
 
 impl Story {
     pub(crate) async fn customer_writes(&mut self) {
@@ -22,7 +17,7 @@ impl Story {
         self.customer_says(&text, &number, customer).await;
     }
 
-    async fn customer_says(&mut self, text: &str, number: &str, customer: usize) {
+    pub(crate) async fn customer_says(&mut self, text: &str, number: &str, customer: usize) {
         let mut body =
             json!({"number": number, "from": self.world.customers[customer], "text": text});
         if self.world.one_account && self.dice.percent(25) {
@@ -31,10 +26,20 @@ impl Story {
         if self.dice.percent(25) {
             body["hide_user_id"] = json!(self.dice.percent(50));
         }
-        let id = self.say("customer", &body, number, customer, false).await;
+        self.customer_posts(&body, text, number, customer).await;
+    }
+
+    pub(crate) async fn customer_posts(
+        &mut self,
+        body: &Value,
+        text: &str,
+        number: &str,
+        customer: usize,
+    ) {
+        let id = self.say("customer", body, number, customer, false).await;
         if let "STOP" | "start" = text {
             let stop = text == "STOP";
-            self.choose(number.to_owned(), customer, stop, id);
+            self.choose(number, customer, stop, (duet::now_ms(), id));
         }
     }
 
@@ -73,16 +78,19 @@ impl Story {
         }
     }
 
-    /// An agent writes to every customer of a number, mostly when none of them has written for a day.
-    pub(crate) async fn campaign(&mut self) {
-        let number = self.number();
-        if self.dice.percent(70) {
-            self.pass(HOUR * 25).await;
-        }
-        for customer in 0..self.world.customers.len() {
-            let token = self.mark("agent");
-            let message = template("spring_tea", &token);
-            self.agent_says(&number, customer, &message).await;
+    /// The person writes while automations send one after the other, and all at once much else is told.
+    pub(crate) async fn phone_cuts_in(&mut self) {
+        let (number, customer) = (self.number(), self.customer());
+        self.customer_says("flood", &number, customer).await;
+        self.wait(self.dice_ms(1500)).await;
+        let noise = 5 + self.dice.below(20);
+        for n in 0..2 * noise {
+            if n == noise {
+                self.phone_says(&number, customer).await;
+            }
+            let unheard_of = json!({"mark": self.mark("noise")});
+            self.raw(&number, (duet::now_ms() / 1000, "unheard_of"), unheard_of);
+            self.wait(self.dice_ms(20)).await;
         }
     }
 
@@ -101,8 +109,18 @@ impl Story {
             return;
         }
         let (id, said) = self.dice.pick(&ours).clone();
+        // More than once, so that the words about it may cross.
+        for _ in 0..1 + self.dice.below(3) {
+            if !self.phone_changes_one(&id, &said).await {
+                return;
+            }
+        }
+    }
+
+    /// False when it cannot be changed any more.
+    async fn phone_changes_one(&mut self, id: &str, said: &Said) -> bool {
         if self.standing(&said.number) == "PARTNER_REMOVED" {
-            return;
+            return false;
         }
         // Two edits of one second could not be told apart.
         self.wait(1000).await;
@@ -118,7 +136,9 @@ impl Story {
         self.meta.play("phone", &body).await;
         let mut log = lock(&self.log);
         log.tell(format_args!("phone: {body}"));
-        log.changed.insert(id, text);
+        let lives = text.is_some();
+        log.changed.insert(id.to_owned(), text);
+        lives
     }
 
     async fn say(
@@ -144,10 +164,16 @@ impl Story {
         id
     }
 
-    fn choose(&mut self, number: String, customer: usize, stop: bool, mark: String) {
-        let at_ms = duet::now_ms();
+    /// `mark` is what the webhook that tells of it holds.
+    pub(crate) fn choose(
+        &self,
+        number: &str,
+        customer: usize,
+        stop: bool,
+        (at_ms, mark): (i64, String),
+    ) {
         lock(&self.log).words.push(Word {
-            number,
+            number: number.to_owned(),
             customer,
             stop,
             at_ms,
@@ -157,91 +183,21 @@ impl Story {
 
     pub(crate) async fn customer_chooses(&mut self) {
         let (number, customer) = (self.number(), self.customer());
-        let preference = *self.dice.pick(&["stop", "resume"]);
+        let stop = self.dice.percent(50);
+        self.prefers(&number, customer, stop).await;
+    }
+
+    pub(crate) async fn prefers(&mut self, number: &str, customer: usize, stop: bool) {
+        let preference = if stop { "stop" } else { "resume" };
         let from = &self.world.customers[customer];
         let body = json!({"number": number, "from": from, "preference": preference});
-        let mark = format!("preference {}", duet::now_ms() / 1000);
+        let at_ms = duet::now_ms();
+        let mark = format!("preference {}", at_ms / 1000);
         self.meta.play("customer", &body).await;
         lock(&self.log).tell(format_args!("customer: {body}"));
-        self.choose(number, customer, preference == "stop", mark);
+        self.choose(number, customer, stop, (at_ms, mark));
         // Two words of one second could not be told apart.
         self.wait(1000).await;
-    }
-
-    /// An agent gives a conversation to a person, or back, or speaks as a person.
-    pub(crate) async fn agent_acts(&mut self) {
-        let (number, customer) = (self.number(), self.customer());
-        let token = self.mark("agent");
-        match self.dice.below(3) {
-            0 => self.agent_gives(&number, customer, Handling::Person).await,
-            1 => {
-                self.agent_gives(&number, customer, Handling::Automation)
-                    .await;
-            }
-            _ => {
-                let message = if self.dice.percent(50) {
-                    json!({"type": "text", "text": {"body": token}})
-                } else {
-                    template("spring_tea", &token)
-                };
-                self.agent_says(&number, customer, &message).await;
-            }
-        }
-    }
-
-    async fn agent_gives(&self, number: &str, customer: usize, to: Handling) {
-        let conversation = self.conversation(number, customer);
-        let (Some(conversation), Some(process)) = (conversation, self.process()) else {
-            return;
-        };
-        let begun_ms = duet::now_ms();
-        let keeps = Keeps::AtLeast(begun_ms + PERSON_MS);
-        let done = process
-            .store
-            .set_handling(conversation, to, keeps, begun_ms);
-        if let Ok(Some(event)) = done.await {
-            process.feed.publish(vec![event]);
-        }
-        lock(&self.log).tell(format_args!("agent: {conversation} goes to {to:?}"));
-        self.given(number, customer, to == Handling::Person, begun_ms);
-    }
-
-    async fn agent_says(&self, number: &str, customer: usize, message: &Value) {
-        let conversation = self.conversation(number, customer);
-        let (Some(conversation), Some(process)) = (conversation, self.process()) else {
-            return;
-        };
-        let begun_ms = duet::now_ms();
-        let said = message.clone();
-        let done = process
-            .store
-            .speak_as_person(conversation, said, PERSON_MS, begun_ms);
-        if let Ok(Some((event, row))) = done.await {
-            process.feed.publish(vec![event]);
-            process.sends.wake([row]);
-        }
-        lock(&self.log).tell(format_args!("agent: in {conversation} {message}"));
-        self.given(number, customer, true, begun_ms);
-    }
-
-    fn given(&self, number: &str, customer: usize, to_person: bool, begun_ms: i64) {
-        lock(&self.log).given.push(Given {
-            number: number.to_owned(),
-            customer,
-            to_person,
-            begun_ms,
-            at_ms: duet::now_ms(),
-        });
-    }
-
-    fn conversation(&self, number: &str, customer: usize) -> Option<i64> {
-        let sql = "SELECT c.id FROM conversations c JOIN contacts k ON k.id = c.contact WHERE c.number = ?1 AND k.wa_id = ?2";
-        let phone = &self.world.customers[customer];
-        self.books
-            .look()
-            .query_row(sql, [number, phone], |row| row.get(0))
-            .optional()
-            .ok()?
     }
 
     pub(crate) async fn address_book_changes(&mut self) {

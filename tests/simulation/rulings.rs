@@ -90,14 +90,56 @@ impl Story {
         }
     }
 
-    async fn rule(&mut self, rule: Rule, number: &str, on: Option<i64>) {
+    pub(crate) async fn template_changes(&mut self) {
+        let number = self.number();
+        let event = *self
+            .dice
+            .pick(&["PAUSED", "APPROVED", "DISABLED", "APPROVED"]);
+        let name = *self.dice.pick(&["spring_tea", "order_update"]);
+        self.wait(1000).await;
+        self.template_turns(name, &number, event).await;
+    }
+
+    /// In Meta's list as well.
+    async fn template_turns(&mut self, name: &'static str, number: &str, event: &str) {
+        let time = duet::now_ms() / 1000;
+        let body = json!({"number": number, "name": name, "language": "en_US", "event": event});
+        self.meta.play("template", &body).await;
+        let mut log = lock(&self.log);
+        log.tell(format_args!("template: {body}"));
+        let marks = [event, name, &format!("\"time\":{time}")].map(str::to_owned);
+        log.rulings.push(Ruling {
+            rule: Rule::Template(name),
+            account: self.world.account(number),
+            number: number.to_owned(),
+            on: (event != "APPROVED").then_some(1),
+            time,
+            marks: marks.into(),
+        });
+    }
+
+    pub(crate) async fn rule(&mut self, rule: Rule, number: &str, on: Option<i64>) {
         // Two words of one second could not be told apart.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let time = duet::now_ms() / 1000;
+        if let Rule::Template(name) = rule {
+            let event = if on.is_some() { "PAUSED" } else { "APPROVED" };
+            return self.template_turns(name, number, event).await;
+        }
+        self.tell_ruling(rule, number, on, (duet::now_ms() / 1000, 0));
+    }
+
+    /// It holds since `time`; Meta's clock runs `ahead` of it, both in seconds.
+    pub(crate) fn tell_ruling(
+        &self,
+        rule: Rule,
+        number: &str,
+        on: Option<i64>,
+        (time, ahead): (i64, i64),
+    ) {
         let account = self.world.account(number);
         let (field, value) = words(rule, number, &self.world.digits(number), on);
         let body = json!({"object": "whatsapp_business_account", "entry": [
-            {"id": account, "time": time, "changes": [{"field": field, "value": value}]}]});
+            {"id": account, "time": time + ahead, "changes": [{"field": field, "value": value}]}]});
         let body = body.to_string();
         {
             let mut log = lock(&self.log);
@@ -149,6 +191,10 @@ fn words(rule: Rule, number: &str, digits: &str, on: Option<i64>) -> (&'static s
             let max = json!({"max_daily_conversations_per_business": on.unwrap_or(-1)});
             ("business_capability_update", max)
         }
-        Rule::Template(_) => unreachable!("the sim has words of its own for it"),
+        Rule::Template(name) => {
+            let value = json!({"event": pick("PAUSED", "APPROVED"), "message_template_id": 1,
+                "message_template_name": name, "message_template_language": "en_US", "reason": "NONE"});
+            ("message_template_status_update", value)
+        }
     }
 }

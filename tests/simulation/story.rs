@@ -10,17 +10,16 @@ use serde_json::json;
 
 use crate::books::Books;
 use crate::dice::Dice;
-use crate::log::{Said, Shared, Standing, lock};
+use crate::log::{Shared, lock};
 use crate::meta::Meta;
 use crate::process::Process;
-use crate::rulings::{Rule, Ruling};
 use crate::world::{BEGUN_MS, World};
 
 /// Meta's codes of every class: throttles, hiccups, what is refused for good; and more often a cap for a day, and a token
 /// that is void, which bear on what comes afterwards.
-const CODES: [u64; 17] = [
+const CODES: [u64; 18] = [
     130_429, 131_056, 80_007, 131_000, 131_016, 131_057, 2, 131_026, 131_051, 368, 131_008,
-    131_049, 131_049, 131_049, 190, 190, 190,
+    131_049, 131_049, 131_049, 131_050, 190, 190, 190,
 ];
 const DEEDS: [&str; 10] = [
     "fail",
@@ -34,7 +33,6 @@ const DEEDS: [&str; 10] = [
     "read_first",
     "skip_delivered",
 ];
-const BETWEEN_WORDS_MS: u64 = 3000;
 /// A person answers from the phone so late at most: before the next word about the number.
 const ANSWERS_MS: u64 = 2500;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -52,7 +50,7 @@ pub(crate) struct Story {
     process: Option<Process>,
     life: u32,
     /// Numbers whose history was asked for.
-    told: Vec<String>,
+    pub(crate) told: Vec<String>,
     /// Each mark once.
     marks: u64,
 }
@@ -98,7 +96,12 @@ impl Story {
 
     async fn step(&mut self) {
         match self.dice.below(100) {
-            0..29 => self.customer_writes().await,
+            0..21 => self.customer_writes().await,
+            21 => self.nothing_is_taken().await,
+            22 => self.phone_cuts_in().await,
+            23..26 => self.word_comes_late().await,
+            26 | 27 => self.stranger_writes().await,
+            28 => self.history_overtakes().await,
             29 => self.rush().await,
             30..33 => self.meta_rules().await,
             33 => self.campaign().await,
@@ -129,7 +132,7 @@ impl Story {
         }
     }
 
-    fn dice_ms(&self, max_ms: u64) -> u64 {
+    pub(crate) fn dice_ms(&self, max_ms: u64) -> u64 {
         duet::random() % max_ms
     }
 
@@ -163,159 +166,13 @@ impl Story {
         format!("{what}-{}", self.marks)
     }
 
-    /// The history holds what came live as well, under ids that name another peer.
-    async fn history_repeats(&mut self) {
-        let number = self.number();
-        let digits = self.world.digits(&number);
-        let mut said: Vec<(String, Said)> = {
-            let log = lock(&self.log);
-            let here = log
-                .said
-                .iter()
-                .filter(|(id, said)| said.number == number && !log.changed.contains_key(*id));
-            here.map(|(id, said)| (id.clone(), said.clone())).collect()
-        };
-        // The newest may still be on their way.
-        said.sort_by(|(one, was), (other, is)| (is.at_ms, other).cmp(&(was.at_ms, one)));
-        said.truncate(5);
-        let mut threads = Vec::new();
-        for (id, said) in said {
-            let phone = &self.world.customers[said.customer];
-            let peer = if said.by_phone { &digits } else { phone };
-            let copy = duet_sim::rescoped(&id, peer).unwrap_or_default();
-            let message = json!({
-                "from": peer, "id": copy, "timestamp": (said.at_ms / 1000).to_string(), "type": "text",
-                "text": {"body": "as it was"}, "history_context": {"status": "READ", "from_me": said.by_phone},
-            });
-            threads.push(json!({"id": phone, "messages": [message]}));
-            lock(&self.log).copies.insert(copy, id);
-        }
-        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": self.world.account(&number), "changes": [{"field": "history",
-            "value": {"messaging_product": "whatsapp", "metadata": {"display_phone_number": digits, "phone_number_id": number},
-            "history": [{"metadata": {"phase": 0, "chunk_order": 1, "progress": 50}, "threads": threads}]}}]}]});
-        lock(&self.log).tell(format_args!("history repeats: {body}"));
-        self.meta.sim.raw_webhook(body.to_string());
-    }
-
-    async fn number_moves(&mut self) {
-        let number = self.number();
-        let now = self.standing(&number);
-        let event = match now.as_str() {
-            "ACCOUNT_OFFBOARDED" => "ACCOUNT_RECONNECTED",
-            "PARTNER_REMOVED" => "PARTNER_ADDED",
-            // Meta speaks of the account, and of no number.
-            _ if self.world.one_account && self.world.numbers.len() > 1 => "ACCOUNT_OFFBOARDED",
-            _ => *self.dice.pick(&[
-                "ACCOUNT_OFFBOARDED",
-                "ACCOUNT_OFFBOARDED",
-                "PARTNER_REMOVED",
-            ]),
-        };
-        if event == "PARTNER_REMOVED" {
-            self.meta.mood(json!({"phone_answers_ms": null})).await;
-        }
-        if event.starts_with("PARTNER") || now.starts_with("PARTNER") {
-            // Meta tells seconds, and a person needs longer than that from one to the other.
-            self.wait(BETWEEN_WORDS_MS).await;
-        }
-        self.account(&number, event).await;
-        if event == "ACCOUNT_OFFBOARDED" && self.dice.percent(60) {
-            self.wait(self.dice_ms(5000)).await;
-            self.account(&number, "ACCOUNT_RECONNECTED").await;
-        }
-    }
-
-    /// Of such a number Meta mirrors nothing.
-    fn any_removed(&self) -> bool {
-        let mut numbers = self.world.numbers.iter();
-        numbers.any(|number| self.standing(number) == "PARTNER_REMOVED")
-    }
-
-    /// Meta's last word about a number.
-    pub(crate) fn standing(&self, number: &str) -> String {
-        let log = lock(&self.log);
-        let mut last = log
-            .standings
-            .iter()
-            .rev()
-            .filter(|word| word.number == number);
-        last.next()
-            .map_or_else(String::new, |word| word.event.clone())
-    }
-
-    /// Meta's own samples have the times of the two words about a move swapped.
-    pub(crate) async fn account(&mut self, number: &str, event: &str) {
-        let mut time = duet::now_ms() / 1000;
-        let moves = matches!(event, "ACCOUNT_OFFBOARDED" | "ACCOUNT_RECONNECTED");
-        if moves && self.dice.percent(50) {
-            time += 1 - i64::try_from(self.dice.below(3)).unwrap_or(0);
-        }
-        // Two words of one second about two numbers of an account are the same bytes.
-        while lock(&self.log)
-            .standings
-            .iter()
-            .any(|word| word.event == event && word.time == time)
-        {
-            time += 1;
-        }
-        let body = json!({"number": number, "event": event, "time": time});
-        self.meta.play("account", &body).await;
-        let mut log = lock(&self.log);
-        log.tell(format_args!("account: {body}"));
-        log.standings.push(Standing {
-            number: number.to_owned(),
-            event: event.to_owned(),
-            time,
-            at_ms: duet::now_ms(),
-        });
-    }
-
-    async fn history_comes(&mut self) {
-        let number = self.number();
-        if self.told.contains(&number) {
-            return;
-        }
-        self.told.push(number.clone());
-        let dice = &mut self.dice;
-        let plan = json!({
-            "number": number, "conversations": 1 + dice.below(3), "messages": 3 + dice.below(20),
-            "chunk_messages": 1 + dice.below(8), "shuffled": dice.percent(50), "complete_first": dice.percent(30),
-            "lower_case": dice.percent(50), "declined": dice.percent(10), "without_envelope": dice.percent(50),
-        });
-        self.meta.play("history", &plan).await;
-        lock(&self.log).tell(format_args!("history: {plan}"));
-    }
-
-    async fn template_changes(&mut self) {
-        let number = self.number();
-        let event = *self
-            .dice
-            .pick(&["PAUSED", "APPROVED", "DISABLED", "APPROVED"]);
-        let name = *self.dice.pick(&["spring_tea", "order_update"]);
-        self.wait(1000).await;
-        let time = duet::now_ms() / 1000;
-        let body = json!({"number": number, "name": name, "language": "en_US", "event": event});
-        self.meta.play("template", &body).await;
-        let mut log = lock(&self.log);
-        log.tell(format_args!("template: {body}"));
-        let marks = [event, name, &format!("\"time\":{time}")].map(str::to_owned);
-        log.rulings.push(Ruling {
-            rule: Rule::Template(name),
-            account: self.world.account(&number),
-            number,
-            on: (event != "APPROVED").then_some(1),
-            time,
-            marks: marks.into(),
-        });
-    }
-
     /// Something goes wrong with the next sends.
     async fn trouble(&mut self) {
         let deed = *self.dice.pick(&DEEDS);
         let code = *self.dice.pick(&CODES);
         let times = match self.dice.below(8) {
             // More often than anything is tried.
-            0 => 12,
+            0 => 40,
             _ => 1 + self.dice.below(3),
         };
         let mut troubles = self.meta.sim.mood().troubles;

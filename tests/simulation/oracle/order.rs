@@ -14,6 +14,7 @@ const HELD_MS: i64 = 59_000;
 
 pub(super) fn judge(story: &Story, log: &Log) -> Vec<String> {
     let mut wrong = lanes(log);
+    wrong.extend(attempts(log));
     for instance in ["faq", "crm", "mirror"] {
         wrong.extend(once(story, log, instance));
     }
@@ -37,6 +38,23 @@ fn lanes(log: &Log) -> Vec<String> {
             ));
         }
         *last = run.seq;
+    }
+    wrong
+}
+
+/// What was tried is remembered, whatever comes in between.
+fn attempts(log: &Log) -> Vec<String> {
+    let mut tried: HashMap<(&str, i64), u32> = HashMap::new();
+    let mut wrong = Vec::new();
+    for run in &log.runs {
+        let last = tried.entry((&run.instance, run.seq)).or_default();
+        if run.attempt < *last {
+            wrong.push(format!(
+                "{} runs {} for the {}. time after the {last}.",
+                run.instance, run.seq, run.attempt
+            ));
+        }
+        *last = run.attempt;
     }
     wrong
 }

@@ -14,7 +14,8 @@ const SLOW_FOR_MS: i64 = 300_000;
 const NEVER: [i64; 4] = [131_008, 131_026, 131_049, 131_051];
 /// An answer is on disk within so long, unless the gateway was killed meanwhile.
 const RECORDED_MS: i64 = 2500;
-/// A refused token is tried again after so long at the earliest.
+const ATTEMPTS_MAX: usize = 8;
+/// A refused token is tried again so long after it was tried at the earliest.
 const RETRY_MS: i64 = 29_000;
 
 pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
@@ -22,8 +23,11 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
         let cause = window(story, log, wire, call)
             .or_else(|| stopped(story, log, wire, call))
             .or_else(|| capped(log, call))
+            .or_else(|| declined(story, log, wire, call))
             .or_else(|| token(log, call))
+            .or_else(|| turn(log, call))
             .or_else(|| hopeless(log, call))
+            .or_else(|| endless(log, call))
             .or_else(|| standing(log, call))
             .or_else(|| rate(log, wire, call))?;
         Some(format!(
@@ -113,37 +117,90 @@ fn capped(log: &Log, call: &Call) -> Option<String> {
     Some(format!("answer 131049 came at {}", told.answered_ms))
 }
 
+/// Marketing after Meta's word that the customer wants none, unless they asked for it since.
+fn declined(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String> {
+    if call.body.pointer("/template/name")? != "spring_tea" {
+        return None;
+    }
+    let mut told = log.calls.iter().filter(|other| {
+        other.code == Some(131_050)
+            && other.answered_ms + RECORDED_MS < call.gate_ms
+            && addressee(other) == addressee(call)
+    });
+    let customer = customer(story, wire, call)?;
+    let asked = |since_ms: i64| {
+        let theirs = log.words.iter().filter(|word| word.customer == customer);
+        theirs.filter(|word| !word.stop).any(|word| {
+            word.at_ms >= since_ms - since_ms % 1000 - RECORDED_MS && word.at_ms <= call.gate_ms
+        })
+    };
+    let told = told.find(|other| !asked(other.answered_ms))?;
+    Some(format!("answer 131050 came at {}", told.answered_ms))
+}
+
+/// Tried more often than anything is.
+fn endless(log: &Log, call: &Call) -> Option<String> {
+    let refused = log.calls.iter().filter(|other| {
+        other.row == call.row
+            && other.answered_ms < call.gate_ms
+            && other.code.is_some_and(|code| ![10, 190].contains(&code))
+    });
+    let times = refused.count();
+    (times >= ATTEMPTS_MAX).then(|| format!("{times} attempts came before"))
+}
+
 /// The same send again after a code that it will always get.
 fn hopeless(log: &Log, call: &Call) -> Option<String> {
     let mut earlier = log
         .calls
         .iter()
-        .filter(|other| other.row == call.row && other.answered_ms <= call.gate_ms);
+        .filter(|other| other.row == call.row && other.answered_ms < call.gate_ms);
     let refused = earlier.find(|other| other.code.is_some_and(|code| NEVER.contains(&code)))?;
     Some(format!("answer {:?} came before", refused.code))
 }
 
-/// More than one send that tries a token which Meta has just refused, and nothing succeeded since.
+/// A send that leaves before a token which Meta has just refused is to be tried again, and nothing succeeded since.
 fn token(log: &Log, call: &Call) -> Option<String> {
     let refused = log.calls.iter().find(|other| {
-        let lasts = other.answered_ms + RECORDED_MS..other.answered_ms + RETRY_MS;
-        let whose = match other.code {
-            Some(190) => true,
-            Some(10) => other.number == call.number,
-            _ => false,
-        };
-        whose && lasts.contains(&call.gate_ms)
+        let lasts = other.answered_ms + RECORDED_MS..other.gate_ms + RETRY_MS;
+        refuses(other, call) && lasts.contains(&call.gate_ms)
     })?;
-    let since = refused.at_ms - RETRY_MS..call.gate_ms;
+    (!freed(log, refused, call))
+        .then(|| format!("the token was refused at {}", refused.answered_ms))
+}
+
+/// A refused token that two try at once.
+fn turn(log: &Log, call: &Call) -> Option<String> {
+    let refused = || log.calls.iter().filter(|other| refuses(other, call));
+    let trying = refused().rfind(|other| {
+        let lasts = other.gate_ms..other.gate_ms + RETRY_MS;
+        other.row != call.row && lasts.contains(&call.gate_ms) && other.at_ms <= call.at_ms
+    })?;
+    let before = refused().rfind(|other| other.answered_ms + RECORDED_MS < trying.gate_ms)?;
+    (!freed(log, before, call)).then(|| format!("row {} had its turn", trying.row))
+}
+
+/// Whether an answer is about the token of this call, too: one that is void, or one without a permission for the number.
+fn refuses(other: &Call, call: &Call) -> bool {
+    match other.code {
+        Some(190) => true,
+        Some(10) => other.number == call.number,
+        _ => false,
+    }
+}
+
+/// Something was taken since, or while it was on its way.
+fn freed(log: &Log, refused: &Call, call: &Call) -> bool {
+    let since = refused.at_ms - RETRY_MS..=call.gate_ms;
     let taken = log
         .calls
         .iter()
         .filter(|other| other.code.is_none() || other.lost)
         .map(|other| other.answered_ms);
-    let freed = taken
+    taken
         .chain(log.marked_ms.iter().copied())
-        .any(|at_ms| since.contains(&at_ms));
-    (!freed).then(|| format!("the token was refused at {}", refused.answered_ms))
+        .chain(log.listed_ms.iter().copied())
+        .any(|at_ms| since.contains(&at_ms))
 }
 
 pub(super) fn addressee(call: &Call) -> Option<&str> {

@@ -12,8 +12,10 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// The one marketing template of the stories.
 const MARKETING: &str = "spring_tea";
 const TEMPLATES: [&str; 2] = [MARKETING, "order_update"];
-/// Of the same second as a word, a list of templates may be older; it is read again within so long.
+/// A list of templates that crossed a word may be older than it; it is read again within so long.
 const LIST_MS: i64 = 400_000;
+/// An answer of Meta's is on its way no longer than this.
+const CROSSING_MS: i64 = 4000;
 
 /// A ruling, when it could be known at the earliest, and when it was for sure.
 type Told<'a> = (&'a Ruling, (i64, i64));
@@ -32,7 +34,7 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
             () if name == MARKETING && now(Rule::Alert).is_some() => "an alert",
             () if name == MARKETING && now(Rule::Locked).is_some() => "a ban",
             () if name == MARKETING && restricted(&now, call) => "a restriction",
-            () if paused(&now, name, call) => "the template's pause",
+            () if paused(log, &told, &now, name, call) => "the template's pause",
             () if beyond_limit(story, log, wire, call, now(Rule::Limit)) => "the limit for a day",
             () => return None,
         };
@@ -48,14 +50,18 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
 /// on its way. The answer is its measure, and when it was told.
 fn standing(story: &Story, told: &[Told<'_>], rule: Rule, call: &Call) -> Option<(i64, i64)> {
     let account = story.world.account(&call.number);
-    let about = || {
-        let of_rule = told.iter().filter(|(ruling, _)| ruling.rule == rule);
-        of_rule.filter(|(ruling, _)| ruling.binds(&call.number, &account))
-    };
-    let known = about().filter(|(_, (_, acked_ms))| *acked_ms < call.gate_ms);
+    let of_rule = || told.iter().filter(|(ruling, _)| ruling.rule == rule);
+    let binds = |ruling: &Ruling| ruling.binds(&call.number, &account);
+    let known =
+        of_rule().filter(|(ruling, (_, acked_ms))| binds(ruling) && *acked_ms < call.gate_ms);
     let (last, (_, acked_ms)) = known.max_by_key(|(ruling, _)| ruling.time)?;
-    let lifted = about().any(|(other, (begun_ms, _))| {
-        *begun_ms <= call.gate_ms && (other.time > last.time || *begun_ms > *acked_ms)
+    // The sim's list of templates is one for all accounts, and may be read before anything is told.
+    let listed = matches!(rule, Rule::Template(_));
+    let lifted = of_rule().any(|(other, (begun_ms, _))| {
+        // An alert does not say since when it holds.
+        let newer = other.time > last.time || (rule == Rule::Alert && *begun_ms > *acked_ms);
+        let since_ms = if listed { other.time * 1000 } else { *begun_ms };
+        newer && (listed || binds(other)) && since_ms <= call.gate_ms
     });
     last.on.filter(|_| !lifted).map(|on| (on, *acked_ms))
 }
@@ -64,10 +70,27 @@ fn restricted(now: &impl Fn(Rule) -> Option<(i64, i64)>, call: &Call) -> bool {
     now(Rule::Restricted).is_some_and(|(until_ms, _)| until_ms - until_ms % 1000 > call.gate_ms)
 }
 
-fn paused(now: &impl Fn(Rule) -> Option<(i64, i64)>, name: &str, call: &Call) -> bool {
-    let name = TEMPLATES.into_iter().find(|known| *known == name);
-    name.and_then(|name| now(Rule::Template(name)))
-        .is_some_and(|(_, told_ms)| told_ms + LIST_MS < call.gate_ms)
+fn paused(
+    log: &Log,
+    told: &[Told<'_>],
+    now: &impl Fn(Rule) -> Option<(i64, i64)>,
+    name: &str,
+    call: &Call,
+) -> bool {
+    let Some(name) = TEMPLATES.into_iter().find(|known| *known == name) else {
+        return false;
+    };
+    // A list that was read while a word was on its way.
+    let listed = |time_ms: i64| {
+        let mut near = log.listed_ms.iter().map(|at_ms| at_ms - time_ms);
+        near.any(|apart_ms| apart_ms.abs() < CROSSING_MS)
+    };
+    let of_template = told
+        .iter()
+        .filter(|(word, _)| word.rule == Rule::Template(name));
+    let crossed = of_template.map(|(word, _)| word.time * 1000).any(listed);
+    let doubt_ms = if crossed { LIST_MS } else { 0 };
+    now(Rule::Template(name)).is_some_and(|(_, told_ms)| told_ms + doubt_ms < call.gate_ms)
 }
 
 /// As many other customers have been written to first within a day.

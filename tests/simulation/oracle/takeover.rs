@@ -8,10 +8,15 @@ use crate::log::{Call, Log};
 use crate::process::PERSON_MS;
 use crate::story::Story;
 
+/// What was answered 200 is an event within so long.
+const TAKEN_IN_MS: i64 = 2500;
+
 /// A word that the conversation is a person's, or no longer.
 struct Word {
     begun_ms: i64,
     acked_ms: i64,
+    /// An agent's word comes before a message that is still taken in.
+    doubt_ms: i64,
     /// None: it is given back.
     until_ms: Option<i64>,
     what: String,
@@ -60,7 +65,9 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
 
 /// What must have silenced this call.
 fn broken(call: &Call, cause: &Told, words: &[Word]) -> Option<String> {
-    let later = words.iter().find(|word| word.begun_ms > cause.acked_ms);
+    let later = words
+        .iter()
+        .find(|word| word.begun_ms > cause.acked_ms + word.doubt_ms);
     let back_ms = words
         .iter()
         .filter(|word| word.until_ms.is_none())
@@ -90,6 +97,7 @@ fn words(story: &Story, log: &Log, wire: &Wire, cause: &Told, call: &Call) -> Ve
         .map(|echo| Word {
             begun_ms: echo.begun_ms,
             acked_ms: echo.acked_ms,
+            doubt_ms: 0,
             until_ms: Some(echo.at_ms() + PERSON_MS),
             what: format!("echo {}", echo.id()),
         })
@@ -103,6 +111,7 @@ fn words(story: &Story, log: &Log, wire: &Wire, cause: &Told, call: &Call) -> Ve
     words.extend(given.map(|given| Word {
         begun_ms: given.begun_ms,
         acked_ms: given.at_ms,
+        doubt_ms: TAKEN_IN_MS,
         until_ms: given.to_person.then(|| given.begun_ms + PERSON_MS),
         what: format!("an agent's word (to a person: {})", given.to_person),
     }));

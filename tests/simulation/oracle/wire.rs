@@ -115,13 +115,13 @@ impl Wire {
         ] {
             self.link(told.acked_ms, &told.body, keys);
         }
-        let key = format!(
-            "{} {} {} {}",
-            told.array,
-            told.number,
-            told.id(),
-            told.text("status")
-        );
+        // A preference has no id.
+        let id = match told.id() {
+            "" => told.body.to_string(),
+            id => id.to_owned(),
+        };
+        let status = told.text("status");
+        let key = format!("{} {} {id} {status}", told.array, told.number);
         let known = self.told.get(&key);
         if known.is_none_or(|known| known.acked_ms > told.acked_ms) {
             self.told.insert(key, told);
