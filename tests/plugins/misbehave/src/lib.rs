@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 duet_sdk::plugin!("manifest.json", handle);
 
 fn handle(event: Event) -> Result {
-    let mut words = event.text().unwrap_or_default().split_whitespace();
+    // Old messages tell it as well as those of today.
+    let text = event.json().pointer("/text/body");
+    let text = text.and_then(|text| text.as_str()).unwrap_or_default();
+    let mut words = text.split_whitespace();
     let mode = words.next().unwrap_or("well");
     let conversation = event
         .conversation()
