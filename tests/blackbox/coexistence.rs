@@ -126,7 +126,9 @@ async fn an_app_that_is_silent_raises_one_alarm_for_each_silence() -> anyhow::Re
             gateway.restart().await?;
             let admin = gateway.admin()?;
             until("the alarms", PATIENCE, || async {
-                let alarms = admin.rows("alarms", "open=true").await?;
+                let alarms = admin
+                    .rows("alarms", &format!("open=true&number={}", webhook::NUMBER))
+                    .await?;
                 let names: Vec<_> = alarms.iter().map(|alarm| alarm["name"].clone()).collect();
                 let counted = alarms.iter().all(|alarm| alarm["times"] == 1);
                 Ok(Seen::when(names == open && counted, (), || {
@@ -134,6 +136,8 @@ async fn an_app_that_is_silent_raises_one_alarm_for_each_silence() -> anyhow::Re
                 }))
             })
             .await?;
+            let others = admin.rows("alarms", "number=1").await?;
+            assert!(others.is_empty(), "of another number: {others:?}");
         }
     }
     gateway.end().await

@@ -131,7 +131,11 @@ async fn alarms(house: &House, wall: Wall) -> Vec<(Option<String>, i64)> {
         after: 0,
         limit: 10,
     };
-    let rows = house.store.alarms(wall, page, Some(true)).await.unwrap();
+    let rows = house
+        .store
+        .alarms(wall, page, Some(true), None)
+        .await
+        .unwrap();
     assert!(rows.iter().all(|row| row.name == "foreign-webhook"));
     rows.into_iter()
         .map(|row| (row.business, row.times))
@@ -216,7 +220,11 @@ async fn what_waited_while_its_business_was_removed_becomes_nobodys() {
             after: 0,
             limit: 10,
         };
-        let raised = house.store.alarms(Wall::none(), page, None).await.unwrap();
+        let raised = house
+            .store
+            .alarms(Wall::none(), page, None, None)
+            .await
+            .unwrap();
         let told: Vec<&str> = raised.iter().map(|alarm| alarm.detail.as_str()).collect();
         assert!(
             told.len() == 1 && told[0].contains("was removed while a webhook"),

@@ -21,6 +21,8 @@ pub(super) struct AlarmQuery {
     limit: Option<i64>,
     /// Only those that nobody has acknowledged, or only the others.
     open: Option<bool>,
+    /// Only those about this number, by Meta's phone_number_id.
+    number: Option<String>,
 }
 
 /// Something that an admin should look at.
@@ -86,7 +88,10 @@ pub(super) async fn list(
     Params(query): Params<AlarmQuery>,
 ) -> Result<Json<AlarmList>, ApiError> {
     let page = page(query.after, query.limit)?;
-    let rows = app.store.alarms(wall, page, query.open).await?;
+    let rows = app
+        .store
+        .alarms(wall, page, query.open, query.number)
+        .await?;
     let next = rows.last().map_or(page.after, |row| row.id);
     Ok(Json(AlarmList {
         alarms: rows.into_iter().map(shape).collect(),

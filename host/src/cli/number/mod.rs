@@ -87,7 +87,8 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
 async fn status(one: &One) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&one.flags)?;
     let number = meant(&gateway, &one.number).await?;
-    let about = format!("numbers/{}", word(at(&number, "/id")));
+    let id = word(at(&number, "/id"));
+    let about = format!("numbers/{id}");
     let history = gateway
         .call(Method::GET, &format!("{about}/history"), &[])
         .await?;
@@ -96,11 +97,9 @@ async fn status(one: &One) -> anyhow::Result<Ended> {
         .await?;
     print(&number, &history);
     say!("  handling: {}", handling::told(&handled));
-    let query = [("open", "true"), ("limit", "1000")];
+    let query = [("open", "true"), ("limit", "1000"), ("number", id.as_str())];
     let alarms = gateway.call(Method::GET, "alarms", &query).await?;
-    let alarms = at(&alarms, "/alarms").as_array();
-    let of_it = |alarm: &&Value| at(alarm, "/number") == at(&number, "/id");
-    for alarm in alarms.into_iter().flatten().filter(of_it) {
+    for alarm in at(&alarms, "/alarms").as_array().into_iter().flatten() {
         say!(
             "  alarm {}: {}",
             at(alarm, "/id"),

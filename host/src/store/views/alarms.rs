@@ -42,20 +42,23 @@ pub struct NoticeRow {
 }
 
 impl Store {
-    /// Alarms in the order in which they were first raised; with `open` only those that are so or not.
+    /// Alarms in the order in which they were first raised; with `open` only those that are so or not, with `number`
+    /// only those about it.
     pub async fn alarms(
         &self,
         wall: Wall,
         page: Page,
         open: Option<bool>,
+        number: Option<String>,
     ) -> Result<Vec<AlarmRow>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, name, number, contact, seq, at_ms, last_ms, times, detail, acknowledged_ms, settled, {BUSINESS}, plugin FROM alarms
                  WHERE id > ?1 AND (?2 IS NULL OR (acknowledged_ms IS NULL) = ?2) AND (?4 IS NULL OR {BUSINESS} = ?4)
+                 AND (?5 IS NULL OR number = ?5)
                  ORDER BY id LIMIT ?3",
             ))?;
-            let rows = statement.query_map(params![page.after, open, page.limit, wall], |row| {
+            let rows = statement.query_map(params![page.after, open, page.limit, wall, number], |row| {
                 Ok(AlarmRow {
                     id: row.get(0)?,
                     name: row.get(1)?,
