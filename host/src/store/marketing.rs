@@ -10,7 +10,8 @@ use super::StoreError;
 pub(super) const PERSON: &str = "(SELECT k.id FROM contacts k JOIN contacts me ON me.id = ?1
      WHERE coalesce(k.same_as, k.id) = coalesce(me.same_as, me.id))";
 
-/// The person's word, or Meta's about them: `at_ms` by Meta. An older one changes nothing.
+/// The person's word, or Meta's about them: `at_ms` by Meta. An older one changes nothing, and of two within the same
+/// second, Meta's finest time, the stop counts in whatever order they come.
 pub(super) fn stopped(
     connection: &Connection,
     contact: i64,
@@ -20,7 +21,8 @@ pub(super) fn stopped(
     connection
         .prepare_cached(&format!(
             "UPDATE contacts SET marketing_stopped = ?2, marketing_stopped_ms = ?3
-             WHERE id IN {PERSON} AND marketing_stopped_ms <= ?3"
+             WHERE id IN {PERSON} AND (marketing_stopped_ms < ?3
+                 OR (marketing_stopped_ms = ?3 AND (?2 OR NOT marketing_stopped)))"
         ))?
         .execute(params![contact, stopped, at_ms])?;
     Ok(())
