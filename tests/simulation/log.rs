@@ -45,6 +45,8 @@ pub(crate) struct Post {
     pub(crate) begun_ms: i64,
     /// When Meta got its 200.
     pub(crate) acked_ms: Option<i64>,
+    /// Nobody got an answer: what it says may be kept all the same.
+    pub(crate) lost: bool,
     pub(crate) body: Value,
     pub(crate) text: String,
 }

@@ -185,6 +185,7 @@ fn inbox(door: &Door, log: &Shared) -> Inbox {
             log.posts.push(Post {
                 begun_ms,
                 acked_ms: (status == Some(200)).then(duet::now_ms),
+                lost: status.is_none(),
                 body: serde_json::from_str(&text).unwrap_or_default(),
                 text,
             });

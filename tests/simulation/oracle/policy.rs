@@ -29,7 +29,7 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
             .or_else(|| hopeless(log, call))
             .or_else(|| endless(log, call))
             .or_else(|| standing(log, call))
-            .or_else(|| rate(log, wire, call))?;
+            .or_else(|| rate(story, log, wire, call))?;
         Some(format!(
             "row {} reached Meta at {}: {cause}",
             call.row, call.at_ms
@@ -79,7 +79,7 @@ fn stopped(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String>
         .max_by_key(|word| word.at_ms / 1000)?;
     let told = wire.told.values().find(|told| {
         told.number == last.number
-            && (told.id() == last.mark
+            && ((told.array == "messages" && told.id() == last.mark)
                 || (told.array == "user_preferences"
                     && told.body["timestamp"] == last.at_ms / 1000
                     && last.mark.starts_with("preference")))
@@ -224,8 +224,8 @@ fn standing(log: &Log, call: &Call) -> Option<String> {
 }
 
 /// Faster than Meta takes messages, though none before it was long on its way and none of the app's or of customers'
-/// was unheard.
-fn rate(log: &Log, wire: &Wire, call: &Call) -> Option<String> {
+/// was unheard, and nobody could know that two whom it wrote to are one.
+fn rate(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String> {
     let code = call
         .code
         .filter(|code| call.by_rule && [131_056, 130_429].contains(code))?;
@@ -242,6 +242,14 @@ fn rate(log: &Log, wire: &Wire, call: &Call) -> Option<String> {
             && other.answered_ms <= call.answered_ms
             && other.answered_ms > call.answered_ms - SLOW_FOR_MS
     });
-    let excused = slow || (unheard && code == 130_429);
+    let to = |call: &Call| addressee(call).map(str::to_owned);
+    let theirs = customer(story, wire, call);
+    let divided = log.calls.iter().any(|other| {
+        other.number == call.number
+            && other.at_ms <= call.at_ms
+            && (theirs.is_none() || customer(story, wire, other) == theirs)
+            && !wire.same(to(other).as_slice(), to(call).as_slice(), call.gate_ms)
+    });
+    let excused = slow || (unheard && code == 130_429) || (divided && code == 131_056);
     (!excused).then(|| format!("answer {code}"))
 }

@@ -55,9 +55,10 @@ pub(super) fn judge(log: &Log, wire: &Wire) -> Vec<String> {
     crowded.collect()
 }
 
-/// What the gate had let go through the same number before.
+/// What the gate had let go through the same number before. Nobody knows who was first within a millisecond: it is fair
+/// to campaigns that they were.
 fn before<'a>(log: &'a Log, call: &Call) -> Vec<&'a Call> {
-    let place = |call: &Call| (call.gate_ms, call.row);
+    let place = |call: &Call| (call.gate_ms, !is_campaign(call), call.row);
     let others = log.calls.iter();
     others
         .filter(|other| other.number == call.number && place(other) < place(call))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::policy;
-use super::wire::Wire;
+use super::wire::{self, Wire};
 use crate::log::{Call, Log};
 use crate::rulings::{Rule, Ruling};
 use crate::story::Story;
@@ -28,7 +28,7 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
         .collect();
     let broken = log.calls.iter().filter_map(|call| {
         let name = call.body.pointer("/template/name")?.as_str()?;
-        let now = |rule| standing(story, &told, rule, call);
+        let now = |rule| standing(story, log, &told, rule, call);
         let what = match () {
             () if name == MARKETING && now(Rule::Quality).is_some() => "low quality",
             () if name == MARKETING && now(Rule::Alert).is_some() => "an alert",
@@ -48,7 +48,13 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
 
 /// What holds for a call: the last word that was told before, if it forbids and none that might have lifted it was
 /// on its way. The answer is its measure, and when it was told.
-fn standing(story: &Story, told: &[Told<'_>], rule: Rule, call: &Call) -> Option<(i64, i64)> {
+fn standing(
+    story: &Story,
+    log: &Log,
+    told: &[Told<'_>],
+    rule: Rule,
+    call: &Call,
+) -> Option<(i64, i64)> {
     let account = story.world.account(&call.number);
     let of_rule = || told.iter().filter(|(ruling, _)| ruling.rule == rule);
     let binds = |ruling: &Ruling| ruling.binds(&call.number, &account);
@@ -61,9 +67,22 @@ fn standing(story: &Story, told: &[Told<'_>], rule: Rule, call: &Call) -> Option
         // An alert does not say since when it holds.
         let newer = other.time > last.time || (rule == Rule::Alert && *begun_ms > *acked_ms);
         let since_ms = if listed { other.time * 1000 } else { *begun_ms };
-        newer && (listed || binds(other)) && since_ms <= call.gate_ms
+        let shared = rule == Rule::Limit
+            && [&account, &other.account].map(|of| owned(log, of, call.gate_ms)) == [true; 2];
+        newer && (listed || shared || binds(other)) && since_ms <= call.gate_ms
     });
     last.on.filter(|_| !lifted).map(|on| (on, *acked_ms))
+}
+
+/// Whether Meta has told whose account it is. All are one portfolio's, which has one limit.
+fn owned(log: &Log, account: &str, by_ms: i64) -> bool {
+    let posts = log.posts.iter().filter(|post| post.begun_ms <= by_ms);
+    posts
+        .flat_map(|post| wire::values(&post.body))
+        .any(|(_, value)| {
+            let about = &value["waba_info"];
+            about["waba_id"] == account && about["owner_business_id"].is_string()
+        })
 }
 
 fn restricted(now: &impl Fn(Rule) -> Option<(i64, i64)>, call: &Call) -> bool {

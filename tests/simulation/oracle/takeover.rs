@@ -19,6 +19,8 @@ struct Word {
     doubt_ms: i64,
     /// None: it is given back.
     until_ms: Option<i64>,
+    /// The gateway has to know of it, and who it is about.
+    sure: bool,
     what: String,
 }
 
@@ -67,7 +69,7 @@ pub(super) fn judge(story: &Story, log: &Log, wire: &Wire) -> Vec<String> {
 fn broken(call: &Call, cause: &Told, words: &[Word]) -> Option<String> {
     let later = words
         .iter()
-        .find(|word| word.begun_ms > cause.acked_ms + word.doubt_ms);
+        .find(|word| word.sure && word.begun_ms > cause.acked_ms + word.doubt_ms);
     let back_ms = words
         .iter()
         .filter(|word| word.until_ms.is_none())
@@ -99,22 +101,27 @@ fn words(story: &Story, log: &Log, wire: &Wire, cause: &Told, call: &Call) -> Ve
             acked_ms: echo.acked_ms,
             doubt_ms: 0,
             until_ms: Some(echo.at_ms() + PERSON_MS),
+            sure: true,
             what: format!("echo {}", echo.id()),
         })
         .collect();
-    let given = log.given.iter().filter(|given| {
-        let phone = story.world.customers[given.customer].clone();
-        given.at_ms < gate_ms
-            && given.number == cause.number
-            && wire.same(&cause.ids(), &[phone], gate_ms)
+    let given = log.given.iter().filter_map(|given| {
+        let (ids, phone) = (cause.ids(), [story.world.customers[given.customer].clone()]);
+        let sure = given.at_ms < gate_ms && wire.same(&ids, &phone, gate_ms);
+        // What gives it back lifts also what it might have been known to lift.
+        let maybe = !given.to_person
+            && given.begun_ms <= gate_ms
+            && wire.might_be_same(&ids, &phone, gate_ms);
+        (given.number == cause.number && (sure || maybe)).then(|| Word {
+            begun_ms: given.begun_ms,
+            acked_ms: given.at_ms,
+            doubt_ms: TAKEN_IN_MS,
+            until_ms: given.to_person.then(|| given.begun_ms + PERSON_MS),
+            sure,
+            what: format!("an agent's word (to a person: {})", given.to_person),
+        })
     });
-    words.extend(given.map(|given| Word {
-        begun_ms: given.begun_ms,
-        acked_ms: given.at_ms,
-        doubt_ms: TAKEN_IN_MS,
-        until_ms: given.to_person.then(|| given.begun_ms + PERSON_MS),
-        what: format!("an agent's word (to a person: {})", given.to_person),
-    }));
+    words.extend(given);
     words
 }
 
