@@ -3,9 +3,10 @@
 //! - `intake`: the listener and its receipt log, at full speed and at a steady rate
 //! - `flow`: the whole gateway, from webhook to event, effect and Graph call
 //! - `history`: the chats of six months, beside live traffic
-//! - `run`: one run of a plugin, alone
+//! - `run`: one run of a plugin, alone; `bare`: the same in nothing but wasmtime
 //! - `life`: start, restart, memory, and a change that goes live
 
+mod bare;
 mod flow;
 mod history;
 mod intake;

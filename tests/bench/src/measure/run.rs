@@ -15,15 +15,19 @@ use duet_rules::plugins_toml;
 use duet_rules::sending::Refusal;
 use hdrhistogram::Histogram;
 
-use super::Plan;
 use super::life::faq;
+use super::{Plan, bare};
 use crate::load::precise;
-use crate::table::{Figure, Line};
+use crate::table::{Figure, Gate, Line};
 
 const RUNS: u64 = 20_000;
 const WARM_UP: u64 = 1_000;
 
-/// `faq` answering a question, beside a component that does nothing.
+/// How many times as long as in wasmtime alone a run may take.
+const BARE_TIMES_MAX: f64 = 3.0;
+const IDLE: &str = "tests/plugins/idle/idle.wasm";
+
+/// `faq` answering a question, beside a component that does nothing, and that beside a bare loop of wasmtime.
 pub(super) fn instantiate_and_call(plan: &Plan) -> Result<Vec<Line>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -33,16 +37,30 @@ pub(super) fn instantiate_and_call(plan: &Plan) -> Result<Vec<Line>> {
         let compiler = Compiler::new(PluginEngine::new(&cache)?, cache, plan.duet()?.to_owned());
         let admission = Admission::new(compiler, PluginThreads::new(1, 1)?);
         let answering = times(&*admit(&admission, &faq("Tea is 80.")?).await?, 1).await?;
-        let idle = "[plugins.idle]\ncomponent = 'tests/plugins/idle/idle.wasm'\n";
-        let idle = times(&*admit(&admission, idle).await?, 0).await?;
-        let line = |name: &str, quantile| Line {
-            name: format!("instantiate and call faq, {name}"),
-            measured: us(&answering, quantile),
-            beside: vec![("a component that does nothing", us(&idle, quantile))],
+        let idle = format!("[plugins.idle]\ncomponent = '{IDLE}'\n");
+        let idle = times(&*admit(&admission, &idle).await?, 0).await?;
+        let bare = bare::Loop::new(&std::fs::read(IDLE)?)?;
+        let bare = bare.times(&bare_event(), WARM_UP, RUNS)?;
+        let line = |name: String, of: &Histogram<u64>, beside, to: &Histogram<u64>, q| Line {
+            name,
+            measured: us(of, q),
+            beside: vec![(beside, us(to, q))],
             gate: None,
             note: format!("{RUNS} runs, one after the other"),
         };
-        Ok(vec![line("p50", 0.5), line("p99", 0.99)])
+        let mut lines = Vec::new();
+        for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
+            let faq = format!("instantiate and call faq, {name}");
+            let other = "a component that does nothing";
+            lines.push(line(faq, &answering, other, &idle, q));
+            let nothing = format!("instantiate and call what does nothing, {name}");
+            let bare = line(nothing, &idle, "wasmtime alone", &bare, q);
+            lines.push(Line {
+                gate: (q == 0.5).then_some(Gate::AtMost(BARE_TIMES_MAX)),
+                ..bare
+            });
+        }
+        Ok(lines)
     })
 }
 
@@ -109,6 +127,23 @@ fn event() -> Event {
         history: false,
         body: r#"{"id":"wamid.1","type":"text","text":{"body":"What is the price?"}}"#.into(),
         context: None,
+    }
+}
+
+/// The same as the contract has it.
+fn bare_event() -> bare::Event {
+    let event = event();
+    bare::Event {
+        seq: 1,
+        id: event.id,
+        kind: event.kind,
+        number: None,
+        conversation: Some(7),
+        contact: None,
+        at_ms: None,
+        received_ms: 0,
+        attempt: 1,
+        body: event.body,
     }
 }
 
