@@ -23,6 +23,7 @@ mod pains;
 mod partner;
 mod payloads;
 mod personal;
+mod plugin_tools;
 mod quarantine;
 mod reload;
 mod sending;

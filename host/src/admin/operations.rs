@@ -7,6 +7,7 @@ use duet_rules::readiness::Finding;
 use duet_rules::signup::HandIn;
 
 use crate::config::Secret;
+use crate::dispatch::Calls;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
@@ -61,6 +62,7 @@ pub struct PluginReport {
     pub faults: u64,
     /// Events that it has seen and not done.
     pub depth: u64,
+    pub calls: Calls,
 }
 
 /// What is to be connected.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use duet_rules::backoff;
 use duet_rules::plugins_toml::Retry;
+use tracing::Instrument;
 
 use super::Shared;
+use super::call::{span, tell};
 use super::instance::Loaded;
 use super::world::StoreWorld;
-
 use crate::event::Event;
 use crate::plugin::{Call, Fault, Outcome, Run};
 use crate::store::StoreError;
@@ -137,10 +138,7 @@ async fn until_committed(
     while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
         let decision = match run(shared, loaded, event, attempts + 1, now_ms).await {
-            Ok(run) => {
-                tell(shared, loaded, event, &run);
-                decide(run, loaded, attempts + 1, now_ms)
-            }
+            Ok(run) => decide(run, loaded, attempts + 1, now_ms),
             Err(error) => Decision::Wait(error.to_string()),
         };
         let (end, ended) = match decision {
@@ -210,35 +208,10 @@ async fn run(
         now_ms,
         world: Arc::new(world),
     };
-    Ok(loaded.plugin.run(call).await)
-}
-
-/// What a run took, for metrics and log.
-fn tell(shared: &Shared, loaded: &Loaded, event: &Event, run: &Run) {
-    let (wall, cpu) = (
-        Duration::from_micros(run.wall_us),
-        Duration::from_micros(run.cpu_us),
-    );
-    let outcome = match &run.outcome {
-        Outcome::Done => "done",
-        Outcome::Retry(_) => "retry",
-        Outcome::Reject(_) => "reject",
-        Outcome::Fault(_) => "fault",
-        Outcome::Unavailable(_) => "unavailable",
-    };
-    shared
-        .metrics
-        .plugin_call(loaded.name(), outcome, wall, cpu);
-    tracing::debug!(
-        seq = event.seq,
-        outcome,
-        wall_us = run.wall_us,
-        cpu_us = run.cpu_us,
-        memory_bytes = run.memory_peak_bytes,
-        host_calls = run.host_calls,
-        effects = run.effects.len(),
-        "plugin call"
-    );
+    let span = span(loaded, event, attempt);
+    let run = loaded.plugin.run(call).instrument(span.clone()).await;
+    tell(shared, loaded, &span, &run);
+    Ok(run)
 }
 
 enum Decision {

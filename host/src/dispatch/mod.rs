@@ -5,11 +5,13 @@
 //! - `lanes`: which event runs next, without I/O
 //! - `instance`: one instance at work
 //! - `attempt`: one run and its commit
+//! - `call`: how a run is told
 //! - `world`: what a run may read
 //! - `subscription`: which events an instance sees
 //! - `status`: how it fares
 
 mod attempt;
+mod call;
 mod instance;
 mod lanes;
 pub mod status;
@@ -31,6 +33,7 @@ use crate::plugin::{Admission, Component, Handler, Plugin};
 use crate::store::Store;
 use crate::store::lanes::{Claim, From};
 use crate::telemetry::Metrics;
+pub use call::Calls;
 use instance::{Command, Loaded};
 use status::{State, Status};
 use subscription::Subscription;
@@ -197,6 +200,7 @@ impl Dispatch {
 
     /// The file cannot be used: everything stays as it is, and every instance says why.
     pub fn keep(&self, problems: &[Problem]) {
+        self.shared.metrics.plugins.reload("file-refused");
         let cause = causes(problems);
         for (_, status) in self.instances() {
             status.stand(|standing| {
@@ -219,6 +223,7 @@ impl Dispatch {
             Ok(None) => {}
             Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
             Err(refused) => {
+                self.shared.metrics.plugins.reload("refused");
                 let cause = causes(&refused);
                 tracing::error!(
                     instance = slot.name,
@@ -300,6 +305,7 @@ impl Dispatch {
         now: From,
         ending: &mut HashMap<String, JoinHandle<()>>,
     ) {
+        self.shared.metrics.plugins.reload("loaded");
         let manifest = plugin.manifest();
         slot.status.stand(|standing| {
             standing.business.clone_from(&plugin.instance().business);

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::attempt::Ended;
+use super::call::Tally;
 
 /// Counters and state of one instance; it outlives replacements of the plugin.
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub struct Status {
     pub faults: AtomicU64,
     /// Events that are seen and not done.
     pub depth: AtomicUsize,
+    pub calls: Tally,
     standing: Mutex<Standing>,
 }
 

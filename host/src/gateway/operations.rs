@@ -91,6 +91,7 @@ impl GatewayOperations {
                 retried: status.retried.load(Ordering::Relaxed),
                 faults: status.faults.load(Ordering::Relaxed),
                 depth: u64::try_from(status.depth.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
+                calls: status.calls.calls(),
             }
         });
         report.collect()

@@ -150,7 +150,7 @@ impl Work {
     /// How often a send has ended so.
     fn ended(&self, outcome: &str) -> u64 {
         let line = format!("duet_sends_total{{outcome=\"{outcome}\"}} ");
-        let text = self.metrics.text();
+        let text = self.metrics.text([]);
         let count = text.lines().find_map(|text| text.strip_prefix(&line));
         count.map_or(0, |count| count.parse().unwrap())
     }

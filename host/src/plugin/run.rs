@@ -1,5 +1,6 @@
 //! One run: one event, a fresh store, an outcome. Whatever goes wrong stays inside.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +60,19 @@ pub enum Outcome {
     Fault(Fault),
     /// What the guest asked for could not be read. Not the plugin's doing and no attempt: repeat it.
     Unavailable(String),
+}
+
+impl Outcome {
+    /// The word in metrics and spans: `done`, `retry`, `reject`, `unavailable`, or `fault.` and its kind.
+    pub fn word(&self) -> Cow<'static, str> {
+        match self {
+            Outcome::Done => "done".into(),
+            Outcome::Retry(_) => "retry".into(),
+            Outcome::Reject(_) => "reject".into(),
+            Outcome::Fault(fault) => format!("fault.{}", fault.kind.as_str()).into(),
+            Outcome::Unavailable(_) => "unavailable".into(),
+        }
+    }
 }
 
 impl Plugin {

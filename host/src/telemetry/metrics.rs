@@ -1,6 +1,4 @@
 use std::fmt::Write;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -8,6 +6,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use super::plugins::{PluginMetrics, PluginNow, as_found};
+
+/// What every name begins with.
+pub(super) const PREFIX: &str = "duet";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -17,17 +20,6 @@ struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     family: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Plugin {
-    plugin: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Call {
-    plugin: String,
-    outcome: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,9 +37,6 @@ struct Queue {
     queue: String,
 }
 
-type Seconds = Counter<f64, AtomicU64>;
-type CallSeconds = Family<Plugin, Histogram, fn() -> Histogram>;
-
 /// Everything that `/metrics` tells. Labels are closed sets or names from plugins.toml, never what came from outside.
 pub struct Metrics {
     registry: Registry,
@@ -57,9 +46,7 @@ pub struct Metrics {
     /// Receipts on disk that intake has not taken in.
     pub intake_lag_receipts: Gauge,
     events: Family<Kind, Counter>,
-    plugin_calls: Family<Call, Counter>,
-    plugin_call_seconds: CallSeconds,
-    plugin_cpu_seconds: Family<Plugin, Seconds>,
+    pub plugins: PluginMetrics,
     outbox: Family<State, Gauge>,
     sends: Family<Outcome, Counter>,
     alarms: Family<Name, Counter>,
@@ -77,17 +64,13 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        let call_seconds: fn() -> Histogram =
-            || Histogram::new(exponential_buckets(0.0005, 2.5, 13));
         let mut metrics = Metrics {
-            registry: Registry::with_prefix("duet"),
+            registry: Registry::with_prefix(PREFIX),
             receipts: Family::default(),
             receipt_commit_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
             intake_lag_receipts: Gauge::default(),
             events: Family::default(),
-            plugin_calls: Family::default(),
-            plugin_call_seconds: Family::new_with_constructor(call_seconds),
-            plugin_cpu_seconds: Family::default(),
+            plugins: PluginMetrics::default(),
             outbox: Family::default(),
             sends: Family::default(),
             alarms: Family::default(),
@@ -128,23 +111,7 @@ impl Metrics {
             "Events by the first word of their kind",
             self.events.clone(),
         );
-        registry.register(
-            "plugin_calls",
-            "Plugin runs by outcome",
-            self.plugin_calls.clone(),
-        );
-        registry.register_with_unit(
-            "plugin_call",
-            "How long plugin runs took",
-            Unit::Seconds,
-            self.plugin_call_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "plugin_cpu",
-            "Time that plugins computed",
-            Unit::Seconds,
-            self.plugin_cpu_seconds.clone(),
-        );
+        self.plugins.register(registry);
         registry.register("outbox", "Open sends by state", self.outbox.clone());
         registry.register("sends", "Sends by outcome", self.sends.clone());
         registry.register("alarms", "Alarms that were opened", self.alarms.clone());
@@ -195,24 +162,6 @@ impl Metrics {
     pub fn events(&self, kind: &str, count: u64) {
         let family = kind.split('.').next().unwrap_or_default().into();
         self.events.get_or_create(&Kind { family }).inc_by(count);
-    }
-
-    /// A plugin's run has ended: `done`, `retry`, `reject`, `fault`, ….
-    pub fn plugin_call(&self, plugin: &str, outcome: &str, wall: Duration, cpu: Duration) {
-        let call = Call {
-            plugin: plugin.into(),
-            outcome: outcome.into(),
-        };
-        self.plugin_calls.get_or_create(&call).inc();
-        let plugin = Plugin {
-            plugin: plugin.into(),
-        };
-        self.plugin_call_seconds
-            .get_or_create(&plugin)
-            .observe(wall.as_secs_f64());
-        self.plugin_cpu_seconds
-            .get_or_create(&plugin)
-            .inc_by(cpu.as_secs_f64());
     }
 
     /// A send went one step: `sent`, `retried`, `lost`, `cancelled`, `refused`, `dead`.
@@ -274,13 +223,15 @@ impl Metrics {
             .inc();
     }
 
-    /// The OpenMetrics text.
-    pub fn text(&self) -> String {
+    /// The OpenMetrics text, with the plugins as they stand now.
+    pub fn text(&self, plugins: impl IntoIterator<Item = PluginNow>) -> String {
         let mut text = String::new();
-        if text::encode(&mut text, &self.registry).is_err() {
+        let written = text::encode_registry(&mut text, &self.registry)
+            .and_then(|()| text::encode_registry(&mut text, &as_found(plugins)));
+        if written.is_err() {
             text.clear();
-            let _ = text.write_str("# EOF\n");
         }
+        let _ = text.write_str("# EOF\n");
         text
     }
 
@@ -289,27 +240,62 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
-    #[test]
-    fn what_happened_is_in_the_text() {
+    use super::*;
+    use crate::telemetry::PluginCall;
+
+    const PAGE: &str = include_str!("../../../docs/metrics.md");
+
+    /// Something of everything, since what is empty is not in the text.
+    fn text() -> String {
         let metrics = Metrics::default();
         metrics.receipt("accepted");
         metrics.events("message.text", 3);
-        metrics.plugin_call(
-            "crm",
-            "done",
-            Duration::from_millis(20),
-            Duration::from_millis(5),
-        );
+        let call = PluginCall {
+            wall: Duration::from_millis(20),
+            cpu: Duration::from_millis(5),
+            memory_peak_bytes: 1 << 20,
+            host_calls: 7,
+        };
+        metrics.plugins.call("crm", "fault.cpu", &call);
+        metrics.plugins.reload("loaded");
         metrics.outbox("pending", 7);
-        let text = metrics.text();
+        metrics.send("sent");
+        metrics.alarm("app-silent");
+        metrics.queue("media", 1);
+        metrics.media("stored");
+        metrics.media_given_up("failed");
+        metrics.upload("done");
+        let now = PluginNow {
+            name: "crm".into(),
+            state: "ready".into(),
+            depth: 2,
+        };
+        let text = metrics.text([now]);
+        let plugins = 2;
+        let registered = format!("{:?}", metrics.registry)
+            .matches("Descriptor {")
+            .count();
+        let told = text.matches("# TYPE ").count();
+        assert_eq!(told, registered + plugins, "one is empty in\n{text}");
+        text
+    }
+
+    #[test]
+    fn what_happened_is_in_the_text() {
+        let text = text();
         for line in [
             "duet_receipts_total{outcome=\"accepted\"} 1",
             "duet_events_total{family=\"message\"} 3",
-            "duet_plugin_calls_total{plugin=\"crm\",outcome=\"done\"} 1",
+            "duet_plugin_calls_total{plugin=\"crm\",outcome=\"fault.cpu\"} 1",
             "duet_plugin_call_seconds_count{plugin=\"crm\"} 1",
             "duet_plugin_cpu_seconds_total{plugin=\"crm\"} 0.005",
+            "duet_plugin_memory_peak_bytes_sum{plugin=\"crm\"} 1048576.0",
+            "duet_plugin_host_calls_total{plugin=\"crm\"} 7",
+            "duet_plugin_state{plugin=\"crm\",state=\"ready\"} 1",
+            "duet_plugin_queue_depth{plugin=\"crm\"} 2",
             "duet_outbox{state=\"pending\"} 7",
             "duet_dead_letters 0",
         ] {
@@ -319,5 +305,52 @@ mod tests {
             );
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    /// Name to type and labels, of everything in the text.
+    fn told(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+        let mut told = BTreeMap::new();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for (name, kind) in types.filter_map(|line| line.split_once(' ')) {
+            let ends: &[&str] = match kind {
+                "counter" => &["_total"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                _ => &[""],
+            };
+            let samples = text.lines().filter_map(|line| {
+                let rest = line.strip_prefix(name)?;
+                let rest = ends.iter().find_map(|end| rest.strip_prefix(end))?;
+                rest.starts_with(['{', ' ']).then_some(rest)
+            });
+            let labels = samples.flat_map(|rest| {
+                let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+                let labels = labels.into_iter().flat_map(|(labels, _)| labels.split(','));
+                labels
+                    .filter_map(|label| label.split_once('='))
+                    .map(|(name, _)| name)
+            });
+            let labels = labels.filter(|label| *label != "le").map(str::to_owned);
+            let end = if kind == "counter" { "_total" } else { "" };
+            told.insert(format!("{name}{end}"), (kind.to_owned(), labels.collect()));
+        }
+        told
+    }
+
+    #[test]
+    fn the_page_has_a_row_for_every_metric() {
+        let rows = PAGE
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `duet_"));
+        let rows = rows.map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [name, kind, labels, ..] = cells.as_slice() else {
+                panic!("a row has name, type, labels and words: {row}")
+            };
+            let labels = labels.split(", ").map(|label| label.trim_matches('`'));
+            let labels = labels.filter(|label| !label.is_empty()).map(str::to_owned);
+            let name = format!("duet_{}", name.trim_matches('`'));
+            (name, ((*kind).to_owned(), labels.collect()))
+        });
+        assert_eq!(rows.collect::<BTreeMap<_, _>>(), told(&text()));
     }
 }

@@ -4,9 +4,11 @@
 mod alarms;
 mod logs;
 mod metrics;
+mod plugins;
 mod throttle;
 
 pub use alarms::tell_alarms;
 pub use logs::{LogFormat, start_logs};
 pub use metrics::Metrics;
+pub use plugins::{PluginCall, PluginMetrics, PluginNow};
 pub use throttle::Throttle;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admin::App;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, PluginNow};
 use crate::version::{Versions, versions};
 
 /// The process is alive.
@@ -80,8 +80,14 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         // The counters are still worth an answer; the depths keep their last value.
         Err(error) => tracing::warn!(%error, "the metrics could not ask the store"),
     }
+    let plugins = app.operations.plugins().await.unwrap_or_default();
+    let plugins = plugins.into_iter().map(|report| PluginNow {
+        name: report.name,
+        state: report.state,
+        depth: report.depth,
+    });
     (
         [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)],
-        app.metrics.text(),
+        app.metrics.text(plugins),
     )
 }

@@ -12,6 +12,7 @@ use crate::admin::input::Params;
 use crate::admin::operations::PluginReport;
 use crate::admin::page::limit;
 use crate::admin::shape::Time;
+use crate::dispatch::Calls;
 use crate::store::views::Troubles;
 use crate::store::wall::Wall;
 
@@ -42,6 +43,7 @@ struct Plugin {
     /// In quarantine: when one event is tried.
     tried_at: Option<Time>,
     events: PluginEvents,
+    calls: PluginCalls,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -58,6 +60,38 @@ struct PluginEvents {
     waiting: i64,
     /// Seen and not done.
     depth: u64,
+}
+
+/// What its calls took since the gateway started; one event may take several.
+#[derive(Serialize, ToSchema)]
+struct PluginCalls {
+    count: u64,
+    /// Time in which it computed, us.
+    cpu_us: u64,
+    /// From the start of each call to its end, us, taken together.
+    wall_us: u64,
+    /// Of the last 512 calls: half of them took no longer.
+    wall_p50_us: Option<u64>,
+    /// 99 of 100 took no longer.
+    wall_p99_us: Option<u64>,
+    /// The most memory that one call held.
+    memory_peak_bytes: u64,
+    /// Calls of the host's functions.
+    host_calls: u64,
+}
+
+impl From<Calls> for PluginCalls {
+    fn from(calls: Calls) -> PluginCalls {
+        PluginCalls {
+            count: calls.count,
+            cpu_us: calls.cpu_us,
+            wall_us: calls.wall_us,
+            wall_p50_us: calls.wall_p50_us,
+            wall_p99_us: calls.wall_p99_us,
+            memory_peak_bytes: calls.memory_peak_bytes,
+            host_calls: calls.host_calls,
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -140,5 +174,6 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
             waiting,
             depth: report.depth,
         },
+        calls: report.calls.into(),
     }
 }
