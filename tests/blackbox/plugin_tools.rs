@@ -1,4 +1,4 @@
-//! What an admin has to watch plugins: the metrics, and the sums of their calls.
+//! What an admin has to watch plugins: the metrics, the sums of their calls, and `duet plugin top`.
 
 use std::time::Duration;
 
@@ -52,12 +52,14 @@ async fn metric(admin: &Admin, series: &str) -> anyhow::Result<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_plugins_do_and_take_is_told_by_the_api_and_the_metrics() -> anyhow::Result<()> {
+async fn what_plugins_do_and_take_is_told_by_the_api_the_metrics_and_the_table()
+-> anyhow::Result<()> {
     let good = PluginsFile::probe_table("good", "good", 1);
+    let off = "[plugins.off]\ncomponent = \"probe.wasm\"\nenabled = false\n";
     let plugins = PluginsFile::default()
         .and("probe", &good)
         .and("misbehave", BAD);
-    let (_sim, gateway, admin) = stage(plugins).await?;
+    let (_sim, mut gateway, admin) = stage(plugins.clone()).await?;
     for customer in 0..CUSTOMERS {
         say(&gateway, customer, "well").await?;
     }
@@ -113,5 +115,35 @@ async fn what_plugins_do_and_take_is_told_by_the_api_and_the_metrics() -> anyhow
         2.0
     );
 
+    gateway.change_plugins(plugins.and("probe", off))?;
+    plugin(&admin, "off", |row| row["state"] == "disabled").await?;
+    let (ended, table) = gateway.duet(&["plugin", "top"]).await?;
+    let lines: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert!(ended.success() && lines.len() == 4, "{table}");
+    assert_eq!(lines[0][..4], ["PLUGIN", "STATE", "DONE/S", "WAITING"]);
+    let line = |name: &str| lines.iter().find(|line| line[0] == name);
+    let bad = line("bad").context("bad")?;
+    assert_eq!(
+        (bad[1], &bad[3..8]),
+        ("ready", &["0", "0", "0", "1", "1"][..]),
+        "{table}"
+    );
+    assert_eq!(line("off").context("off")?[1], "disabled");
+
+    let (ended, told) = gateway.duet(&["plugin", "top", "--json"]).await?;
+    let told: Value = serde_json::from_str(&told)?;
+    let rows = told["plugins"].as_array().context("plugins")?;
+    let good = rows
+        .iter()
+        .find(|row| row["name"] == "good")
+        .context("good")?;
+    assert!(ended.success() && good["cpu_percent"].is_number(), "{told}");
+    assert!(
+        good["done_per_second"].is_number() && good["wall_p99_ms"].is_number(),
+        "{told}"
+    );
     gateway.end().await
 }

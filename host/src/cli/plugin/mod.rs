@@ -1,5 +1,7 @@
 //! `duet plugin`: how the plugins fare, and what one asks for before it is switched on.
 
+mod top;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -14,10 +16,16 @@ use super::place::Gateway;
 use crate::config::Flags;
 use crate::plugin::{Component, outline};
 
+/// What is said where there is no plugin.
+const NONE: &str =
+    "plugins.toml switches none on; duet plugin inspect tells what a component needs";
+
 #[derive(Subcommand)]
 pub(super) enum Verb {
     /// How each plugin fares
     List(Flags),
+    /// The plugins at work, again each second: what they do, compute and hold, and how long it takes them
+    Top(top::Asked),
     /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run
     Inspect(Named),
 }
@@ -34,6 +42,7 @@ pub(super) struct Named {
 pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
     match verb {
         Verb::List(flags) => list(&flags).await,
+        Verb::Top(asked) => top::run(&asked).await,
         Verb::Inspect(named) => inspect(&named),
     }
 }
@@ -41,7 +50,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
 async fn list(flags: &Flags) -> anyhow::Result<Ended> {
     let plugins = Gateway::running(flags)?.list("plugins").await?;
     if plugins.is_empty() {
-        say!("plugins.toml switches none on; duet plugin inspect tells what a component needs");
+        say!("{NONE}");
     }
     for plugin in &plugins {
         let count = |name: &str| at(plugin, &format!("/events/{name}"));
