@@ -1,7 +1,7 @@
 //! docs/settings.md says what the parsers know: every key, with its default and its bounds.
 
 use crate::duet_toml::{Kind, SETTINGS};
-use crate::plugins_toml::{self, Limits, PARALLEL_DEFAULT, Retry};
+use crate::plugins_toml::{self, Limits, LogRate, PARALLEL_DEFAULT, Retry};
 use crate::quarantine::Terms;
 use crate::toml_file::bytes_text;
 
@@ -77,6 +77,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
     let tables = [
         "retry",
         "quarantine",
+        "log",
         "limits",
         "messages",
         "store",
@@ -105,13 +106,13 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
     }
     row("\n## plugins.toml", "contacts");
-    assert_eq!(count, 25, "known_keys no longer finds the keys");
+    assert_eq!(count, 27, "known_keys no longer finds the keys");
 }
 
 #[test]
 fn the_page_has_the_defaults_of_plugins_toml() {
     let (retry, limits) = (Retry::default(), Limits::default());
-    let quarantine = Terms::default();
+    let (quarantine, log) = (Terms::default(), LogRate::default());
     let defaults = [
         ("parallel", PARALLEL_DEFAULT.to_string()),
         ("retry.attempts", retry.attempts.to_string()),
@@ -123,6 +124,8 @@ fn the_page_has_the_defaults_of_plugins_toml() {
             quarantine.first_seconds.to_string(),
         ),
         ("quarantine.max_seconds", quarantine.max_seconds.to_string()),
+        ("log.lines_per_second", log.lines_per_second.to_string()),
+        ("log.lines_burst", log.lines_burst.to_string()),
         ("limits.cpu_ms_max", limits.cpu_ms_max.to_string()),
         ("limits.wall_ms_max", limits.wall_ms_max.to_string()),
         (

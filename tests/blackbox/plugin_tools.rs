@@ -1,4 +1,4 @@
-//! What an admin has to watch plugins: the metrics, the sums of their calls, and `duet plugin top`.
+//! What an admin has to watch plugins: the metrics and the sums of their calls, `duet plugin top`, and their logs.
 
 use std::time::Duration;
 
@@ -6,16 +6,21 @@ use anyhow::Context;
 use duet_sim::Sim;
 use duet_tests::plugins_file::PluginsFile;
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CUSTOMERS: usize = 8;
 
-/// Its events are not tried again.
-const BAD: &str = "[plugins.bad]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\n\
-    [plugins.bad.retry]\nattempts = 1\n\
-    [plugins.bad.messages]\nspeak = [\"automation\"]\n[plugins.bad.store]\n\
-    [plugins.bad.contacts]\n[plugins.bad.conversations]\n";
+/// `bad`, whose events are not tried again; with this beside its grants.
+fn bad(more: &str) -> String {
+    format!(
+        "[plugins.bad]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\n\
+         [plugins.bad.retry]\nattempts = 1\n{more}\n\
+         [plugins.bad.messages]\nspeak = [\"automation\"]\n[plugins.bad.store]\n\
+         [plugins.bad.contacts]\n[plugins.bad.conversations]\n"
+    )
+}
 
 async fn stage(plugins: PluginsFile) -> anyhow::Result<(Sim, Gateway, Admin)> {
     let sim = Sim::start(gateway::open_sim()).await?;
@@ -58,7 +63,7 @@ async fn what_plugins_do_and_take_is_told_by_the_api_the_metrics_and_the_table()
     let off = "[plugins.off]\ncomponent = \"probe.wasm\"\nenabled = false\n";
     let plugins = PluginsFile::default()
         .and("probe", &good)
-        .and("misbehave", BAD);
+        .and("misbehave", &bad(""));
     let (_sim, mut gateway, admin) = stage(plugins.clone()).await?;
     for customer in 0..CUSTOMERS {
         say(&gateway, customer, "well").await?;
@@ -145,5 +150,96 @@ async fn what_plugins_do_and_take_is_told_by_the_api_the_metrics_and_the_table()
         good["done_per_second"].is_number() && good["wall_p99_ms"].is_number(),
         "{told}"
     );
+    gateway.end().await
+}
+
+/// All that is kept of a plugin's log.
+async fn log(admin: &Admin, query: &str) -> anyhow::Result<(Vec<Value>, Value)> {
+    let page = admin.get(&format!("/plugins/bad/logs?{query}")).await?;
+    let lines = page["logs"].as_array().context("logs")?;
+    Ok((lines.clone(), page))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_lines_of_a_plugin_can_be_read_and_a_flood_is_told_in_one_line()
+-> anyhow::Result<()> {
+    let slow = "[plugins.bad.log]\nlines_per_second = 1\nlines_burst = 10";
+    let plugins = PluginsFile::default().and("misbehave", &bad(slow));
+    let (_sim, gateway, admin) = stage(plugins).await?;
+    say(&gateway, 0, "flood").await?;
+    plugin(&admin, "bad", |row| row["events"]["done"] == 1).await?;
+
+    let (lines, page) = log(&admin, "limit=1000").await?;
+    let text = |line: &Value| line["text"].as_str().unwrap_or_default().to_owned();
+    let notices = lines
+        .iter()
+        .filter(|line| text(line).contains("lines were dropped"));
+    let taken = lines.len() - notices.count();
+    let dropped = usize::try_from(page["dropped"].as_u64().context("dropped")?)?;
+    // Lines of 500 bytes until log_bytes_max is full, and the mark that says so.
+    assert_eq!(
+        (taken + dropped, taken >= 10),
+        (65_536 / 501 + 1, true),
+        "{page}"
+    );
+    assert!(dropped > 0, "{page}");
+    let first = &lines[0];
+    assert!(
+        first["level"] == "info" && first["at"].is_string(),
+        "{first}"
+    );
+    assert_eq!(first["event"], admin.rows("events", "").await?[0]["id"]);
+    let logged = gateway.log();
+    let logged = logged.lines().filter(|line| line.contains("xxxxx")).count();
+    let kept = lines
+        .iter()
+        .filter(|line| text(line).contains("xxxxx"))
+        .count();
+    assert_eq!(logged, kept, "the gateway's own log has the same");
+    let counted = metric(
+        &admin,
+        "duet_plugin_log_lines_dropped_total{plugin=\"bad\"}",
+    )
+    .await?;
+    assert_eq!(counted.to_string(), dropped.to_string());
+
+    let (page, body) = log(&admin, &format!("limit=2&after={}", first["seq"])).await?;
+    assert_eq!(
+        (page.as_slice(), &body["next"]),
+        (&lines[1..3], &lines[2]["seq"])
+    );
+    let (none, body) = log(&admin, &format!("after={}", lines[lines.len() - 1]["seq"])).await?;
+    assert!(
+        none.is_empty() && body["next"] == lines[lines.len() - 1]["seq"],
+        "{body}"
+    );
+
+    let (ended, told) = gateway.duet(&["plugin", "logs", "bad"]).await?;
+    assert!(
+        ended.success() && told.lines().count() == lines.len(),
+        "{told}"
+    );
+    assert!(told.contains(" info  ") && told.contains("xxxxx"), "{told}");
+    let follow = ["plugin", "logs", "bad", "--follow"];
+    assert!(gateway.duet_unread(&follow).await?.success());
+    let (ended, told) = gateway.duet(&["plugin", "logs", "other"]).await?;
+    assert!(
+        !ended.success() && told.contains("there is no such plugin"),
+        "{told}"
+    );
+
+    let reader = json!({"name": "reader", "scopes": ["read"]});
+    let made = admin.post("/tokens", &reader).await?;
+    let reader = admin.with_token(made["token"].as_str().context("a token")?);
+    let (status, said) = reader.call(Method::GET, "/plugins/bad/logs", None).await?;
+    assert_eq!(status, 403, "they may quote customers: {said}");
+
+    let contact = admin
+        .row("contacts", "she is known", PATIENCE, |_| true)
+        .await?;
+    admin
+        .delete(&format!("/contacts/{}", contact["id"]))
+        .await?;
+    assert_eq!(log(&admin, "").await?.0, Vec::<Value>::new(), "erased");
     gateway.end().await
 }

@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 57] = [
+const ROUTES: [(&str, &str, Sight); 58] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -51,6 +51,7 @@ const ROUTES: [(&str, &str, Sight); 57] = [
     ("get", "/api/v1/version", Sight::Anyone),
     ("get", "/api/v1/events", Sight::Own("events")),
     ("get", "/api/v1/plugins", Sight::Own("plugins")),
+    ("get", "/api/v1/plugins/{name}/logs", Sight::Absent),
     ("post", "/api/v1/plugins/reload", Sight::Refused),
     ("get", "/api/v1/numbers", Sight::Own("numbers")),
     // Under its own token, of which it has none here; tests/blackbox/connecting.rs has one.
@@ -303,11 +304,13 @@ impl Things {
         let id = match template.split('/').nth(3) {
             _ if nobodys => NOBODYS.to_string(),
             Some("numbers") => SHOP.number.to_owned(),
+            Some("plugins") => format!("{}-bot", SHOP.id),
             Some("businesses") => SHOP.id.to_owned(),
             _ => id.to_string(),
         };
         template
             .replace("{id}", &id)
+            .replace("{name}", &id)
             .replace("{message}", "wamid.shop.file")
             .replace("{account}", SHOP.waba)
     }

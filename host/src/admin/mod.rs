@@ -39,7 +39,7 @@ use access::Reach;
 pub use access::{RootToken, Scope};
 pub use listen::serve;
 pub use operations::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook, PluginLog,
     PluginReport, SetThere, SignedUp, SyncReport,
 };
 pub use signup::{SignupLinks, SignupSettings};

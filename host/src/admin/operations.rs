@@ -11,6 +11,7 @@ use crate::dispatch::Calls;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
+use crate::plugin::LogLine;
 use crate::store::wall::Wall;
 
 /// Why an operation was not done.
@@ -63,6 +64,16 @@ pub struct PluginReport {
     /// Events that it has seen and not done.
     pub depth: u64,
     pub calls: Calls,
+    /// Lines of its log that were too fast.
+    pub log_lines_dropped: u64,
+}
+
+/// What a plugin has written lately.
+#[derive(Debug, Clone, Default)]
+pub struct PluginLog {
+    pub lines: Vec<LogLine>,
+    /// Lines that were too fast, since the gateway started.
+    pub dropped: u64,
 }
 
 /// What is to be connected.
@@ -131,6 +142,9 @@ pub struct SetThere {
 pub trait Operations: Send + Sync + 'static {
     /// All instances of plugins.toml.
     fn plugins(&self) -> Operation<'_, Vec<PluginReport>>;
+
+    /// At most so many lines that an instance's plugin has written after this place, oldest first.
+    fn plugin_log(&self, name: String, after: i64, limit: usize) -> Operation<'_, PluginLog>;
 
     /// Reads plugins.toml and all components again. What does not load keeps its old self and says so in the report.
     fn reload(&self) -> Operation<'_, Vec<PluginReport>>;

@@ -4,7 +4,7 @@
 /// A line for the user, as `println!` takes it.
 macro_rules! say {
     ($($words:tt)*) => {
-        $crate::cli::tell(format_args!($($words)*))
+        { $crate::cli::tell(format_args!($($words)*)); }
     };
 }
 
@@ -128,14 +128,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes a line to standard output. When nobody reads on, as after `head`, the command still does its work.
-fn tell(line: std::fmt::Arguments<'_>) {
+/// Writes a line to standard output. False when nobody reads on, as after `head`: a command that has work to do still
+/// does it, one that only tells may end.
+fn tell(line: std::fmt::Arguments<'_>) -> bool {
     match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Ok(()) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => false,
+        Err(error) => {
             eprintln!("duet: standard output: {error}");
             std::process::exit(1);
         }
-        _ => {}
     }
 }
 

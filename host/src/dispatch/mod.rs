@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
-use crate::plugin::{Admission, Component, Handler, Plugin};
+use crate::plugin::{Admission, Component, Handler, LogBook, Plugin};
 use crate::store::Store;
 use crate::store::lanes::{Claim, From};
 use crate::telemetry::Metrics;
@@ -165,6 +165,7 @@ impl Dispatch {
         }
         for (name, gone) in old {
             tracing::info!(instance = name, "no longer in plugins.toml, it stops");
+            self.admission.close_log(&name);
             if let Some(worker) = gone.worker {
                 ending.insert(name, worker.stop().await);
             }
@@ -382,6 +383,16 @@ impl Dispatch {
             .read()
             .map(|listing| listing.clone())
             .unwrap_or_default()
+    }
+
+    /// What an instance's plugin has written lately.
+    pub fn log(&self, instance: &str) -> Option<Arc<LogBook>> {
+        self.admission.log(instance)
+    }
+
+    /// Keeps nothing in memory that plugins wrote at events of this contact.
+    pub fn forget(&self, contact: i64) {
+        self.admission.forget_lines(contact);
     }
 
     /// Stops all instances; what runs still ends and commits.

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::reloader::Reloader;
 use super::turns::Turns;
 use crate::admin::{
-    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook,
+    ConnectReport, ConnectWish, Operation, OperationError, Operations, PartnerWebhook, PluginLog,
     PluginReport, SignedUp, SyncReport,
 };
 use crate::connecting::Connecting;
@@ -73,6 +73,7 @@ impl GatewayOperations {
     fn report(&self) -> Vec<PluginReport> {
         let instances = self.dispatch.instances();
         let report = instances.into_iter().map(|(name, status)| {
+            let dropped = self.dispatch.log(&name).map_or(0, |log| log.dropped());
             let standing = status.standing();
             let quarantine = standing.quarantined();
             PluginReport {
@@ -92,6 +93,7 @@ impl GatewayOperations {
                 faults: status.faults.load(Ordering::Relaxed),
                 depth: u64::try_from(status.depth.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
                 calls: status.calls.calls(),
+                log_lines_dropped: dropped,
             }
         });
         report.collect()
@@ -185,6 +187,7 @@ impl GatewayOperations {
     async fn forget(&self, contact: i64) -> Result<Value, OperationError> {
         let erased = self.store.erase_contact(&self.receipts, contact).await;
         self.feed.forget();
+        self.dispatch.forget(contact);
         self.media.notify_one();
         match erased {
             Ok(erased) => serde_json::to_value(erased)
@@ -202,6 +205,15 @@ impl GatewayOperations {
 impl Operations for GatewayOperations {
     fn plugins(&self) -> Operation<'_, Vec<PluginReport>> {
         async { Ok(self.report()) }.boxed()
+    }
+
+    fn plugin_log(&self, name: String, after: i64, limit: usize) -> Operation<'_, PluginLog> {
+        let log = self.dispatch.log(&name);
+        let log = log.map_or_else(PluginLog::default, |log| PluginLog {
+            lines: log.after(after, limit),
+            dropped: log.dropped(),
+        });
+        async { Ok(log) }.boxed()
     }
 
     fn reload(&self) -> Operation<'_, Vec<PluginReport>> {

@@ -14,6 +14,7 @@ use wasmtime::component::Linker;
 use super::bindings::PluginPre;
 use super::compile::Compiler;
 use super::facts::Facts;
+use super::log_book::{LogBook, LogBooks};
 use super::outline::{Outline, outline};
 use super::{Component, Plugin, PluginThreads, imports, settings, wasi};
 
@@ -21,16 +22,36 @@ use super::{Component, Plugin, PluginThreads, imports, settings, wasi};
 pub struct Admission {
     compiler: Compiler,
     threads: Arc<PluginThreads>,
+    logs: LogBooks,
 }
 
 impl Admission {
     pub fn new(compiler: Compiler, threads: Arc<PluginThreads>) -> Self {
-        Admission { compiler, threads }
+        Admission {
+            compiler,
+            threads,
+            logs: LogBooks::default(),
+        }
     }
 
     /// Runs what hands events to plugins on the plugins' own threads: a run then costs no change of threads.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.threads.spawn(work)
+    }
+
+    /// What an instance has written lately; none before its plugin was first admitted.
+    pub fn log(&self, instance: &str) -> Option<Arc<LogBook>> {
+        self.logs.of(instance)
+    }
+
+    /// Keeps no line that was written at an event of this contact.
+    pub fn forget_lines(&self, contact: i64) {
+        self.logs.forget(contact);
+    }
+
+    /// Keeps no line of an instance that is no more.
+    pub fn close_log(&self, instance: &str) {
+        self.logs.close(instance);
     }
 
     /// Checks and compiles a component for one instance. The problems carry lines of `plugins.toml`.
@@ -58,7 +79,10 @@ impl Admission {
             vec![at(&instance, message, "build it again with a current SDK")]
         })?;
         Ok(Arc::new(Plugin {
-            facts: Arc::new(Facts::new(&instance)),
+            facts: Arc::new(Facts::new(
+                &instance,
+                self.logs.open(&instance.name, instance.log),
+            )),
             pre,
             share: Semaphore::new(self.threads.share()),
             threads: Arc::clone(&self.threads),

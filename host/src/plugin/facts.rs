@@ -1,7 +1,11 @@
 //! What all runs of a plugin share, and what none may change.
 
+use std::sync::Arc;
+
 use duet_rules::plugins_toml::{Grants, Instance, Limits};
 use duet_rules::sending::Speaker;
+
+use super::log_book::LogBook;
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -9,6 +13,8 @@ pub(super) struct Facts {
     /// A JSON object.
     pub(super) settings: String,
     pub(super) limits: Limits,
+    /// Where the plugin's lines are kept.
+    pub(super) book: Arc<LogBook>,
     /// Whether a send may say that a person speaks.
     pub(super) speaks_as_person: bool,
     /// Whether a send may say that an automation speaks.
@@ -18,7 +24,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn new(instance: &Instance) -> Facts {
+    pub(super) fn new(instance: &Instance, book: Arc<LogBook>) -> Facts {
         let Grants {
             messages,
             conversations,
@@ -33,6 +39,7 @@ impl Facts {
             name: instance.name.clone(),
             settings: instance.settings.to_string(),
             limits: instance.limits,
+            book,
             speaks_as_person: speaks(Speaker::Person),
             speaks_as_automation: speaks(Speaker::Automation),
             handles: conversations.is_some_and(|grant| grant.handling),

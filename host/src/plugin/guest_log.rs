@@ -1,7 +1,10 @@
-//! A plugin's own log: lines of at most 1 KiB, so many bytes a run, then a mark and silence.
+//! A plugin's own log: lines of at most 1 KiB, so many bytes a run, then a mark and silence; over all runs so many lines
+//! a second.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::log_book::{LogBook, Source, Taken, told};
 
 /// Where the lines go, for whoever filters.
 pub const TARGET: &str = "duet::plugin_log";
@@ -19,11 +22,26 @@ pub(super) enum Level {
     Error,
 }
 
+impl Level {
+    /// The word in the API.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
 /// The log of one run, shared by the `log` import, stdout and stderr.
 #[derive(Debug)]
 pub(super) struct GuestLog {
     instance: String,
     event: String,
+    contact: Option<i64>,
+    /// The instance's: it keeps the line and says whether it is too fast.
+    book: Arc<LogBook>,
     state: Mutex<State>,
 }
 
@@ -35,7 +53,12 @@ struct State {
 }
 
 impl GuestLog {
-    pub(super) fn new(instance: String, event: String, bytes_max: u64) -> Self {
+    pub(super) fn new(
+        instance: String,
+        source: Source<'_>,
+        book: Arc<LogBook>,
+        bytes_max: u64,
+    ) -> Self {
         let state = State {
             bytes_left: bytes_max,
             silenced: false,
@@ -43,7 +66,9 @@ impl GuestLog {
         };
         GuestLog {
             instance,
-            event,
+            event: source.event.to_owned(),
+            contact: source.contact,
+            book,
             state: Mutex::new(state),
         }
     }
@@ -95,6 +120,19 @@ impl GuestLog {
     }
 
     fn emit(&self, level: Level, line: &str) {
+        let source = Source {
+            event: &self.event,
+            contact: self.contact,
+        };
+        match self.book.take(source, level, line) {
+            Taken::Dropped => return,
+            Taken::Kept { dropped: 0 } => {}
+            Taken::Kept { dropped } => self.tell(Level::Warn, &told(dropped)),
+        }
+        self.tell(level, line);
+    }
+
+    fn tell(&self, level: Level, line: &str) {
         let (plugin, event) = (self.instance.as_str(), self.event.as_str());
         match level {
             Level::Debug => tracing::debug!(target: TARGET, plugin, event, "{line}"),

@@ -12,6 +12,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::bindings::duet::plugin::types;
 use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
+use super::log_book::Source;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
 use super::world::World;
@@ -148,10 +149,14 @@ impl Plugin {
     }
 
     fn new_store(&self, call: &Call) -> Store<Running> {
+        let source = Source {
+            event: &call.event.id,
+            contact: call.event.contact,
+        };
         let running = Running::new(
             Arc::clone(&self.facts),
             Arc::clone(&call.world),
-            &call.event.id,
+            source,
             call.now_ms,
         );
         let mut store = Store::new(self.pre.engine(), running);

@@ -9,6 +9,7 @@ use super::buffer::Buffer;
 use super::facts::Facts;
 use super::fault::Stop;
 use super::guest_log::GuestLog;
+use super::log_book::Source;
 use super::memory::MemoryGate;
 use super::wasi;
 use super::world::World;
@@ -32,13 +33,14 @@ impl Running {
     pub(super) fn new(
         facts: Arc<Facts>,
         world: Arc<dyn World>,
-        event_id: &str,
+        source: Source<'_>,
         now_ms: i64,
     ) -> Self {
         let limits = &facts.limits;
         let log = Arc::new(GuestLog::new(
             facts.name.clone(),
-            event_id.to_owned(),
+            source,
+            Arc::clone(&facts.book),
             limits.log_bytes_max,
         ));
         let mut table = ResourceTable::new();

@@ -272,9 +272,10 @@ mod tests {
             name: "crm".into(),
             state: "ready".into(),
             depth: 2,
+            log_lines_dropped: 9,
         };
         let text = metrics.text([now]);
-        let plugins = 2;
+        let plugins = 3;
         let registered = format!("{:?}", metrics.registry)
             .matches("Descriptor {")
             .count();
@@ -296,6 +297,7 @@ mod tests {
             "duet_plugin_host_calls_total{plugin=\"crm\"} 7",
             "duet_plugin_state{plugin=\"crm\",state=\"ready\"} 1",
             "duet_plugin_queue_depth{plugin=\"crm\"} 2",
+            "duet_plugin_log_lines_dropped_total{plugin=\"crm\"} 9",
             "duet_outbox{state=\"pending\"} 7",
             "duet_dead_letters 0",
         ] {

@@ -52,6 +52,8 @@ pub struct PluginNow {
     pub state: String,
     /// Events that it has seen and not done.
     pub depth: u64,
+    /// Lines of its log that were too fast, since the gateway started.
+    pub log_lines_dropped: u64,
 }
 
 /// Counted while plugins work.
@@ -150,6 +152,7 @@ impl PluginMetrics {
 pub(super) fn as_found(plugins: impl IntoIterator<Item = PluginNow>) -> Registry {
     let states: Family<State, Gauge> = Family::default();
     let depths: Family<Plugin, Gauge> = Family::default();
+    let dropped: Family<Plugin, Counter> = Family::default();
     for now in plugins {
         let state = State {
             plugin: now.name.clone(),
@@ -159,6 +162,7 @@ pub(super) fn as_found(plugins: impl IntoIterator<Item = PluginNow>) -> Registry
         let plugin = Plugin { plugin: now.name };
         let depth = i64::try_from(now.depth).unwrap_or(i64::MAX);
         depths.get_or_create(&plugin).set(depth);
+        dropped.get_or_create(&plugin).inc_by(now.log_lines_dropped);
     }
     let mut registry = Registry::with_prefix(super::metrics::PREFIX);
     registry.register("plugin_state", "1 for the state of each plugin", states);
@@ -166,6 +170,11 @@ pub(super) fn as_found(plugins: impl IntoIterator<Item = PluginNow>) -> Registry
         "plugin_queue_depth",
         "Events that a plugin has seen and not done",
         depths,
+    );
+    registry.register(
+        "plugin_log_lines_dropped",
+        "Lines of plugins' logs that were too fast",
+        dropped,
     );
     registry
 }

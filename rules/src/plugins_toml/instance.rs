@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::grants::{self, Grants};
 use super::limits::{self, Limits};
+use super::log::{self, LogRate};
 use super::pattern::Pattern;
 use super::quarantine;
 use super::retry::{self, Retry};
@@ -38,6 +39,7 @@ pub struct Instance {
     pub parallel: u64,
     pub retry: Retry,
     pub quarantine: Terms,
+    pub log: LogRate,
     pub limits: Limits,
     /// Always a JSON object.
     pub settings: serde_json::Value,
@@ -133,6 +135,10 @@ pub(super) fn read(
         .table("quarantine", findings)
         .map(|section| quarantine::read(section, findings))
         .unwrap_or_default();
+    let log = section
+        .table("log", findings)
+        .map(|section| log::read(section, findings))
+        .unwrap_or_default();
     let limits = section
         .table("limits", findings)
         .map(|section| limits::read(section, findings))
@@ -158,6 +164,7 @@ pub(super) fn read(
         parallel,
         retry,
         quarantine,
+        log,
         limits,
         settings,
         settings_lines,

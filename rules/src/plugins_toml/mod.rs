@@ -12,6 +12,7 @@ mod grants;
 mod instance;
 mod interface;
 mod limits;
+mod log;
 mod pattern;
 mod quarantine;
 mod retry;
@@ -28,6 +29,7 @@ pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, Store
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::Limits;
+pub use log::LogRate;
 pub use pattern::{Pattern, PatternError};
 pub use retry::Retry;
 pub use settings::SettingsLines;

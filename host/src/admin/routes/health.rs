@@ -85,6 +85,7 @@ pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
         name: report.name,
         state: report.state,
         depth: report.depth,
+        log_lines_dropped: report.log_lines_dropped,
     });
     (
         [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)],

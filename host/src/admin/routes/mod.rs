@@ -17,6 +17,7 @@ mod messages;
 mod numbers;
 mod outbox;
 mod partner;
+mod plugin_logs;
 mod plugins;
 mod receipts;
 mod search;
@@ -88,6 +89,7 @@ pub(super) fn walled_personal() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(media::file))
         .routes(routes!(search::list))
+        .routes(routes!(plugin_logs::list))
         .routes(routes!(contacts::export))
         .routes(routes!(contacts::erase))
 }

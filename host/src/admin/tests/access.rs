@@ -24,6 +24,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/version",
         "GET /api/v1/events",
         "GET /api/v1/plugins",
+        "GET /api/v1/plugins/p1/logs",
         "GET /api/v1/numbers",
         "GET /api/v1/numbers/1/handling",
         "PUT /api/v1/numbers/1/handling",
@@ -71,7 +72,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 57, "{listed:?}");
+    assert_eq!(listed.len(), 58, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

@@ -42,6 +42,13 @@ impl Operations for Notes {
         self.note("plugins".into(), Vec::new())
     }
 
+    fn plugin_log(&self, name: String, after: i64, limit: usize) -> Operation<'_, PluginLog> {
+        self.note(
+            format!("log of {name} after {after}, {limit}"),
+            PluginLog::default(),
+        )
+    }
+
     fn reload(&self) -> Operation<'_, Vec<PluginReport>> {
         self.note("reload".into(), Vec::new())
     }
@@ -252,6 +259,7 @@ impl Fixture {
                 routes.push((
                     method,
                     path.replace("{id}", "1")
+                        .replace("{name}", "p1")
                         .replace("{message}", "m1")
                         .replace("{account}", "w1"),
                     scope,

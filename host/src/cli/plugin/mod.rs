@@ -1,5 +1,8 @@
 //! `duet plugin`: how the plugins fare, and what one asks for before it is switched on.
+//!
+//! - `top`, `logs`: the plugins at work, from the gateway that runs
 
+mod logs;
 mod top;
 
 use std::path::PathBuf;
@@ -26,6 +29,8 @@ pub(super) enum Verb {
     List(Flags),
     /// The plugins at work, again each second: what they do, compute and hold, and how long it takes them
     Top(top::Asked),
+    /// What a plugin has written to its log lately; it may quote customers
+    Logs(logs::Asked),
     /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run
     Inspect(Named),
 }
@@ -43,6 +48,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
     match verb {
         Verb::List(flags) => list(&flags).await,
         Verb::Top(asked) => top::run(&asked).await,
+        Verb::Logs(asked) => logs::run(&asked).await,
         Verb::Inspect(named) => inspect(&named),
     }
 }
