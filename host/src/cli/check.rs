@@ -53,22 +53,7 @@ fn is_default(path: &Path) -> bool {
 
 fn plugins(path: &Path) -> Vec<Problem> {
     match read_at_most(path, FILE_BYTES_MAX + 1) {
-        Ok(text) => {
-            let outcome = plugins_toml::parse(&path.display().to_string(), text);
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let components = outcome
-                .value
-                .plugins
-                .iter()
-                .flat_map(|instance| component(instance, folder));
-            outcome
-                .problems
-                .iter()
-                .cloned()
-                .chain(components)
-                .map(Problem::from)
-                .collect()
-        }
+        Ok(text) => of_plugins(path, &text),
         // The gateway runs without plugins then. A file elsewhere has been named, so it has to be there.
         Err(error) if error.kind() == ErrorKind::NotFound && is_default(path) => Vec::new(),
         Err(error) => vec![Problem {
@@ -77,6 +62,24 @@ fn plugins(path: &Path) -> Vec<Problem> {
             remedy: "write one, or name it with --plugins or DUET_PLUGINS".into(),
         }],
     }
+}
+
+/// Every problem that a `plugins.toml` with this text has, or would have, at this path.
+pub(super) fn of_plugins(path: &Path, text: &[u8]) -> Vec<Problem> {
+    let outcome = plugins_toml::parse(&path.display().to_string(), text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let components = outcome
+        .value
+        .plugins
+        .iter()
+        .flat_map(|instance| component(instance, folder));
+    outcome
+        .problems
+        .iter()
+        .cloned()
+        .chain(components)
+        .map(Problem::from)
+        .collect()
 }
 
 /// What is wrong with an instance's component, without compiling it.

@@ -78,7 +78,10 @@ enum Command {
 }
 
 /// The settings that say where the data is.
-const OF_THE_DATA: [&str; 4] = ["config", "data", "admin_listen", "admin_token_file"];
+const OF_THE_DATA: &[&str] = &["config", "data", "admin_listen", "admin_token_file"];
+
+/// The settings that say where the plugins are named.
+const OF_THE_PLUGINS: &[&str] = &["config", "plugins"];
 
 /// The whole command line. What clap's attributes cannot say: secrets have no flags, and some commands need few.
 fn command_line() -> clap::Command {
@@ -88,14 +91,8 @@ fn command_line() -> clap::Command {
         "Secrets come from the environment, or from the files named above:\n  {}",
         secrets.join(", ")
     );
-    let few = |command: clap::Command| {
-        command.mut_args(|arg| {
-            let id = arg.get_id().as_str();
-            let is_setting = SETTINGS.iter().any(|setting| setting.key == id);
-            let shown = !is_setting || OF_THE_DATA.contains(&id);
-            arg.hide(!shown)
-        })
-    };
+    let few = |command| showing(command, OF_THE_DATA);
+    let named = |command| showing(command, OF_THE_PLUGINS);
     Arguments::command()
         .mut_subcommand("serve", |command| command.after_help(secrets))
         .mut_subcommand("export", few)
@@ -103,7 +100,22 @@ fn command_line() -> clap::Command {
         .mut_subcommand("search", few)
         .mut_subcommand("number", |command| command.mut_subcommands(few))
         .mut_subcommand("business", |command| command.mut_subcommands(few))
-        .mut_subcommand("plugin", |command| command.mut_subcommands(few))
+        .mut_subcommand("plugin", |command| {
+            let plugin = command.mut_subcommands(few);
+            plugin
+                .mut_subcommand("enable", named)
+                .mut_subcommand("disable", named)
+        })
+}
+
+/// The command, whose help has of all settings these.
+fn showing(command: clap::Command, settings: &'static [&'static str]) -> clap::Command {
+    command.mut_args(|arg| {
+        let id = arg.get_id().as_str();
+        let is_setting = SETTINGS.iter().any(|setting| setting.key == id);
+        let shown = !is_setting || settings.contains(&id);
+        arg.hide(!shown)
+    })
 }
 
 /// How a command ended that did not fail.

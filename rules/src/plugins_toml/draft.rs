@@ -1,4 +1,5 @@
 use std::fmt::Write;
+use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -20,15 +21,55 @@ pub fn needed(imports: &[String]) -> Vec<&'static Interface> {
     GRANTED.iter().filter(imported).collect()
 }
 
+/// What an admin says of a plugin that is to be switched on.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The instance's name.
+    pub name: &'a str,
+    /// The file's path, from the folder of `plugins.toml`.
+    pub component: &'a str,
+    /// Whose plugin it is; the gateway's own if there is none.
+    pub business: Option<&'a str>,
+    pub settings: &'a [GivenSetting],
+}
+
+/// A setting that an admin gives as `key=value`, the value as in TOML; what is no TOML is text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenSetting {
+    key: String,
+    value: toml::Value,
+}
+
+impl FromStr for GivenSetting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text.split_once('=').ok_or("write key=value")?;
+        let read = format!("value = {value}").parse::<toml::Table>().ok();
+        let read = read.filter(|table| table.len() == 1);
+        let read = read.and_then(|mut table| table.remove("value"));
+        Ok(GivenSetting {
+            key: key.trim().to_owned(),
+            value: read.unwrap_or_else(|| toml::Value::from(value)),
+        })
+    }
+}
+
 /// The tables that switch a plugin on, for an admin to begin with: as little as it runs with, each grant under the
-/// plugin's own reason, its settings as comments. `component` is the file's path.
+/// plugin's own reason, its settings as comments but for those that are given.
 ///
 /// Nothing that the plugin says can leave its comment.
 #[must_use]
-pub fn draft(manifest: &Manifest, component: &str, imports: &[String]) -> String {
-    let name = &manifest.name;
-    let mut text = format!("[plugins.{name}]\ncomponent = {}\n", Value::from(component));
-    let settings = settings(&manifest.settings);
+pub fn draft(manifest: &Manifest, imports: &[String], wish: &Wish<'_>) -> String {
+    let name = wish.name;
+    let mut text = format!(
+        "[plugins.{name}]\ncomponent = {}\n",
+        Value::from(wish.component)
+    );
+    if let Some(business) = wish.business {
+        let _ = writeln!(text, "business = {}", Value::from(business));
+    }
+    let settings = settings(&manifest.settings, wish.settings);
     if !settings.is_empty() {
         let _ = write!(text, "\n[plugins.{name}.settings]\n{settings}");
     }
@@ -46,8 +87,8 @@ pub fn draft(manifest: &Manifest, component: &str, imports: &[String]) -> String
     text
 }
 
-/// A line for each setting that the schema names.
-fn settings(schema: &Value) -> String {
+/// A line for each setting that the schema names and nobody has given, and for each that is given.
+fn settings(schema: &Value, given: &[GivenSetting]) -> String {
     let required = schema["required"].as_array();
     let is_required = |key: &str| {
         required
@@ -57,12 +98,17 @@ fn settings(schema: &Value) -> String {
     };
     let properties = schema["properties"].as_object();
     let mut lines = String::new();
-    for (key, property) in properties.into_iter().flatten() {
+    let is_given = |key: &str| given.iter().any(|setting| setting.key == key);
+    let open = properties.into_iter().flatten();
+    for (key, property) in open.filter(|(key, _)| !is_given(key)) {
         let kind = property["type"].as_str().unwrap_or("any");
         let needed = if is_required(key) { ", needed" } else { "" };
         let words = property["description"].as_str().unwrap_or_default();
         let line = format!("{key} ({kind}{needed}): {words}");
         let _ = writeln!(lines, "# {}", one_line(line.trim_end_matches([':', ' '])));
+    }
+    for GivenSetting { key, value } in given {
+        let _ = writeln!(lines, "{} = {value}", Value::from(key.as_str()));
     }
     lines
 }
@@ -117,9 +163,33 @@ mod tests {
             "url": {"type": "string", "description": "Where the CRM answers."}, "deep": {}}});
         let manifest = manifest(settings, "Answers\ncustomers.");
         let imports = imports(&["log", "messages", "contacts"]);
-        let told = draft(&manifest, "plugins/crm.wasm", &imports);
+        let mut wish = Wish {
+            name: "crm",
+            component: "plugins/crm.wasm",
+            business: None,
+            settings: &[],
+        };
+        let told = draft(&manifest, &imports, &wish);
         let wanted = "[plugins.crm]\ncomponent = \"plugins/crm.wasm\"\n\n[plugins.crm.settings]\n# deep (any)\n# url (string, needed): Where the CRM answers.\n\n# Answers customers.\n[plugins.crm.messages]\nspeak = [\"automation\"] # \"person\" as well: what it says then takes the conversation over\n\n# it gives no reason\n[plugins.crm.contacts]\n";
         assert_eq!(told, wanted);
+
+        let given = [
+            "url=a\"b",
+            "answers=[{ words = [\"hi\"] }]",
+            "n = 3",
+            "two=1\nb = 2",
+        ];
+        let given: Vec<GivenSetting> = given.iter().map(|text| text.parse().unwrap()).collect();
+        (wish.name, wish.business) = ("two", Some("shop"));
+        wish.settings = &given;
+        let told = draft(&manifest, &imports, &wish);
+        let begins = "[plugins.two]\ncomponent = \"plugins/crm.wasm\"\nbusiness = \"shop\"\n\n[plugins.two.settings]\n# deep (any)\n\"url\" = ";
+        assert!(told.starts_with(begins), "{told}");
+        let read = parse("plugins.toml", &told);
+        let wanted =
+            json!({"url": "a\"b", "answers": [{"words": ["hi"]}], "n": 3, "two": "1\nb = 2"});
+        assert_eq!(read.value.plugins[0].settings, wanted, "{told}");
+        assert!("n".parse::<GivenSetting>().is_err());
     }
 
     proptest! {
@@ -133,7 +203,8 @@ mod tests {
             let settings = json!({"properties": {key: {"type": reason, "description": reason}}});
             let manifest = manifest(settings, &reason);
             let imports = imports(&names);
-            let outcome = parse("plugins.toml", draft(&manifest, &path, &imports));
+            let wish = Wish { name: "crm", component: &path, business: None, settings: &[] };
+            let outcome = parse("plugins.toml", draft(&manifest, &imports, &wish));
             prop_assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
             let [instance] = outcome.value.plugins.as_slice() else { panic!("one plugin") };
             prop_assert_eq!(&instance.component, std::path::Path::new(&path));

@@ -17,6 +17,7 @@ mod pattern;
 mod quarantine;
 mod retry;
 mod settings;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -24,7 +25,7 @@ mod waits;
 use toml::de::DeTable;
 
 pub use check::check;
-pub use draft::{draft, needed, one_line};
+pub use draft::{GivenSetting, Wish, draft, needed, one_line};
 pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
@@ -33,6 +34,7 @@ pub use log::LogRate;
 pub use pattern::{Pattern, PatternError};
 pub use retry::Retry;
 pub use settings::SettingsLines;
+pub use switch::{has_plugin, switched};
 
 use crate::toml_file::{Findings, Outcome, Section, document, quoted};
 

@@ -1,0 +1,132 @@
+//! `duet plugin inspect`: what a component says of itself, read without running it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
+use duet_rules::plugins_toml::{Wish, draft, needed, one_line};
+use duet_rules::toml_file::Problem;
+use serde_json::json;
+
+use crate::cli::Ended;
+use crate::plugin::{Component, outline};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Named {
+    /// The .wasm file
+    component: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(named: &Named) -> anyhow::Result<Ended> {
+    let inspected = match Inspected::read(&named.component)? {
+        Ok(inspected) => inspected,
+        Err(problems) => return Ok(told(&problems)),
+    };
+    let Inspected {
+        manifest,
+        component,
+        imports,
+    } = &inspected;
+    if named.json {
+        let told = json!({
+            "manifest": manifest,
+            "digest": component.digest,
+            "bytes": component.bytes.len(),
+            "imports": imports,
+            "contract": CONTRACT,
+        });
+        say!("{told:#}");
+        return Ok(Ended::Done);
+    }
+    inspected.tell();
+    let path = named.component.display().to_string();
+    let wish = Wish {
+        name: &manifest.name,
+        component: &path,
+        business: None,
+        settings: &[],
+    };
+    say!(
+        "\nTo switch it on: duet plugin enable {path}\nOr add to plugins.toml, then duet check:\n"
+    );
+    say!("{}", draft(manifest, imports, &wish).trim_end());
+    Ok(Ended::Done)
+}
+
+/// Tells why a component is of no use.
+pub(super) fn told(problems: &[Problem]) -> Ended {
+    for problem in problems {
+        say!("{problem}");
+    }
+    Ended::Problems
+}
+
+/// A component and what it says of itself.
+pub(super) struct Inspected {
+    pub(super) manifest: Manifest,
+    pub(super) imports: Vec<String>,
+    component: Component,
+}
+
+impl Inspected {
+    /// The inner error is what is wrong with its manifest.
+    pub(super) fn read(file: &Path) -> anyhow::Result<Result<Inspected, Vec<Problem>>> {
+        let path = file.display().to_string();
+        let component = Component::read(file).with_context(|| format!("cannot read {path}"))?;
+        let outside = outline(&component.bytes).map_err(|error| {
+            anyhow::anyhow!(
+                "{path} is no plugin: {error}; build it for wasm32-wasip2, or with the SDK of its language"
+            )
+        })?;
+        let [section] = outside.manifests.as_slice() else {
+            bail!(
+                "{path} has {} sections called {SECTION}, one is needed; build it with the SDK, which embeds the manifest",
+                outside.manifests.len()
+            );
+        };
+        let manifest = Manifest::parse(&path, section);
+        let imports = outside.imports;
+        Ok(manifest.map(|manifest| Inspected {
+            manifest,
+            imports,
+            component,
+        }))
+    }
+
+    /// Who it is, what it gets, and what it asks for with its reasons.
+    pub(super) fn tell(&self) {
+        let Inspected {
+            manifest,
+            component,
+            imports,
+        } = self;
+        say!(
+            "{} {}, {} bytes, SHA-256 {}",
+            manifest.name,
+            manifest.version,
+            component.bytes.len(),
+            component.digest
+        );
+        if !manifest.description.is_empty() {
+            say!("  {}", one_line(&manifest.description));
+        }
+        say!(
+            "  built for contract {}; this gateway speaks {CONTRACT}",
+            manifest.contract
+        );
+        let events: Vec<String> = manifest.events.iter().map(ToString::to_string).collect();
+        say!("  gets {}", events.join(", "));
+        let needed = needed(imports);
+        if needed.is_empty() {
+            say!("  needs no grant: it can write to its log and read its settings and the clock");
+        }
+        for interface in needed {
+            let reason = manifest.permissions.get(interface.name);
+            let reason = reason.map_or("it gives no reason", |permission| &permission.reason);
+            say!("  asks for {}: {}", interface.name, one_line(reason));
+        }
+    }
+}
