@@ -30,6 +30,7 @@ mod sending;
 mod shutdown;
 mod signature;
 mod signup;
+mod store;
 mod takeover;
 mod tokens;
 mod uploads;

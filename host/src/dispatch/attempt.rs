@@ -20,6 +20,8 @@ use crate::store::lanes::{End, Finish};
 
 /// A run that never commits because others always change what it reads becomes an attempt that failed.
 const CONFLICTS_MAX: u32 = 50;
+/// After so many it takes turns with others that fare like it, so that one key that all of them change lets each through.
+const CONFLICTS_BESIDE: u32 = 3;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -134,7 +136,7 @@ async fn until_committed(
     event: &Arc<Event>,
     attempts: u32,
 ) -> Ended {
-    let (mut pause, mut conflicts) = (PAUSE_FIRST, 0);
+    let (mut pause, mut conflicts, mut _turn) = (PAUSE_FIRST, 0, None);
     while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
         let decision = match run(shared, loaded, event, attempts + 1, now_ms).await {
@@ -164,7 +166,10 @@ async fn until_committed(
             // What it has read no longer holds: once more.
             Err(StoreError::Conflict) => {
                 conflicts += 1;
-                tokio::task::yield_now().await;
+                match conflicts {
+                    CONFLICTS_BESIDE => _turn = Some(loaded.contended.lock().await),
+                    _ => tokio::task::yield_now().await,
+                }
             }
             Err(StoreError::LeaseLost(_) | StoreError::Stopped) => return Ended::LeaseLost,
             Err(error) => {

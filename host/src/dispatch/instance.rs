@@ -33,6 +33,8 @@ pub(super) struct Loaded {
     pub(super) plugin: Arc<dyn Handler>,
     pub(super) subscription: Subscription,
     pub(super) status: Arc<Status>,
+    /// Whose turn it is among runs that keep changing what the others read.
+    pub(super) contended: tokio::sync::Mutex<()>,
 }
 
 impl Loaded {

@@ -103,6 +103,7 @@ pub async fn work(shared: Arc<Shared>, plugin: Arc<dyn Handler>, wanted: &[Patte
         subscription: Subscription::new(plugin.instance(), wanted),
         plugin,
         status: Arc::default(),
+        contended: tokio::sync::Mutex::default(),
     };
     let (_commands, told) = mpsc::channel(COMMANDS_MAX);
     instance::work(shared, Arc::new(loaded), from, told).await;
@@ -327,6 +328,7 @@ impl Dispatch {
             plugin: plugin.clone(),
             subscription,
             status: slot.status.clone(),
+            contended: tokio::sync::Mutex::default(),
         });
         if let Some(worker) = &mut slot.worker
             && worker

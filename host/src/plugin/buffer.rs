@@ -100,6 +100,22 @@ impl Buffer {
         Ok(value)
     }
 
+    /// Writes if what is there is what was expected. Either way that is among the run's reads, so it still holds at
+    /// the commit.
+    pub(super) async fn compare_and_set(
+        &mut self,
+        world: &dyn World,
+        key: String,
+        expected: Option<&[u8]>,
+        kept: Option<Kept>,
+    ) -> Result<bool, Stop> {
+        if self.get(world, &key).await?.as_deref() != expected {
+            return Ok(false);
+        }
+        self.write(key, kept)?;
+        Ok(true)
+    }
+
     /// At most `limit` keys behind `after`: the store's, less those deleted here, with those written here.
     pub(super) async fn list(
         &mut self,
@@ -246,6 +262,45 @@ mod tests {
         ];
         assert_eq!(reads.keys, expected.into());
         assert!(!reads.torn);
+    }
+
+    #[tokio::test]
+    async fn what_was_compared_is_read_whatever_the_answer() {
+        let world = Keys(vec!["a1", "a2"]);
+        let mut buffer = buffer(&["+a3"]);
+        let new = || Some((b"new".to_vec(), None));
+        /// Key, what is expected, what becomes of it, and whether it does.
+        type Case<'a> = (&'a str, Option<&'a [u8]>, Option<Kept>, bool);
+        let cases: [Case<'_>; 8] = [
+            ("a1", Some(b"a1"), new(), true),
+            ("a1", Some(b"a1"), new(), false),
+            ("a1", Some(b"new"), None, true),
+            ("a1", None, new(), true),
+            ("a2", None, new(), false),
+            ("a3", Some(b"new"), None, true),
+            ("a4", Some(b""), new(), false),
+            ("a5", None, None, true),
+        ];
+        for (key, expected, kept, set) in cases {
+            let done = buffer.compare_and_set(&world, key.into(), expected, kept);
+            assert_eq!(done.await.unwrap(), set, "{key} with {expected:?}");
+        }
+        let (effects, reads) = buffer.into_parts();
+        let set = |key: &str| Effect::Set {
+            key: key.into(),
+            value: b"new".to_vec(),
+            expires_ms: None,
+        };
+        let delete = |key: &str| Effect::Delete { key: key.into() };
+        assert_eq!(effects, [set("a1"), delete("a3"), delete("a5")]);
+        // Not a3, which the run has written before it compared.
+        let expected = [
+            ("a1".to_owned(), Reads::seen(Some(b"a1"))),
+            ("a2".to_owned(), Reads::seen(Some(b"a2"))),
+            ("a4".to_owned(), None),
+            ("a5".to_owned(), None),
+        ];
+        assert_eq!(reads.keys, expected.into());
     }
 
     #[tokio::test]

@@ -35,6 +35,29 @@ pub fn set_bytes(key: &str, value: &[u8], ttl_seconds: Option<u32>) -> Result {
     host::set(key, value, ttl_seconds).map_err(reject)
 }
 
+/// Keeps `value` as JSON, or deletes the key when there is none, only if `expected` is what is there; false if
+/// something else is, or anything where nothing is expected. Of runs at the same time that expect the same, one is
+/// told true.
+pub fn compare_and_set<T: Serialize>(
+    key: &str,
+    expected: Option<&T>,
+    value: Option<&T>,
+) -> Result<bool> {
+    let expected = expected.map(serde_json::to_vec).transpose()?;
+    let value = value.map(serde_json::to_vec).transpose()?;
+    compare_and_set_bytes(key, expected.as_deref(), value.as_deref(), None)
+}
+
+/// The same with bytes, which are kept until they are deleted, or for so many seconds.
+pub fn compare_and_set_bytes(
+    key: &str,
+    expected: Option<&[u8]>,
+    value: Option<&[u8]>,
+    ttl_seconds: Option<u32>,
+) -> Result<bool> {
+    host::compare_and_set(key, expected, value, ttl_seconds).map_err(reject)
+}
+
 /// Deletes a key; one that is not there is fine.
 pub fn delete(key: &str) {
     host::delete(key);

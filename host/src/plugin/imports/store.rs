@@ -30,11 +30,8 @@ impl Host for Running {
         ttl_seconds: Option<u32>,
     ) -> Result<std::result::Result<(), String>> {
         self.count_call()?;
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Ok(Err(format!(
-                "a key has 1 to {KEY_BYTES_MAX} bytes, this one has {}",
-                key.len()
-            )));
+        if let Err(refusal) = check_key(&key) {
+            return Ok(Err(refusal));
         }
         let expires_ms = ttl_seconds.map(|seconds| after_seconds(self.now_ms, seconds));
         self.buffer.write(key, Some((value, expires_ms)))?;
@@ -49,6 +46,26 @@ impl Host for Running {
         Ok(())
     }
 
+    async fn compare_and_set(
+        &mut self,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        ttl_seconds: Option<u32>,
+    ) -> Result<std::result::Result<bool, String>> {
+        self.count_call()?;
+        if let Err(refusal) = check_key(&key) {
+            return Ok(Err(refusal));
+        }
+        let expires_ms = ttl_seconds.map(|seconds| after_seconds(self.now_ms, seconds));
+        let kept = value.map(|value| (value, expires_ms));
+        let set = self
+            .buffer
+            .compare_and_set(&*self.world, key, expected.as_deref(), kept)
+            .await?;
+        Ok(Ok(set))
+    }
+
     async fn list_keys(&mut self, prefix: String, after: Option<String>) -> Result<Vec<String>> {
         self.count_call()?;
         if prefix.len() > KEY_BYTES_MAX {
@@ -59,5 +76,14 @@ impl Host for Running {
             .list(&*self.world, &prefix, after.as_deref(), KEYS_MAX)
             .await;
         Ok(keys.map_err(Stop::from)?)
+    }
+}
+
+fn check_key(key: &str) -> std::result::Result<(), String> {
+    match key.len() {
+        1..=KEY_BYTES_MAX => Ok(()),
+        bytes => Err(format!(
+            "a key has 1 to {KEY_BYTES_MAX} bytes, this one has {bytes}"
+        )),
     }
 }
