@@ -38,6 +38,17 @@ pub enum Effect {
         handling: Handling,
         until_ms: Option<i64>,
     },
+    /// Takes the place of the instance's timer of this name.
+    SetTimer {
+        name: String,
+        /// When it is due, ms since 1970.
+        at_ms: i64,
+        payload: String,
+        conversation: Option<i64>,
+    },
+    CancelTimer {
+        name: String,
+    },
 }
 
 /// What was seen under a key: the SHA-256 of its value, or nothing.

@@ -11,6 +11,8 @@ pub struct Event {
     pub kind: String,
     /// Whose it is: its number's business, else its account's; `""` is the gateway's own.
     pub business: String,
+    /// The only plugin instance that sees it; absent for what all may see.
+    pub instance: Option<String>,
     /// Meta's `phone_number_id`.
     pub number: Option<String>,
     /// Meta's WhatsApp Business Account id.

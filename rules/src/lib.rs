@@ -30,6 +30,7 @@ pub mod signature;
 pub mod signup;
 pub mod status;
 pub mod takeover;
+pub mod timers;
 pub mod toml_file;
 pub mod verification;
 pub mod wamid;

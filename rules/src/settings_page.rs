@@ -3,6 +3,7 @@
 use crate::duet_toml::{Kind, SETTINGS};
 use crate::plugins_toml::{self, Limits, LogRate, PARALLEL_DEFAULT, Retry};
 use crate::quarantine::Terms;
+use crate::timers::TIMERS_DEFAULT;
 use crate::toml_file::bytes_text;
 
 const PAGE: &str = include_str!("../../docs/settings.md");
@@ -83,6 +84,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         "store",
         "conversations",
         "contacts",
+        "timers",
     ];
     let mut count = 0;
     for key in known_keys("") {
@@ -106,7 +108,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
     }
     row("\n## plugins.toml", "contacts");
-    assert_eq!(count, 27, "known_keys no longer finds the keys");
+    assert_eq!(count, 28, "known_keys no longer finds the keys");
 }
 
 #[test]
@@ -136,6 +138,7 @@ fn the_page_has_the_defaults_of_plugins_toml() {
         ("limits.log_bytes_max", bytes_text(limits.log_bytes_max)),
         ("limits.store_bytes_max", bytes_text(limits.store_bytes_max)),
         ("limits.effects_max", limits.effects_max.to_string()),
+        ("timers.max", TIMERS_DEFAULT.to_string()),
     ];
     for (key, default) in defaults {
         let told = row("\n## plugins.toml", key);

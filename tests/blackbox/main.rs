@@ -32,6 +32,7 @@ mod signature;
 mod signup;
 mod store;
 mod takeover;
+mod timers;
 mod tokens;
 mod uploads;
 mod walls;

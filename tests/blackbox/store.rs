@@ -15,7 +15,8 @@ const EACH: usize = 3;
 async fn conversations_that_count_up_one_key_at_once_never_count_the_same() -> anyhow::Result<()> {
     let sim = Sim::start(gateway::open_sim()).await?;
     let table = "[plugins.desk]\ncomponent = \"errands.wasm\"\nfrom = \"beginning\"\n\
-                 [plugins.desk.messages]\nspeak = [\"automation\"]\n[plugins.desk.store]\n";
+                 [plugins.desk.messages]\nspeak = [\"automation\"]\n\
+                 [plugins.desk.store]\n[plugins.desk.timers]\n";
     let setup = Setup::default()
         .graph(sim.url())
         .plugins(PluginsFile::default().and("errands", table))

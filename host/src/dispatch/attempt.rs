@@ -12,6 +12,7 @@ use super::Shared;
 use super::call::{span, tell};
 use super::instance::Loaded;
 use super::world::StoreWorld;
+use crate::effect::Effect;
 use crate::event::Event;
 use crate::plugin::{Call, Fault, Outcome, Run};
 use crate::store::StoreError;
@@ -28,7 +29,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How an attempt ended, for the lane and the log.
 #[derive(Debug)]
 pub(super) enum Ended {
-    Done,
+    Done {
+        /// When the first of the timers is due that it has set, ms since 1970.
+        timer_ms: Option<i64>,
+    },
     Dead {
         attempt: u32,
         failure: Failure,
@@ -54,7 +58,9 @@ impl Ended {
                 failure: Failure::Fault(fault),
                 ..
             } => Some(fault),
-            Ended::Done | Ended::Retry { .. } | Ended::Dead { .. } | Ended::LeaseLost => None,
+            Ended::Done { .. } | Ended::Retry { .. } | Ended::Dead { .. } | Ended::LeaseLost => {
+                None
+            }
         }
     }
 }
@@ -126,7 +132,7 @@ fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
             again_in_ms = due_ms.saturating_sub(crate::now_ms()),
             "an attempt has faulted"
         ),
-        Ended::Retry { .. } | Ended::Done | Ended::LeaseLost => {}
+        Ended::Retry { .. } | Ended::Done { .. } | Ended::LeaseLost => {}
     }
 }
 
@@ -229,11 +235,18 @@ fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
     let retry = &loaded.plugin.instance().retry;
     let (cause, seconds, failure) = match run.outcome {
         Outcome::Done => {
+            let set = run.effects.iter().filter_map(|effect| match effect {
+                Effect::SetTimer { at_ms, .. } => Some(*at_ms),
+                _ => None,
+            });
+            let ended = Ended::Done {
+                timer_ms: set.min(),
+            };
             let end = End::Done {
                 effects: run.effects,
                 reads: run.reads,
             };
-            return Decision::Commit(end, Ended::Done);
+            return Decision::Commit(end, ended);
         }
         Outcome::Unavailable(why) => return Decision::Wait(why),
         Outcome::Reject(reason) => {
@@ -300,6 +313,7 @@ async fn commit(
     end: End,
     now_ms: i64,
 ) -> Result<Vec<i64>, StoreError> {
+    let grants = &loaded.plugin.instance().grants;
     let finish = Finish {
         epoch: shared.store.epoch(),
         instance: loaded.name().to_owned(),
@@ -309,16 +323,11 @@ async fn commit(
         contact: event.contact,
         now_ms,
         person_ms: shared.person_ms,
-        store_max: loaded
-            .plugin
-            .instance()
-            .grants
-            .store
-            .as_ref()
-            .map(|grant| Bounds {
-                bytes_max: grant.bytes_max,
-                keys_max: grant.keys_max,
-            }),
+        store_max: grants.store.map(|grant| Bounds {
+            bytes_max: grant.bytes_max,
+            keys_max: grant.keys_max,
+        }),
+        timers_max: grants.timers.map(|grant| grant.max),
         end,
     };
     let finish = Arc::new(finish);

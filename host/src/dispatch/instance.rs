@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use super::attempt::{Ended, attempt};
+use super::clock::Clock;
 use super::lanes::{Item, Lanes};
 use super::status::{Quarantined, State, Status};
 use super::subscription::Subscription;
@@ -85,6 +86,7 @@ struct Worker {
     loaded: Arc<Loaded>,
     commands: mpsc::Receiver<Command>,
     lanes: Lanes,
+    clock: Clock,
     quarantine: Quarantine,
     running: JoinSet<Run>,
     advanced: i64,
@@ -128,6 +130,7 @@ impl Worker {
             .collect();
         let mut worker = Worker {
             shared: shared.clone(),
+            clock: Clock::new(&loaded),
             loaded,
             commands,
             lanes: Lanes::new(place.watermark, place.lanes, retries),
@@ -149,6 +152,9 @@ impl Worker {
         let mut advance = tokio::time::interval(ADVANCE_EVERY);
         let mut look = tokio::time::interval(LOOK_EVERY);
         while !(self.stopping && self.running.is_empty()) {
+            if !self.stopping {
+                self.clock.ring(&self.shared, &self.loaded).await;
+            }
             let seen = newest.get();
             let mut more = false;
             if !self.stopping {
@@ -180,6 +186,7 @@ impl Worker {
     async fn told(&mut self, command: Option<Command>) {
         match command {
             Some(Command::Swap(loaded)) => {
+                self.clock = Clock::new(&loaded);
                 self.loaded = loaded;
                 self.quarantine = Quarantine::default();
                 self.release().await;
@@ -278,7 +285,13 @@ impl Worker {
             self.judge(seq, &ended).await;
         }
         match ended {
-            Ended::Done | Ended::Dead { .. } => self.lanes.done(&lane),
+            Ended::Done { timer_ms } => {
+                if let Some(at_ms) = timer_ms {
+                    self.clock.set(at_ms);
+                }
+                self.lanes.done(&lane);
+            }
+            Ended::Dead { .. } => self.lanes.done(&lane),
             Ended::Retry {
                 attempt, due_ms, ..
             } => self.lanes.retry(&lane, attempt, due_ms),
@@ -344,10 +357,11 @@ impl Worker {
         }
     }
 
-    /// When a lane is due, or an event may be tried in quarantine.
+    /// When the clock rings, and a lane is due or an event may be tried in quarantine.
     fn next_due(&self) -> Option<i64> {
         let tried_ms = self.quarantine.due_ms(crate::now_ms());
-        tried_ms.or_else(|| self.lanes.next_due())
+        let lane_ms = tried_ms.or_else(|| self.lanes.next_due());
+        [lane_ms, self.clock.due_ms()].into_iter().flatten().min()
     }
 
     async fn redrive(&mut self, seq: i64) {

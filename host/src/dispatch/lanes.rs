@@ -312,6 +312,7 @@ mod tests {
             id: seq.to_string(),
             kind: "message.text".into(),
             business: String::new(),
+            instance: None,
             number: Some("1".into()),
             waba: None,
             contact: None,

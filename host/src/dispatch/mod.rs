@@ -4,6 +4,7 @@
 //!
 //! - `lanes`: which event runs next, without I/O
 //! - `instance`: one instance at work
+//! - `clock`: when it is to be called
 //! - `attempt`: one run and its commit
 //! - `call`: how a run is told
 //! - `world`: what a run may read
@@ -12,6 +13,7 @@
 
 mod attempt;
 mod call;
+mod clock;
 mod instance;
 mod lanes;
 pub mod status;

@@ -88,7 +88,7 @@ impl Status {
 
     pub(super) fn count(&self, ended: &Ended) {
         match ended {
-            Ended::Done => self.done.fetch_add(1, Ordering::Relaxed),
+            Ended::Done { .. } => self.done.fetch_add(1, Ordering::Relaxed),
             Ended::Retry { .. } => self.retried.fetch_add(1, Ordering::Relaxed),
             // The store counts the dead letters.
             Ended::Dead { .. } | Ended::LeaseLost => 0,

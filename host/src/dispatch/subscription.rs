@@ -10,6 +10,7 @@ const STALE_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 /// What an instance wants, by its manifest and `plugins.toml`.
 #[derive(Debug, Clone)]
 pub(super) struct Subscription {
+    instance: String,
     business: String,
     patterns: Vec<Pattern>,
     numbers: Option<Vec<String>>,
@@ -21,6 +22,7 @@ impl Subscription {
     /// `wanted` is the manifest's list, which `plugins.toml` may narrow.
     pub(super) fn new(instance: &Instance, wanted: &[Pattern]) -> Subscription {
         Subscription {
+            instance: instance.name.clone(),
             business: instance.business.clone(),
             patterns: instance.events.clone().unwrap_or_else(|| wanted.to_vec()),
             numbers: instance.numbers.clone(),
@@ -29,6 +31,10 @@ impl Subscription {
     }
 
     pub(super) fn wants(&self, event: &Event) -> bool {
+        // What was made for one instance was asked for, be it late.
+        if let Some(instance) = &event.instance {
+            return *instance == self.instance;
+        }
         let kind = self
             .patterns
             .iter()
@@ -53,4 +59,48 @@ fn stale(event: &Event) -> bool {
         && event
             .at_ms
             .is_some_and(|at_ms| event.received_ms.saturating_sub(at_ms) > STALE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use duet_rules::plugins_toml::parse;
+
+    use super::*;
+
+    fn subscription(lines: &str) -> Subscription {
+        let text = format!("[plugins.crm]\ncomponent = 'c'\n{lines}\n");
+        let mut plugins = parse("plugins.toml", text).into_result().unwrap().plugins;
+        Subscription::new(&plugins.remove(0), &["message.*".parse().unwrap()])
+    }
+
+    fn event(kind: &str, instance: Option<&str>) -> Event {
+        Event {
+            seq: 1,
+            id: String::new(),
+            kind: kind.into(),
+            business: String::new(),
+            instance: instance.map(str::to_owned),
+            number: None,
+            waba: None,
+            contact: None,
+            conversation: None,
+            at_ms: Some(1),
+            received_ms: 1 + 9 * 24 * 3_600_000,
+            receipt: 0,
+            history: false,
+            body: "{}".into(),
+            context: None,
+        }
+    }
+
+    #[test]
+    fn what_is_one_instances_comes_to_it_alone_unasked_and_late() {
+        let crm = subscription("numbers = ['1']\n[plugins.crm.messages]");
+        assert!(crm.wants(&event("timer.fired", Some("crm"))));
+        assert!(!crm.wants(&event("timer.fired", Some("shop"))));
+        let all = subscription("events = ['*']");
+        assert!(!all.wants(&event("timer.fired", Some("shop"))));
+        assert!(all.wants(&event("message.text", None)));
+        assert!(!crm.wants(&event("message.text", None)));
+    }
 }

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         "duet:plugin/messages.send": async | trappable,
         "duet:plugin/conversations": async | trappable,
         "duet:plugin/contacts": async | trappable,
+        "duet:plugin/timers.set": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use super::{Store, StoreError};
 use crate::event::Event;
 
-pub(super) const COLUMNS: &str = "seq, id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context, business";
+pub(super) const COLUMNS: &str = "seq, id, kind, number, waba, contact, conversation, at_ms, received_ms, receipt, history, body, context, business, instance";
 
 /// The newest event's `seq`; 0 if there is none.
 pub(super) fn newest(connection: &Connection) -> Result<i64, rusqlite::Error> {
@@ -76,5 +76,6 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
         body: row.get(11)?,
         context: row.get(12)?,
         business: row.get(13)?,
+        instance: row.get(14)?,
     })
 }

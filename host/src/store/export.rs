@@ -136,30 +136,58 @@ fn rows(
         }
         export.insert(name.into(), found.into());
     }
-    export.insert("kv".into(), entries(connection, subject, mentions)?.into());
+    for (name, kept, named) in [
+        ("kv", &KV, &mentions.kv),
+        ("timers", &TIMERS, &mentions.timers),
+    ] {
+        let found = entries(connection, subject, kept, named)?;
+        export.insert(name.into(), found.into());
+    }
     export.insert("early".into(), early(connection, subject)?.into());
     Ok(export)
 }
 
+/// What plugins keep under names: how to find what is the contact's, and by its name what only names it.
+struct Kept {
+    of_contact: &'static str,
+    /// ?3: the subject's contacts.
+    of_another: &'static str,
+    content: &'static str,
+}
+
+const KV: Kept = Kept {
+    of_contact: "SELECT instance, key, value, expires_ms FROM kv WHERE contact = ?1",
+    of_another: "SELECT instance, key, value, expires_ms FROM kv WHERE instance = ?1 AND key = ?2
+        AND coalesce(contact, 0) NOT IN (SELECT value FROM json_each(?3))",
+    content: "value",
+};
+const TIMERS: Kept = Kept {
+    of_contact: "SELECT instance, name, at_ms, payload, conversation FROM timers
+        WHERE contact = ?1 OR conversation IN (SELECT id FROM conversations WHERE contact = ?1) ORDER BY instance, name",
+    of_another: "SELECT instance, name, at_ms, payload, conversation FROM timers WHERE instance = ?1 AND name = ?2
+        AND coalesce(contact, 0) NOT IN (SELECT value FROM json_each(?3))
+        AND coalesce(conversation, 0) NOT IN
+        (SELECT id FROM conversations WHERE contact IN (SELECT value FROM json_each(?3)))",
+    content: "payload",
+};
+
 fn entries(
     connection: &Connection,
     subject: &Subject,
-    mentions: &Mentions,
+    kept: &Kept,
+    named: &[(String, String)],
 ) -> Result<Vec<Value>, StoreError> {
     let mut found = Vec::new();
     for contact in &subject.contacts {
-        let sql = "SELECT instance, key, value, expires_ms FROM kv WHERE contact = ?1";
-        found.extend(table(connection, sql, params![contact])?);
+        found.extend(table(connection, kept.of_contact, params![contact])?);
     }
-    for (instance, key) in &mentions.kv {
-        let sql = "SELECT instance, key, value, expires_ms FROM kv WHERE instance = ?1 AND key = ?2
-                   AND coalesce(contact, 0) NOT IN (SELECT value FROM json_each(?3))";
-        let mine = json!(subject.contacts).to_string();
-        for mut entry in table(connection, sql, params![instance, key, mine])? {
-            if !subject.traces.are_in(key.as_bytes())
+    let mine = json!(subject.contacts).to_string();
+    for (instance, name) in named {
+        for mut entry in table(connection, kept.of_another, params![instance, name, mine])? {
+            if !subject.traces.are_in(name.as_bytes())
                 && let Some(entry) = entry.as_object_mut()
             {
-                entry.insert("value".into(), Value::Null);
+                entry.insert(kept.content.into(), Value::Null);
                 entry.insert("withheld".into(), OTHERS.into());
             }
             found.push(entry);

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use duet_rules::plugins_toml::API;
 use duet_rules::takeover::Cause;
-use duet_rules::webhook::Key;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::conversations::conversation;
-use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger;
 use super::media::{hold, sendable};
+use super::own::{Own, make};
 use super::{Store, StoreError};
 use crate::effect::Handling;
 use crate::event::Event;
@@ -104,45 +103,17 @@ fn said(
     let Some(found) = conversation(connection, id)? else {
         return Ok(None);
     };
-    let kind = format!("conversation.{}", handling.as_str());
-    let body = serde_json::json!({ "handling": handling.as_str(), "by": API }).to_string();
-    let newest = newest(connection)?;
-    let key = Key::of(&[
-        "conversation",
-        &id.to_string(),
-        &newest.to_string(),
-        &now_ms.to_string(),
-    ]);
-    let seq = connection
-        .prepare_cached(
-            "INSERT INTO events (id, kind, business, number, contact, conversation, at_ms, received_ms, receipt, history, body)
-             VALUES (?1, ?2, ?8, ?3, ?4, ?5, ?6, ?6, 0, 0, ?7)",
-        )?
-        .insert(params![
-            &key.0[..],
-            kind,
-            found.number,
-            found.contact,
-            id,
-            now_ms,
-            body,
-            found.business
-        ])?;
-    ledger::count(connection, &found.number, now_ms, "", "events.own")?;
-    Ok(Some(Event {
-        seq,
-        id: key.to_string(),
-        kind,
+    let own = Own {
+        kind: format!("conversation.{}", handling.as_str()),
+        about: &id.to_string(),
         business: found.business,
+        instance: None,
         number: Some(found.number),
-        waba: None,
         contact: Some(found.contact),
         conversation: Some(id),
-        at_ms: Some(now_ms),
-        received_ms: now_ms,
-        receipt: 0,
-        history: false,
-        body,
-        context: None,
-    }))
+        at_ms: now_ms,
+        now_ms,
+        body: serde_json::json!({ "handling": handling.as_str(), "by": API }).to_string(),
+    };
+    make(connection, own).map(Some)
 }

@@ -145,14 +145,14 @@ pub(super) fn within(
     let over = |held: i64, max: u64| u64::try_from(held).is_ok_and(|held| held > max);
     if over(keys, bounds.keys_max) {
         return Err(StoreError::Bound {
-            limit: "keys_max",
+            limit: "store.keys_max",
             held: keys,
             max: bounds.keys_max,
         });
     }
     if over(bytes, bounds.bytes_max) {
         return Err(StoreError::Bound {
-            limit: "bytes_max",
+            limit: "store.bytes_max",
             held: bytes,
             max: bounds.bytes_max,
         });

@@ -12,7 +12,8 @@ use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
 use super::media::{hold, sendable};
-use super::{Store, StoreError, businesses, kv};
+use super::timers::Timer;
+use super::{Store, StoreError, businesses, kv, timers};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
@@ -86,6 +87,8 @@ pub struct Finish {
     pub person_ms: i64,
     /// What the instance's store may hold.
     pub store_max: Option<kv::Bounds>,
+    /// So many timers it may have at once.
+    pub timers_max: Option<u64>,
     pub end: End,
 }
 
@@ -310,7 +313,7 @@ fn commit_effects(
     effects: &[Effect],
 ) -> Result<Vec<i64>, StoreError> {
     let mut waiting = Vec::new();
-    let mut written = false;
+    let (mut written, mut timed) = (false, false);
     for effect in effects {
         match effect {
             Effect::Set {
@@ -350,10 +353,29 @@ fn commit_effects(
                 };
                 hand(connection, &handover)?;
             }
+            Effect::SetTimer {
+                name,
+                at_ms,
+                payload,
+                conversation,
+            } => {
+                timed = true;
+                let timer = Timer {
+                    name,
+                    at_ms: *at_ms,
+                    payload,
+                    conversation: *conversation,
+                };
+                timers::set(connection, finish, &timer)?;
+            }
+            Effect::CancelTimer { name } => timers::cancel(connection, &finish.instance, name)?,
         }
     }
     if let (true, Some(bounds)) = (written, finish.store_max) {
         kv::within(connection, &finish.instance, bounds)?;
+    }
+    if let (true, Some(max)) = (timed, finish.timers_max) {
+        timers::within(connection, &finish.instance, max)?;
     }
     Ok(waiting)
 }

@@ -17,7 +17,8 @@
 //! - `alarms`: what an admin should look at; `notices`: what leaves of them
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
-//! - `kv`: an instance's own store
+//! - `kv`: an instance's own store; `timers`: when it wants to be called
+//! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads; `search`: the index of messages' words
 //! - `tokens`: who may use the admin API; `wall`: of which business they see what there is
@@ -49,6 +50,7 @@ pub mod notices;
 mod numbers;
 mod openings;
 pub mod outbox;
+mod own;
 mod owner;
 mod pace;
 pub mod receipts;
@@ -58,6 +60,7 @@ pub mod secrets;
 mod standing;
 pub mod syncs;
 mod templates;
+pub mod timers;
 pub mod tokens;
 mod traces;
 pub mod views;
@@ -77,7 +80,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -93,6 +96,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("schema/14.sql"),
     include_str!("schema/15.sql"),
     include_str!("schema/16.sql"),
+    include_str!("schema/18.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;
@@ -138,9 +142,9 @@ pub enum StoreError {
     /// What the run has read was changed meanwhile: run it again.
     #[error("a key that was read has changed")]
     Conflict,
-    /// The instance's own store would hold more than its grant allows.
+    /// The instance would hold more than its grant allows.
     #[error(
-        "the plugin's store would hold {held}, more than {limit} = {max}; delete what is old, or raise it in the store grant"
+        "the plugin would hold {held}, more than {limit} = {max}; delete what is old, or raise that in its grant"
     )]
     Bound {
         limit: &'static str,

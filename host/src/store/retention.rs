@@ -19,7 +19,7 @@ const SLICE_BYTES: i64 = 8 << 20;
 /// A key without a message, and what came before its message, is kept so long.
 const KEYS_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// An instance that is gone from plugins.toml holds events back so long.
+/// An instance that is gone from plugins.toml holds events back so long, and has its timers.
 const GONE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How old what is kept may become.
@@ -44,6 +44,8 @@ pub struct Pruned {
     pub keys: usize,
     /// Entries of plugins' stores that had expired.
     pub kv: usize,
+    /// Of plugins that are gone from plugins.toml for long.
+    pub timers: usize,
     /// Messages whose file went.
     pub media: usize,
     /// Files that were handed over and not sent for so long, and those of dead sends.
@@ -68,6 +70,7 @@ impl Store {
                 .await?,
             keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?,
             kv: self.prune_entries(now_ms).await?,
+            timers: self.prune_timers(now_ms.saturating_sub(GONE_MS)).await?,
             events: 0,
             handovers: 0,
             media: 0,
@@ -138,6 +141,19 @@ impl Store {
                     let dead = connection.execute(OLD_DEAD_FILES, [before_ms, SLICE])?;
                     Ok(given + dead)
                 })
+                .await?;
+            count += removed;
+            if removed == 0 {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn prune_timers(&self, gone_ms: i64) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let removed = self
+                .write(move |connection| Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?))
                 .await?;
             count += removed;
             if removed == 0 {
@@ -367,6 +383,9 @@ const OLD_GIVEN: &str = "DELETE FROM media_given WHERE (business, digest) IN (
 /// A send that died holds its files for whoever takes it up again, but not for ever.
 const OLD_DEAD_FILES: &str = "DELETE FROM outbox_files WHERE outbox IN (
     SELECT o.id FROM outbox_files f JOIN outbox o ON o.id = f.outbox WHERE o.state = 'dead' AND o.created_ms < ?1 LIMIT ?2)";
+
+const GONE_TIMERS: &str = "DELETE FROM timers WHERE (instance, name) IN (
+    SELECT t.instance, t.name FROM timers t JOIN instances i ON i.name = t.instance WHERE i.gone_ms <= ?1 LIMIT ?2)";
 
 /// A change that still holds is kept.
 const OLD_HANDOVERS: &str = "SELECT id FROM handovers WHERE last_ms < ?1 AND coalesce(until_ms, 0) < ?1 ORDER BY last_ms LIMIT ?2";

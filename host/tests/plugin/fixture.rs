@@ -81,6 +81,7 @@ pub(crate) fn text_event(seq: i64, text: &str) -> Arc<Event> {
         id: format!("event-{seq}"),
         kind: "message.text".into(),
         business: String::new(),
+        instance: None,
         number: Some("100".into()),
         waba: None,
         contact: Some(5),

@@ -24,7 +24,10 @@ impl MemoryWorld {
             match effect {
                 Effect::Set { key, value, .. } => drop(values.insert(key.clone(), value.clone())),
                 Effect::Delete { key } => drop(values.remove(key)),
-                Effect::Send(_) | Effect::Handle { .. } => {}
+                Effect::Send(_)
+                | Effect::Handle { .. }
+                | Effect::SetTimer { .. }
+                | Effect::CancelTimer { .. } => {}
             }
         }
     }

@@ -24,6 +24,7 @@ pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effec
         now_ms: NOW_MS,
         person_ms: PERSON_MS,
         store_max: None,
+        timers_max: None,
         end: End::Done {
             effects,
             reads: Reads::default(),

@@ -28,6 +28,7 @@ mod retention;
 mod runs;
 mod search;
 mod syncs;
+mod timers;
 mod uploads;
 mod walls;
 mod writing;

@@ -198,7 +198,7 @@ mod tests {
             reason in ".{0,40}",
             key in ".{0,20}",
             path in "[a-z\"\\\\/ é]{1,20}",
-            names in prop::sample::subsequence(vec!["log", "messages", "store", "conversations", "contacts"], 0..=5),
+            names in prop::sample::subsequence(vec!["log", "messages", "store", "conversations", "contacts", "timers"], 0..=6),
         ) {
             let settings = json!({"properties": {key: {"type": reason, "description": reason}}});
             let manifest = manifest(settings, &reason);

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::interface::GRANTED;
 use crate::sending::Speaker;
+use crate::timers::TIMERS_DEFAULT;
 use crate::toml_file::{Findings, Section, quoted};
 
 /// What `plugins.toml` lets an instance use, one table for each interface.
@@ -11,6 +12,7 @@ pub struct Grants {
     pub store: Option<StoreGrant>,
     pub conversations: Option<ConversationsGrant>,
     pub contacts: Option<ContactsGrant>,
+    pub timers: Option<TimersGrant>,
 }
 
 /// `duet:plugin/messages`: may send to customers.
@@ -39,6 +41,13 @@ pub struct ConversationsGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContactsGrant;
 
+/// `duet:plugin/timers`: may ask to be called at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimersGrant {
+    /// So many timers at once.
+    pub max: u64,
+}
+
 impl Grants {
     /// Whether there is a grant for `messages`, `store`, …
     pub fn has(&self, interface: &str) -> bool {
@@ -47,6 +56,7 @@ impl Grants {
             "store" => self.store.is_some(),
             "conversations" => self.conversations.is_some(),
             "contacts" => self.contacts.is_some(),
+            "timers" => self.timers.is_some(),
             _ => false,
         }
     }
@@ -70,6 +80,11 @@ pub(super) fn read(
             "conversations" => {
                 let handling = table.boolean("handling", findings).unwrap_or(false);
                 grants.conversations = Some(ConversationsGrant { handling });
+            }
+            "timers" => {
+                let max = table.integer("max", 1..=100_000, findings);
+                let max = max.unwrap_or(TIMERS_DEFAULT);
+                grants.timers = Some(TimersGrant { max });
             }
             _ => grants.contacts = Some(ContactsGrant),
         }

@@ -10,7 +10,7 @@ pub struct Interface {
 }
 
 /// Every interface that needs a grant, in the order of the documents.
-pub const GRANTED: [Interface; 4] = [
+pub const GRANTED: [Interface; 5] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
@@ -30,6 +30,11 @@ pub const GRANTED: [Interface; 4] = [
         name: "contacts",
         grant: "[plugins.<name>.contacts]",
         draft: "",
+    },
+    Interface {
+        name: "timers",
+        grant: "max = 1000",
+        draft: "max = 1000\n",
     },
 ];
 

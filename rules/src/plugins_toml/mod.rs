@@ -26,7 +26,9 @@ use toml::de::DeTable;
 
 pub use check::check;
 pub use draft::{GivenSetting, Wish, draft, needed, one_line};
-pub use grants::{ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant};
+pub use grants::{
+    ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant, TimersGrant,
+};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::Limits;

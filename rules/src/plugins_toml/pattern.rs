@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The first words of all event kinds that Duet makes.
-pub(super) const FAMILIES: [&str; 13] = [
+pub(super) const FAMILIES: [&str; 14] = [
     "account",
     "call",
     "coexistence",
@@ -17,6 +17,7 @@ pub(super) const FAMILIES: [&str; 13] = [
     "number",
     "status",
     "template",
+    "timer",
 ];
 
 /// The kind of whatever Meta sent that Duet does not know; it has no family.

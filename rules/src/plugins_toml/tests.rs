@@ -100,6 +100,8 @@ fn a_full_plugin_is_read_as_written() {
         [plugins.crm.conversations]
         handling = true
         [plugins.crm.contacts]
+        [plugins.crm.timers]
+        max = 7
         "#,
     );
     assert_eq!(
@@ -138,11 +140,13 @@ fn a_full_plugin_is_read_as_written() {
     );
     assert!(crm.grants.conversations.unwrap().handling);
     assert_eq!(crm.grants.contacts, Some(ContactsGrant));
+    assert_eq!(crm.grants.timers, Some(TimersGrant { max: 7 }));
     let lines = [
         ("contacts", 23),
         ("conversations", 21),
         ("messages", 17),
         ("store", 19),
+        ("timers", 24),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -215,7 +219,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, quarantine, log, limits, settings, messages, store, conversations, contacts"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, quarantine, log, limits, settings, messages, store, conversations, contacts, timers"#,
         ),
         (
             "enabled = 1",

@@ -47,6 +47,17 @@ pub struct Status<'a> {
     pub error_code: Option<u64>,
 }
 
+/// A timer of the plugin's that was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer<'a> {
+    /// As it was set.
+    pub name: &'a str,
+    /// As it was set.
+    pub payload: &'a str,
+    /// For when it was set, ms since 1970.
+    pub at_ms: u64,
+}
+
 impl Event {
     /// Meta's JSON of this one element, nothing dropped.
     pub fn json(&self) -> &Value {
@@ -110,6 +121,15 @@ impl Event {
             status: self.kind.strip_prefix("status.")?,
             message_id: self.message_id()?,
             error_code: self.body.pointer("/errors/0/code").and_then(Value::as_u64),
+        })
+    }
+
+    /// The timer that was due.
+    pub fn timer(&self) -> Option<Timer<'_>> {
+        Some(Timer {
+            name: self.of("timer.fired", "/name")?,
+            payload: self.str("/payload")?,
+            at_ms: self.body.pointer("/at_ms").and_then(Value::as_u64)?,
         })
     }
 
@@ -206,5 +226,16 @@ mod tests {
             error_code: Some(131_047),
         };
         assert_eq!(failed.status(), Some(expected));
+
+        let fired = event(
+            "timer.fired",
+            r#"{"at_ms":7,"name":"follow-up","payload":"order 17"}"#,
+        );
+        let expected = Timer {
+            name: "follow-up",
+            payload: "order 17",
+            at_ms: 7,
+        };
+        assert_eq!((fired.timer(), text.timer()), (Some(expected), None));
     }
 }

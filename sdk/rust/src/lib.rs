@@ -33,10 +33,11 @@ mod failure;
 pub mod log;
 pub mod message;
 pub mod store;
+pub mod timers;
 
 pub use contact::Contact;
 pub use conversation::{Conversation, Handling, Refusal, Sent, State};
-pub use event::{Choice, Event, Status};
+pub use event::{Choice, Event, Status, Timer};
 pub use failure::{Failure, Result, reject, retry, retry_after};
 pub use message::Message;
 

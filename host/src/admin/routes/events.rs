@@ -35,6 +35,9 @@ struct Event {
     /// The same whenever Meta repeats it.
     id: String,
     kind: String,
+    /// The only plugin that sees it; absent for what all may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<String>,
     /// Meta's phone_number_id.
     number: Option<String>,
     waba: Option<String>,
@@ -102,6 +105,7 @@ fn shape(event: event::Event, personal: bool) -> Event {
         seq: event.seq,
         id: event.id,
         kind: event.kind,
+        plugin: event.instance,
         number: event.number,
         waba: event.waba,
         contact: event.contact,

@@ -42,6 +42,8 @@ struct Plugin {
     cause: Option<String>,
     /// In quarantine: when one event is tried.
     tried_at: Option<Time>,
+    /// Timers that it has set and that have not fired.
+    timers: i64,
     events: PluginEvents,
     calls: PluginCalls,
 }
@@ -157,7 +159,11 @@ async fn shape(
 }
 
 fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin {
-    let Troubles { waiting, dead } = troubles.get(&report.name).copied().unwrap_or_default();
+    let Troubles {
+        waiting,
+        dead,
+        timers,
+    } = troubles.get(&report.name).copied().unwrap_or_default();
     Plugin {
         name: report.name,
         business: report.business,
@@ -166,6 +172,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
         digest: report.digest,
         cause: report.cause,
         tried_at: Time::maybe(report.tried_ms),
+        timers,
         events: PluginEvents {
             done: report.done,
             retried: report.retried,

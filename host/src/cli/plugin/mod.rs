@@ -65,6 +65,9 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
             count("faults"),
             count("dead")
         );
+        if let Some(timers @ 1..) = at(plugin, "/timers").as_i64() {
+            say!("  {timers} timers set");
+        }
         if let Some(tried) = at(plugin, "/tried_at").as_str() {
             say!("  its events wait; one is tried at {tried}");
         }

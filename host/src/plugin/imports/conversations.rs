@@ -58,16 +58,7 @@ impl Running {
                 self.facts.name
             )));
         }
-        let known = match i64::try_from(conversation) {
-            Ok(id) => self
-                .world
-                .conversation(id)
-                .await
-                .map_err(Stop::from)?
-                .map(|_| id),
-            Err(_) => None,
-        };
-        let Some(conversation) = known else {
+        let Some(conversation) = self.known_conversation(conversation).await? else {
             return Ok(Err(format!("no conversation {conversation}")));
         };
         self.buffer.act(Effect::Handle {
@@ -76,5 +67,16 @@ impl Running {
             until_ms,
         })?;
         Ok(Ok(()))
+    }
+
+    /// The id of a conversation that the plugin may know of, if there is one.
+    pub(super) async fn known_conversation(
+        &mut self,
+        id: u64,
+    ) -> std::result::Result<Option<i64>, Stop> {
+        let Ok(id) = i64::try_from(id) else {
+            return Ok(None);
+        };
+        Ok(self.world.conversation(id).await?.map(|_| id))
     }
 }

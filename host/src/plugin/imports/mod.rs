@@ -5,6 +5,7 @@
 mod conversations;
 mod messages;
 mod store;
+mod timers;
 
 use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker};
@@ -35,6 +36,7 @@ pub(super) fn link(linker: &mut Linker<Running>, interface: &str) -> Result<bool
         "messages" => messages,
         "conversations" => conversations,
         "contacts" => contacts,
+        "timers" => timers,
     }
     Ok(true)
 }

@@ -87,6 +87,8 @@ pub(in super::super) struct Mentions {
     pub(in super::super) unreadable: Found,
     /// Instance and key.
     pub(in super::super) kv: Vec<(String, String)>,
+    /// Instance and name.
+    pub(in super::super) timers: Vec<(String, String)>,
     /// Dedupe keys of the contact's messages.
     pub(in super::super) keys: Vec<Vec<u8>>,
 }
@@ -114,16 +116,25 @@ impl Mentions {
             dead_letters: found("SELECT id, business = ?3, cause FROM dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2").await?,
             unreadable: found("SELECT receipt, ?3 IS NOT NULL, reason FROM unreadable WHERE receipt > ?1 ORDER BY receipt LIMIT ?2")
                 .await?,
-            kv: entries(store, subject).await?,
+            kv: entries(store, subject, KV).await?,
+            timers: entries(store, subject, TIMERS).await?,
             keys: keys(store, subject).await?,
         })
     }
 }
 
-/// Entries of plugins' stores whose key or value names the contact.
+const KV: &str = "SELECT instance, key, value,
+    coalesce((SELECT i.business FROM instances i WHERE i.name = kv.instance), '') = ?4
+    FROM kv WHERE (instance, key) > (?1, ?2) ORDER BY instance, key LIMIT ?3";
+const TIMERS: &str = "SELECT instance, name, payload,
+    coalesce((SELECT i.business FROM instances i WHERE i.name = timers.instance), '') = ?4
+    FROM timers WHERE (instance, name) > (?1, ?2) ORDER BY instance, name LIMIT ?3";
+
+/// What plugins keep under a name, where name or content names the contact.
 async fn entries(
     store: &Store,
     subject: &Arc<Subject>,
+    sql: &'static str,
 ) -> Result<Vec<(String, String)>, StoreError> {
     let mut found = Vec::new();
     let mut last = (String::new(), String::new());
@@ -132,12 +143,9 @@ async fn entries(
         let after = last.clone();
         let (named, seen) = store
             .read(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT instance, key, value,
-                     coalesce((SELECT i.business FROM instances i WHERE i.name = kv.instance), '') = ?4
-                     FROM kv WHERE (instance, key) > (?1, ?2) ORDER BY instance, key LIMIT ?3",
-                )?;
-                let mut rows = statement.query(params![after.0, after.1, SLICE, subject.business])?;
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows =
+                    statement.query(params![after.0, after.1, SLICE, subject.business])?;
                 let (mut named, mut seen) = (Vec::new(), None);
                 while let Some(row) = rows.next()? {
                     let entry: (String, String) = (row.get(0)?, row.get(1)?);

@@ -77,6 +77,8 @@ pub struct Erased {
     pub deliveries: usize,
     pub dead_letters: usize,
     pub kv: usize,
+    /// Of plugins.
+    pub timers: usize,
     pub early: usize,
     pub unreadable: usize,
     /// Receipts that were emptied, or parts of them where several businesses share one. Other people's part of them stands among the events.

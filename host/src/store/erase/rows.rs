@@ -98,6 +98,11 @@ fn remove_contact(
             "DELETE FROM handovers WHERE conversation = ?1",
             [conversation],
         )?;
+        erased.timers += run(
+            connection,
+            "DELETE FROM timers WHERE conversation = ?1",
+            [conversation],
+        )?;
         erased.conversations += run(
             connection,
             "DELETE FROM conversations WHERE id = ?1",
@@ -118,6 +123,11 @@ fn remove_contact(
         run(connection, sql, [contact])?;
     }
     erased.kv += run(connection, "DELETE FROM kv WHERE contact = ?1", [contact])?;
+    erased.timers += run(
+        connection,
+        "DELETE FROM timers WHERE contact = ?1",
+        [contact],
+    )?;
     erased.contacts += run(connection, "DELETE FROM contacts WHERE id = ?1", [contact])?;
     Ok(files)
 }
@@ -175,6 +185,13 @@ fn remove_mentions(
             connection,
             "DELETE FROM kv WHERE instance = ?1 AND key = ?2",
             [instance, key],
+        )?;
+    }
+    for (instance, name) in &mentions.timers {
+        erased.timers += run(
+            connection,
+            "DELETE FROM timers WHERE instance = ?1 AND name = ?2",
+            [instance, name],
         )?;
     }
     for key in &mentions.keys {

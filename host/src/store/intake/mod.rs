@@ -317,6 +317,7 @@ fn store(
         id: id.to_string(),
         kind: element.kind.into_owned(),
         business,
+        instance: None,
         number: element.number,
         waba: element.waba,
         contact,

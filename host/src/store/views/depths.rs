@@ -19,12 +19,14 @@ pub struct Depths {
     pub live_receipt: i64,
 }
 
-/// What an instance could not do at once.
+/// What an instance could not do at once, and has still to do.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Troubles {
     /// Events that wait for another attempt.
     pub waiting: i64,
     pub dead: i64,
+    /// Timers that are set.
+    pub timers: i64,
 }
 
 impl Store {
@@ -47,6 +49,9 @@ impl Store {
                 "SELECT instance, count(*) FROM dead_letters GROUP BY 1",
             )? {
                 troubles.entry(name).or_default().dead = count;
+            }
+            for (name, count) in counts(connection, "SELECT instance, timers FROM timer_usage")? {
+                troubles.entry(name).or_default().timers = count;
             }
             Ok(troubles)
         })

@@ -117,6 +117,7 @@ fn event() -> Event {
         id: "1".into(),
         kind: "message.text".into(),
         business: String::new(),
+        instance: None,
         number: None,
         waba: None,
         contact: Some(5),

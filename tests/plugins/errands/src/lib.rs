@@ -1,27 +1,52 @@
 //! Runs one errand, named by the first word of a text message, and tells how it went.
 //!
 //! - `ticket <ms>`: the next number that nobody else has; then thinks for so long
+//! - `wake <name> <ms>`: a timer in the conversation, so long from now; says `woken <name>` when it fires
+//! - `wake-alone <name> <ms>`: one without a conversation; says `woken <name> alone`
+//! - `forget <name>`: takes it back
 
-use duet_sdk::{Event, Result, reject, store};
+use duet_sdk::{Conversation, Event, Result, reject, store, timers};
 use std::time::Duration;
 
 duet_sdk::plugin!("manifest.json", handle);
 
 fn handle(event: Event) -> Result {
+    let told = match event.timer() {
+        Some(_) => woken(&event)?,
+        None => run(&event)?,
+    };
+    match told {
+        Some((conversation, text)) => conversation.reply_text(&text).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// Where to tell what.
+type Told = Option<(Conversation, String)>;
+
+fn run(event: &Event) -> Result<Told> {
     let conversation = event
         .conversation()
         .ok_or_else(|| reject("no conversation"))?;
-    let mut words = event.text().unwrap_or_default().split_whitespace();
-    let told = match words.next() {
-        Some("ticket") => {
+    let words: Vec<&str> = event
+        .text()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    match words.as_slice() {
+        ["ticket", ms] => {
             let ticket = next_ticket()?;
-            let ms = words.next().map_or(Ok(0), str::parse)?;
-            std::thread::sleep(Duration::from_millis(ms));
-            format!("ticket {ticket}")
+            std::thread::sleep(Duration::from_millis(ms.parse()?));
+            return Ok(Some((conversation, format!("ticket {ticket}"))));
         }
+        ["wake", name, ms] => timers::set(name, later(ms)?, "", Some(conversation))?,
+        ["wake-alone", name, ms] => {
+            timers::set(name, later(ms)?, &conversation.id.to_string(), None)?;
+        }
+        ["forget", name] => timers::cancel(name),
         errand => return Err(reject(format_args!("no such errand: {errand:?}"))),
-    };
-    conversation.reply_text(&told).map(|_| ())
+    }
+    Ok(None)
 }
 
 /// Reads nothing but what it compares.
@@ -34,4 +59,19 @@ fn next_ticket() -> Result<u64> {
         }
         last = Some(next);
     }
+}
+
+fn later(ms: &str) -> Result<u64> {
+    Ok(duet_sdk::now_ms().saturating_add(ms.parse()?))
+}
+
+fn woken(event: &Event) -> Result<Told> {
+    let timer = event.timer().ok_or_else(|| reject("no timer"))?;
+    Ok(Some(match event.conversation() {
+        Some(conversation) => (conversation, format!("woken {}", timer.name)),
+        None => {
+            let id = timer.payload.parse()?;
+            (Conversation { id }, format!("woken {} alone", timer.name))
+        }
+    }))
 }
