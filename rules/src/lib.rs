@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod backoff;
 pub mod business;
+mod clock;
 pub mod coexistence;
 pub mod duet_toml;
 pub mod history;
@@ -21,6 +22,7 @@ pub mod plugins_toml;
 pub mod provider;
 pub mod quarantine;
 pub mod readiness;
+pub mod schedule;
 pub mod search;
 pub mod sending;
 #[cfg(test)]

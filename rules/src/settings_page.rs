@@ -108,7 +108,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
     }
     row("\n## plugins.toml", "contacts");
-    assert_eq!(count, 28, "known_keys no longer finds the keys");
+    assert_eq!(count, 29, "known_keys no longer finds the keys");
 }
 
 #[test]

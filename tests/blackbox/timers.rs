@@ -1,7 +1,7 @@
 //! What a plugin has asked to be called for comes once, in order, wherever the power is cut, and never against a person
 //! who has the conversation.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duet_sim::Sim;
 use duet_tests::plugins_file::PluginsFile;
@@ -36,6 +36,7 @@ struct Stage {
     meta: Meta,
     admin: Admin,
     said: usize,
+    replies: usize,
 }
 
 impl Stage {
@@ -51,6 +52,7 @@ impl Stage {
             meta,
             admin,
             said: 0,
+            replies: 0,
         })
     }
 
@@ -97,6 +99,14 @@ impl Stage {
         let sent = self.sim.wait_sent(u64::try_from(count)?, PATIENCE).await?;
         let text = |body: &Value| body["text"]["body"].as_str().unwrap_or_default().to_owned();
         Ok(sent.iter().map(|sent| text(&sent.body)).collect())
+    }
+
+    /// What the plugin says of how often a schedule has called it.
+    async fn called(&mut self, schedule: &str) -> anyhow::Result<String> {
+        self.say(&format!("called {schedule}")).await?;
+        self.replies += 1;
+        let sent = self.sent(self.replies).await?;
+        Ok(sent.last().cloned().unwrap_or_default())
     }
 
     async fn fired(&self) -> anyhow::Result<Vec<Value>> {
@@ -250,5 +260,45 @@ async fn a_plugin_that_was_off_is_woken_when_it_is_back() -> anyhow::Result<()> 
 
     stage.gateway.change_plugins(plugins(&both(true)))?;
     assert_eq!(stage.sent(2).await?, ["woken me"; 2]);
+    stage.gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_calls_its_plugin_at_each_tick_and_once_after_a_break() -> anyhow::Result<()> {
+    let every = "every = { often = \"10s\", rarely = \"300d\" }";
+    let mut stage = Stage::set(&[clerk("clerk", every)]).await?;
+    let often = |row: &Value| row["kind"] == "schedule.often";
+    let tick = stage.admin.row("events", "a tick", PATIENCE, often).await?;
+    let seen = ["plugin", "conversation", "contact", "number"].map(|key| &tick[key]);
+    assert_eq!(json!(seen), json!(["clerk", null, null, null]));
+    assert_eq!(tick["body"]["name"], "often");
+    let at_ms = tick["body"]["at_ms"].as_i64();
+    assert!(at_ms.is_some_and(|at_ms| at_ms % 10_000 == 0), "{tick}");
+    assert_eq!(stage.called("rarely").await?, "called 0 times");
+
+    stage.gateway.stop().await?;
+    let file = rusqlite::Connection::open(stage.gateway.data().join("duet.db"))?;
+    let missed = "UPDATE schedules SET last_ms = 1 WHERE name = 'rarely'";
+    assert_eq!(file.execute(missed, [])?, 1);
+    drop(file);
+    stage.gateway.restart().await?;
+    stage.found()?;
+    let rarely = |row: &Value| row["kind"] == "schedule.rarely";
+    let one = stage
+        .admin
+        .row("events", "what was missed", PATIENCE, rarely);
+    one.await?;
+    // In another lane than the tick.
+    let began = Instant::now();
+    while stage.called("rarely").await? != "called 1 times" {
+        assert!(began.elapsed() < PATIENCE, "it is never called");
+    }
+    stage.gateway.kill9().await?;
+    stage.gateway.restart().await?;
+    stage.found()?;
+    // What is due is an event before the worker looks at any other.
+    assert_eq!(stage.called("rarely").await?, "called 1 times");
+    let rows = stage.admin.rows("events", "kind=schedule.rarely").await?;
+    assert_eq!(rows.len(), 1);
     stage.gateway.end().await
 }

@@ -17,7 +17,7 @@
 //! - `alarms`: what an admin should look at; `notices`: what leaves of them
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
-//! - `kv`: an instance's own store; `timers`: when it wants to be called
+//! - `kv`: an instance's own store; `timers`: when it wants to be called; `schedules`: when its admin wants it to be
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads; `search`: the index of messages' words
@@ -55,6 +55,7 @@ mod owner;
 mod pace;
 pub mod receipts;
 pub mod retention;
+pub mod schedules;
 mod search;
 pub mod secrets;
 mod standing;

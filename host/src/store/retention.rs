@@ -153,7 +153,10 @@ impl Store {
         let mut count = 0;
         loop {
             let removed = self
-                .write(move |connection| Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?))
+                .write(move |connection| {
+                    connection.execute(GONE_SCHEDULES, [gone_ms])?;
+                    Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?)
+                })
                 .await?;
             count += removed;
             if removed == 0 {
@@ -386,6 +389,9 @@ const OLD_DEAD_FILES: &str = "DELETE FROM outbox_files WHERE outbox IN (
 
 const GONE_TIMERS: &str = "DELETE FROM timers WHERE (instance, name) IN (
     SELECT t.instance, t.name FROM timers t JOIN instances i ON i.name = t.instance WHERE i.gone_ms <= ?1 LIMIT ?2)";
+
+const GONE_SCHEDULES: &str =
+    "DELETE FROM schedules WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
 
 /// A change that still holds is kept.
 const OLD_HANDOVERS: &str = "SELECT id FROM handovers WHERE last_ms < ?1 AND coalesce(until_ms, 0) < ?1 ORDER BY last_ms LIMIT ?2";

@@ -26,6 +26,7 @@ mod projections;
 mod receipts;
 mod retention;
 mod runs;
+mod schedules;
 mod search;
 mod syncs;
 mod timers;

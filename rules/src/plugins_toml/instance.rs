@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::every;
 use super::grants::{self, Grants};
 use super::limits::{self, Limits};
 use super::log::{self, LogRate};
@@ -9,6 +10,7 @@ use super::quarantine;
 use super::retry::{self, Retry};
 use super::settings::{self, SettingsLines};
 use crate::quarantine::Terms;
+use crate::schedule::Schedule;
 use crate::toml_file::{Field, Findings, Problem, Section, nearest, quoted, type_words};
 
 /// Lanes of one instance that run at once when the file says nothing.
@@ -37,6 +39,8 @@ pub struct Instance {
     pub from: StartFrom,
     /// Lanes that may run at once, 1 to 256.
     pub parallel: u64,
+    /// When it is called beside events that come.
+    pub every: Vec<Schedule>,
     pub retry: Retry,
     pub quarantine: Terms,
     pub log: LogRate,
@@ -127,6 +131,10 @@ pub(super) fn read(
     let parallel = section
         .integer("parallel", 1..=256, findings)
         .unwrap_or(PARALLEL_DEFAULT);
+    let every = section
+        .table("every", findings)
+        .map(|section| every::read(&section, findings))
+        .unwrap_or_default();
     let retry = section
         .table("retry", findings)
         .map(|section| retry::read(section, findings))
@@ -162,6 +170,7 @@ pub(super) fn read(
         numbers,
         from,
         parallel,
+        every,
         retry,
         quarantine,
         log,

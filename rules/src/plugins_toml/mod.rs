@@ -8,6 +8,7 @@
 
 mod check;
 mod draft;
+mod every;
 mod grants;
 mod instance;
 mod interface;

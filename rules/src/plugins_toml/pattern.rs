@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The first words of all event kinds that Duet makes.
-pub(super) const FAMILIES: [&str; 14] = [
+pub(super) const FAMILIES: [&str; 15] = [
     "account",
     "call",
     "coexistence",
@@ -15,6 +15,7 @@ pub(super) const FAMILIES: [&str; 14] = [
     "history",
     "message",
     "number",
+    "schedule",
     "status",
     "template",
     "timer",

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::schedule::Schedule;
 use crate::sending::Speaker;
 
 /// Parses a file and compares all problems, one on a line.
@@ -86,6 +87,7 @@ fn a_full_plugin_is_read_as_written() {
         numbers = ["106540352242922"]
         from = 4711
         parallel = 0x10
+        every = { tidy = "15m", report = "mon-fri 18:30 Europe/Berlin" }
         [plugins.crm.retry]
         attempts = 2
         first_seconds = 5
@@ -140,13 +142,20 @@ fn a_full_plugin_is_read_as_written() {
     );
     assert!(crm.grants.conversations.unwrap().handling);
     assert_eq!(crm.grants.contacts, Some(ContactsGrant));
+    assert_eq!(
+        crm.every,
+        [
+            Schedule::read("tidy", "15m").unwrap(),
+            Schedule::read("report", "mon-fri 18:30 Europe/Berlin").unwrap()
+        ]
+    );
     assert_eq!(crm.grants.timers, Some(TimersGrant { max: 7 }));
     let lines = [
-        ("contacts", 23),
-        ("conversations", 21),
-        ("messages", 17),
-        ("store", 19),
-        ("timers", 24),
+        ("contacts", 24),
+        ("conversations", 22),
+        ("messages", 18),
+        ("store", 20),
+        ("timers", 25),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -219,7 +228,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, quarantine, log, limits, settings, messages, store, conversations, contacts, timers"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, retry, quarantine, log, limits, settings, messages, store, conversations, contacts, timers"#,
         ),
         (
             "enabled = 1",
@@ -280,6 +289,13 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
             plugins.toml:5: unknown key "cpu_ms" in [plugins.faq.limits]; did you mean cpu_ms_max?"#,
         ),
         (
+            "[plugins.faq.every]\n'tidy-up' = '15m'\ntidy = '15 min'\nreport = 7\nlate = 'daily 03:00 Berlin'",
+            r#"plugins.toml:4: "tidy-up" is no name for a schedule; use 1 to 32 of a-z, 0-9 and _
+            plugins.toml:5: tidy in [plugins.faq.every] is "15 min"; write a span from 10s to 366d such as 15m or 6h, or days, a time and a time zone such as daily 03:00 Europe/Berlin or mon-fri 18:30 UTC
+            plugins.toml:6: report in [plugins.faq.every] is an integer; write it in quotes: report = "…"
+            plugins.toml:7: late in [plugins.faq.every] is "daily 03:00 Berlin"; "Berlin" is not in the IANA time zone database; write a name such as Europe/Berlin or America/Sao_Paulo"#,
+        ),
+        (
             "[plugins.faq.messages]\nspeak = ['robot']",
             r#"plugins.toml:4: "robot" in speak in [plugins.faq.messages] is no speaker; write "automation", "person" or both"#,
         ),
@@ -314,7 +330,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, retry, quarantine, log, limits, settings, messages, store, conversations, contacts
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, retry, quarantine, log, limits, settings, messages, store, conversations, contacts, timers
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

@@ -1,22 +1,14 @@
 //! Working hours: on which days of the week, from when to when, by the clock of their place.
 
-use jiff::civil::{Date, Weekday};
+use jiff::Timestamp;
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+
+use crate::clock::{DAY_MINUTES, days, minutes, moment_ms};
 
 /// Longest text of [`Hours::read`].
 const OPEN_CHARS_MAX: usize = 500;
 const PERIODS_MAX: usize = 50;
-const DAY_MINUTES: i64 = 24 * 60;
-const DAYS: [(&str, Weekday); 7] = [
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
-];
 
 /// When a business is open, in the time zone of its place.
 #[derive(Debug, Clone)]
@@ -93,52 +85,13 @@ impl Hours {
                 .iter()
                 .filter(of_day)
                 .filter_map(move |period| {
-                    let from_ms = self.moment_ms(date, period.from)?;
-                    let to_ms = self.moment_ms(date, period.to)?;
+                    let from_ms = moment_ms(&self.zone, date, period.from)?;
+                    let to_ms = moment_ms(&self.zone, date, period.to)?;
                     (from_ms <= at_ms && at_ms < to_ms).then_some(to_ms)
                 })
         });
         ends.max()
     }
-
-    /// The moment so many minutes by the clock after a day's midnight. An hour that the change to summer time leaves
-    /// out counts as the one after it.
-    fn moment_ms(&self, date: Date, minutes: i64) -> Option<i64> {
-        let date = date.checked_add((minutes / DAY_MINUTES).days()).ok()?;
-        let minutes = minutes % DAY_MINUTES;
-        let (hour, minute) = (minutes / 60, minutes % 60);
-        let clock = date.at(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, 0, 0);
-        let zoned = clock.to_zoned(self.zone.clone()).ok()?;
-        Some(zoned.timestamp().as_millisecond())
-    }
-}
-
-/// The time zone of a name in the IANA database.
-pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
-    let told = "is not in the IANA time zone database; write a name such as Europe/Berlin or America/Sao_Paulo";
-    TimeZone::get(name).map_err(|_| told.to_owned())
-}
-
-/// `mon`, `mon-fri`, `sat-mon` or `daily`.
-fn days(text: &str) -> Result<Vec<Weekday>, String> {
-    let known = || {
-        format!(
-            "\"{text}\" names no days; write mon, tue, wed, thu, fri, sat, sun, mon-fri or daily"
-        )
-    };
-    let place = |word: &str| {
-        DAYS.iter()
-            .position(|(name, _)| name.eq_ignore_ascii_case(word))
-    };
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (place(first), place(last)),
-        None if text.eq_ignore_ascii_case("daily") => (Some(0), Some(6)),
-        None => (place(text), place(text)),
-    };
-    let (first, last) = first.zip(last).ok_or_else(known)?;
-    let count = (last + DAYS.len() - first) % DAYS.len() + 1;
-    let week = DAYS.iter().map(|(_, day)| *day).cycle();
-    Ok(week.skip(first).take(count).collect())
 }
 
 /// `09:00-18:00` as minutes since midnight.
@@ -159,20 +112,10 @@ fn times_of(text: &str) -> Result<(i64, i64), String> {
     }
 }
 
-fn minutes(text: &str) -> Option<i64> {
-    let (hour, minute) = text.split_once(':')?;
-    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(hour) || !digits(minute) {
-        return None;
-    }
-    let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
-    let total = hour * 60 + minute;
-    (minute < 60 && total <= DAY_MINUTES).then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::zone;
 
     fn hours(place: &str, open: &str) -> Result<Hours, String> {
         Hours::read(zone(place)?, open)

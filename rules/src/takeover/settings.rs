@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::hours::{Hours, zone};
+use super::hours::Hours;
+use crate::clock::zone;
 use crate::plugins_toml::name_is_valid;
 
 const HOUR_MS: i64 = 3_600_000;

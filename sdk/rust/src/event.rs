@@ -133,6 +133,11 @@ impl Event {
         })
     }
 
+    /// The name of the schedule in `plugins.toml` that has the plugin called.
+    pub fn schedule(&self) -> Option<&str> {
+        self.kind.strip_prefix("schedule.")
+    }
+
     fn of(&self, kind: &str, path: &str) -> Option<&str> {
         if self.kind == kind {
             self.str(path)
@@ -237,5 +242,8 @@ mod tests {
             at_ms: 7,
         };
         assert_eq!((fired.timer(), text.timer()), (Some(expected), None));
+
+        let tick = event("schedule.tidy", r#"{"at_ms":7,"name":"tidy"}"#);
+        assert_eq!((tick.schedule(), text.schedule()), (Some("tidy"), None));
     }
 }

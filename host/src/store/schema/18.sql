@@ -19,5 +19,14 @@ CREATE TRIGGER timers_removed AFTER DELETE ON timers BEGIN
     UPDATE timer_usage SET timers = timers - 1 WHERE instance = old.instance;
 END;
 
+-- Schedules of plugins.toml. `last_ms`: the newest tick that was seen; `seq`: the event of the last one that became one.
+CREATE TABLE schedules (
+    instance TEXT NOT NULL,
+    name TEXT NOT NULL,
+    last_ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (instance, name)
+) WITHOUT ROWID;
+
 -- The only instance that sees the event; NULL for all.
 ALTER TABLE events ADD COLUMN instance TEXT;

@@ -4,16 +4,23 @@
 //! - `wake <name> <ms>`: a timer in the conversation, so long from now; says `woken <name>` when it fires
 //! - `wake-alone <name> <ms>`: one without a conversation; says `woken <name> alone`
 //! - `forget <name>`: takes it back
+//!
+//! When a schedule has it called, it counts that under `called/<name>`; `called <name>` tells how often that was.
 
-use duet_sdk::{Conversation, Event, Result, reject, store, timers};
+use duet_sdk::{Conversation, Event, Result, Timer, reject, store, timers};
 use std::time::Duration;
 
 duet_sdk::plugin!("manifest.json", handle);
 
 fn handle(event: Event) -> Result {
-    let told = match event.timer() {
-        Some(_) => woken(&event)?,
-        None => run(&event)?,
+    let told = match (event.timer(), event.schedule()) {
+        (Some(timer), _) => Some(woken(&event, timer)?),
+        (None, Some(name)) => {
+            let called = format!("called/{name}");
+            store::set(&called, &(count(&called)? + 1))?;
+            None
+        }
+        (None, None) => run(&event)?,
     };
     match told {
         Some((conversation, text)) => conversation.reply_text(&text).map(|_| ()),
@@ -22,9 +29,9 @@ fn handle(event: Event) -> Result {
 }
 
 /// Where to tell what.
-type Told = Option<(Conversation, String)>;
+type Told = (Conversation, String);
 
-fn run(event: &Event) -> Result<Told> {
+fn run(event: &Event) -> Result<Option<Told>> {
     let conversation = event
         .conversation()
         .ok_or_else(|| reject("no conversation"))?;
@@ -44,6 +51,10 @@ fn run(event: &Event) -> Result<Told> {
             timers::set(name, later(ms)?, &conversation.id.to_string(), None)?;
         }
         ["forget", name] => timers::cancel(name),
+        ["called", name] => {
+            let times = count(&format!("called/{name}"))?;
+            return Ok(Some((conversation, format!("called {times} times"))));
+        }
         errand => return Err(reject(format_args!("no such errand: {errand:?}"))),
     }
     Ok(None)
@@ -65,13 +76,16 @@ fn later(ms: &str) -> Result<u64> {
     Ok(duet_sdk::now_ms().saturating_add(ms.parse()?))
 }
 
-fn woken(event: &Event) -> Result<Told> {
-    let timer = event.timer().ok_or_else(|| reject("no timer"))?;
-    Ok(Some(match event.conversation() {
+fn woken(event: &Event, timer: Timer<'_>) -> Result<Told> {
+    Ok(match event.conversation() {
         Some(conversation) => (conversation, format!("woken {}", timer.name)),
         None => {
             let id = timer.payload.parse()?;
             (Conversation { id }, format!("woken {} alone", timer.name))
         }
-    }))
+    })
+}
+
+fn count(key: &str) -> Result<u64> {
+    Ok(store::get(key)?.unwrap_or_default())
 }
