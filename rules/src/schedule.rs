@@ -259,14 +259,16 @@ mod tests {
             let told = Schedule::read("x", text).unwrap_err();
             assert!(told.contains(part), "{text}: {told}");
         }
-        for (name, valid) in [
+        let long = "a".repeat(33);
+        let names: [(&str, bool); 6] = [
             ("cleanup", true),
             ("a_1", true),
             ("", false),
             ("A", false),
             ("a-b", false),
-            (&"a".repeat(33), false),
-        ] {
+            (&long, false),
+        ];
+        for (name, valid) in names {
             assert_eq!(name_is_valid(name), valid, "{name}");
         }
     }

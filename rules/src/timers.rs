@@ -60,8 +60,9 @@ mod tests {
 
     #[test]
     fn a_timer_has_a_name_a_bounded_payload_and_a_time_within_a_year() {
-        let long = |bytes: usize| "é".repeat(bytes / 2);
-        let cases = [
+        let [name, longer_name, payload, longer_payload] =
+            [128, 130, 4096, 4098].map(|bytes| "é".repeat(bytes / 2));
+        let cases: [(&str, u64, &str, Result<i64, &str>); 11] = [
             ("a", at(0), "", Ok(NOW_MS)),
             ("a", at(-400), "", Ok(NOW_MS - 400 * DAY_MS)),
             ("a", 0, "", Ok(0)),
@@ -69,10 +70,10 @@ mod tests {
             ("a", at(366) + 1, "", Err("366 days ahead")),
             ("a", u64::MAX, "", Err("366 days ahead")),
             ("", at(0), "", Err("1 to 128 bytes, this one has 0")),
-            (&long(128), at(0), "", Ok(NOW_MS)),
-            (&long(130), at(0), "", Err("this one has 130")),
-            ("a", at(0), &long(4096), Ok(NOW_MS)),
-            ("a", at(0), &long(4098), Err("this one has 4098")),
+            (&name, at(0), "", Ok(NOW_MS)),
+            (&longer_name, at(0), "", Err("this one has 130")),
+            ("a", at(0), &payload, Ok(NOW_MS)),
+            ("a", at(0), &longer_payload, Err("this one has 4098")),
         ];
         for (name, at_ms, payload, expect) in cases {
             let told = check(name, at_ms, payload, NOW_MS);

@@ -2,14 +2,14 @@
 //! the data folder, write-ahead logs and free pages included.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duet_sim::{Config, Sim, StatusDelays};
 use duet_tests::plugins_file::PluginsFile;
 use duet_tests::{Gateway, Setup, gateway, webhook};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const GONE: &str = "919812345678";
 const STAYS: &str = "919887654321";
 /// The bytes of the image that she sent.
@@ -198,6 +198,68 @@ async fn one_contact_is_exported_whole_and_erased_to_the_last_byte() -> anyhow::
             && !gateway.log().contains(gateway::ACCESS_TOKEN),
         "the log holds a secret"
     );
+    gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_remembers_a_contact_is_told_when_it_is_erased() -> anyhow::Result<()> {
+    let sim = Sim::start(gateway::open_sim()).await?;
+    let table = "[plugins.desk]\ncomponent = \"errands.wasm\"\nfrom = \"beginning\"\nnumbers = [\"1\", \"106540352242922\"]\n\
+                 [plugins.desk.messages]\nspeak = [\"automation\"]\n[plugins.desk.store]\n[plugins.desk.timers]\n";
+    let setup = Setup::default()
+        .graph(sim.url())
+        .plugins(PluginsFile::default().and("errands", table));
+    let mut gateway = Gateway::start(setup).await?;
+    let admin = gateway.admin()?;
+    admin.plugins_run(PATIENCE).await?;
+    let mut said = 0;
+    let mut say = |from: &'static str, text: String| {
+        said += 1;
+        webhook::text(from, &format!("wamid.said.{said}"), &text)
+    };
+    let meta = gateway.meta()?;
+    meta.deliver(&say(GONE, "wake hers 86400000".into()))
+        .await?;
+    let hers = admin.conversation(GONE, PATIENCE).await?;
+    let (conversation, contact) = (&hers["id"], &hers["contact"]["id"]);
+    // His conversation keeps an id of hers, which no erasure could find.
+    meta.deliver(&say(STAYS, format!("note {contact}"))).await?;
+    meta.deliver(&say(STAYS, format!("noted {contact}")))
+        .await?;
+    let mut sent = sim.wait_sent(1, PATIENCE).await?;
+    assert_eq!(sent[0].body["text"]["body"], "noted");
+    let set = |row: &Value| row["timers"] == 1;
+    admin
+        .row("plugins", "her timer is set", PATIENCE, set)
+        .await?;
+
+    admin.delete(&format!("/contacts/{contact}")).await?;
+    let erased = |row: &Value| row["kind"] == "contact.erased";
+    let event = admin.row("events", "it is told", PATIENCE, erased).await?;
+    assert_eq!(
+        event["body"],
+        json!({"contacts": [contact], "conversations": [conversation]})
+    );
+    for place in ["number", "contact", "conversation"] {
+        assert_eq!(event[place], Value::Null, "{event}");
+    }
+    let plugin = admin.row("plugins", "it runs", PATIENCE, |_| true).await?;
+    assert_eq!(plugin["timers"], 0, "hers has gone");
+    let began = Instant::now();
+    while sent
+        .last()
+        .is_none_or(|last| last.body["text"]["body"] != "not noted")
+    {
+        assert!(began.elapsed() < PATIENCE, "the plugin still keeps her id");
+        meta.deliver(&say(STAYS, format!("noted {contact}")))
+            .await?;
+        sent = sim
+            .wait_sent(u64::try_from(sent.len())? + 1, PATIENCE)
+            .await?;
+    }
+    nothing_of(&gateway.data(), &[GONE])?;
+    gateway.stop().await?;
+    nothing_of(&gateway.data(), &[GONE])?;
     gateway.end().await
 }
 

@@ -162,9 +162,9 @@ async fn only_who_has_set_it_is_woken_in_the_lane_that_was_asked_for() -> anyhow
     let other = "events = [\"message.image\"]\nnumbers = [\"1\"]";
     let mut stage = Stage::set(&[clerk("other", other), clerk("clerk", "")]).await?;
     for errand in [
-        &format!("wake changed {HOUR_MS}"),
+        format!("wake changed {HOUR_MS}").as_str(),
         "wake changed 0",
-        &format!("wake forgotten {HOUR_MS}"),
+        format!("wake forgotten {HOUR_MS}").as_str(),
         "forget forgotten",
     ] {
         stage.say(errand).await?;

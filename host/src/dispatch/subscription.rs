@@ -3,6 +3,7 @@
 use duet_rules::plugins_toml::{Instance, Pattern};
 
 use crate::event::Event;
+use crate::store::erase::ERASED;
 
 /// A live event that is older than this reaches no automation: a replayed body cannot wake a bot.
 const STALE_MS: i64 = 8 * 24 * 60 * 60 * 1000;
@@ -16,6 +17,8 @@ pub(super) struct Subscription {
     numbers: Option<Vec<String>>,
     /// It may send: it is an automation, and not a mirror.
     speaks: bool,
+    /// It may know of contacts.
+    remembers: bool,
 }
 
 impl Subscription {
@@ -27,6 +30,7 @@ impl Subscription {
             patterns: instance.events.clone().unwrap_or_else(|| wanted.to_vec()),
             numbers: instance.numbers.clone(),
             speaks: instance.grants.messages.is_some(),
+            remembers: instance.grants.contacts.is_some() || instance.grants.store.is_some(),
         }
     }
 
@@ -40,6 +44,8 @@ impl Subscription {
             .iter()
             .any(|pattern| self.covers(pattern, event));
         let number = match (&self.numbers, &event.number) {
+            // The contact may have been known by any number.
+            _ if event.kind == ERASED => self.remembers,
             (Some(numbers), Some(number)) => numbers.contains(number),
             (Some(_), None) => false,
             (None, _) => true,
@@ -102,5 +108,27 @@ mod tests {
         assert!(!all.wants(&event("timer.fired", Some("shop"))));
         assert!(all.wants(&event("message.text", None)));
         assert!(!crm.wants(&event("message.text", None)));
+    }
+
+    #[test]
+    fn who_may_know_of_contacts_and_asks_is_told_that_one_is_erased() {
+        let cases = [
+            ("events = ['contact.*']\n[plugins.crm.store]", true),
+            ("events = ['contact.erased']\n[plugins.crm.contacts]", true),
+            ("events = ['*']\nnumbers = ['1']\n[plugins.crm.store]", true),
+            ("events = ['message.*']\n[plugins.crm.store]", false),
+            ("events = ['contact.*']\n[plugins.crm.messages]", false),
+            (
+                "business = 'shop'\nevents = ['*']\n[plugins.crm.store]",
+                false,
+            ),
+        ];
+        for (lines, told) in cases {
+            let erased = Event {
+                at_ms: None,
+                ..event(ERASED, None)
+            };
+            assert_eq!(subscription(lines).wants(&erased), told, "{lines}");
+        }
     }
 }

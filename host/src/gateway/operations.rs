@@ -190,8 +190,11 @@ impl GatewayOperations {
         self.dispatch.forget(contact);
         self.media.notify_one();
         match erased {
-            Ok(erased) => serde_json::to_value(erased)
-                .map_err(|error| OperationError::Failed(error.to_string())),
+            Ok(erased) => {
+                self.feed.announce(erased.event);
+                serde_json::to_value(erased)
+                    .map_err(|error| OperationError::Failed(error.to_string()))
+            }
             Err(EraseError::NoSuchContact(_)) => Err(OperationError::NotFound("contact")),
             Err(EraseError::Store(error)) => Err(refused(error)),
             Err(error) => Err(OperationError::Refused {

@@ -44,6 +44,11 @@ impl Feed {
         self.newest.raise(newest);
     }
 
+    /// Makes known that there is an event, to be read from the store.
+    pub fn announce(&self, seq: i64) {
+        self.newest.raise(seq);
+    }
+
     /// The newest `seq` published since the start.
     pub fn newest(&self) -> Newest {
         self.newest.clone()

@@ -58,6 +58,15 @@ pub struct Timer<'a> {
     pub at_ms: u64,
 }
 
+/// The ids of a person who was erased; nothing leads from them to anybody any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// Several when the person was known under several.
+    pub contacts: Vec<u64>,
+    /// What was said there is gone.
+    pub conversations: Vec<u64>,
+}
+
 impl Event {
     /// Meta's JSON of this one element, nothing dropped.
     pub fn json(&self) -> &Value {
@@ -136,6 +145,19 @@ impl Event {
     /// The name of the schedule in `plugins.toml` that has the plugin called.
     pub fn schedule(&self) -> Option<&str> {
         self.kind.strip_prefix("schedule.")
+    }
+
+    /// Who was erased: what the plugin keeps of them elsewhere has to go.
+    pub fn erased(&self) -> Option<Erased> {
+        let ids = |path: &str| -> Option<Vec<u64>> {
+            let ids = self.body.get(path)?.as_array()?.iter();
+            ids.map(Value::as_u64).collect()
+        };
+        (self.kind == "contact.erased").then_some(())?;
+        Some(Erased {
+            contacts: ids("contacts")?,
+            conversations: ids("conversations")?,
+        })
     }
 
     fn of(&self, kind: &str, path: &str) -> Option<&str> {
@@ -245,5 +267,12 @@ mod tests {
 
         let tick = event("schedule.tidy", r#"{"at_ms":7,"name":"tidy"}"#);
         assert_eq!((tick.schedule(), text.schedule()), (Some("tidy"), None));
+
+        let erased = event("contact.erased", r#"{"contacts":[7,9],"conversations":[]}"#);
+        let expected = Erased {
+            contacts: vec![7, 9],
+            conversations: vec![],
+        };
+        assert_eq!((erased.erased(), text.erased()), (Some(expected), None));
     }
 }

@@ -37,7 +37,7 @@ pub mod timers;
 
 pub use contact::Contact;
 pub use conversation::{Conversation, Handling, Refusal, Sent, State};
-pub use event::{Choice, Event, Status, Timer};
+pub use event::{Choice, Erased, Event, Status, Timer};
 pub use failure::{Failure, Result, reject, retry, retry_after};
 pub use message::Message;
 

@@ -5,13 +5,13 @@
 //! - `mentions`: other rows that name it
 //! - `files`: what was handed over for it alone
 //! - `share`: what of a receipt is its business's
-//! - `rows`: the transaction in which all of it goes
+//! - `rows`: the transaction in which all of it goes; `told`: the event that comes in its place, for plugins
 //! - `scrub`: rewriting the files, so that no byte stays; files of messages that nobody else's message has go
 //!
 //! The order makes a broken erasure repeatable: receipts are emptied first, the contact's own row goes with
 //! everything else, and a mark in the data folder remembers until the end that the files have to be rewritten.
 //! Dedupe keys are hashes and stay, so that a repetition of Meta's brings nobody back. Deliberately absent: a
-//! list of erased people. Whoever writes again is a new contact.
+//! list of erased people; the ids in the event of an erasure lead to nobody. Whoever writes again is a new contact.
 
 mod files;
 mod mentions;
@@ -19,6 +19,7 @@ mod rows;
 mod scrub;
 mod share;
 mod subject;
+mod told;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub(super) use mentions::Mentions;
 use rows::Removed;
 pub(super) use share::Share;
 pub(super) use subject::Subject;
+pub use told::ERASED;
 
 /// Intake has to pass the receipts that are there within this time.
 const INTAKE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -85,6 +87,9 @@ pub struct Erased {
     pub receipts: usize,
     /// Why old copies may linger in the files; `finish_erasures` tries again.
     pub lingering: Option<String>,
+    /// The event that tells plugins of it.
+    #[serde(skip)]
+    pub event: i64,
 }
 
 impl Store {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::StoreError;
 use super::files::{let_go, of_conversation};
+use super::told::Ids;
 use super::{Erased, Mentions, Subject};
 
 pub(super) enum Removed {
@@ -40,6 +41,7 @@ pub(super) fn remove(
     ] {
         found.rest(connection, subject)?;
     }
+    let ids = Ids::read(connection, subject)?;
     let mut erased = Erased::default();
     let mut events = mentions.events.rows.iter().copied().collect();
     let mut files = BTreeSet::new();
@@ -61,6 +63,7 @@ pub(super) fn remove(
             [receipt],
         )?;
     }
+    erased.event = ids.tell(connection, &subject.business, crate::now_ms())?;
     Ok(Removed::All(Box::new(erased)))
 }
 

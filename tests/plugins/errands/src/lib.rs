@@ -4,6 +4,7 @@
 //! - `wake <name> <ms>`: a timer in the conversation, so long from now; says `woken <name>` when it fires
 //! - `wake-alone <name> <ms>`: one without a conversation; says `woken <name> alone`
 //! - `forget <name>`: takes it back
+//! - `note <id>`, `noted <id>`: keeps an id of somebody's, tells whether it is there; one of an erased contact is not
 //!
 //! When a schedule has it called, it counts that under `called/<name>`; `called <name>` tells how often that was.
 
@@ -13,6 +14,12 @@ use std::time::Duration;
 duet_sdk::plugin!("manifest.json", handle);
 
 fn handle(event: Event) -> Result {
+    if let Some(erased) = event.erased() {
+        for id in erased.contacts {
+            store::delete(&format!("noted/{id}"));
+        }
+        return Ok(());
+    }
     let told = match (event.timer(), event.schedule()) {
         (Some(timer), _) => Some(woken(&event, timer)?),
         (None, Some(name)) => {
@@ -51,6 +58,12 @@ fn run(event: &Event) -> Result<Option<Told>> {
             timers::set(name, later(ms)?, &conversation.id.to_string(), None)?;
         }
         ["forget", name] => timers::cancel(name),
+        ["note", id] => store::set(&format!("noted/{id}"), &true)?,
+        ["noted", id] => {
+            let noted: Option<bool> = store::get(&format!("noted/{id}"))?;
+            let told = noted.map_or("not noted", |_| "noted");
+            return Ok(Some((conversation, told.to_owned())));
+        }
         ["called", name] => {
             let times = count(&format!("called/{name}"))?;
             return Ok(Some((conversation, format!("called {times} times"))));
