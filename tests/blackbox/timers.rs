@@ -25,9 +25,8 @@ fn clerk(name: &str, lines: &str) -> String {
 }
 
 fn plugins(tables: &[String]) -> PluginsFile {
-    let none = PluginsFile::default();
-    let with = |file: PluginsFile, table| file.and("errands", table);
-    tables.iter().fold(none, with)
+    let with = |file: PluginsFile, table: &String| file.and("errands", table);
+    tables.iter().fold(PluginsFile::default(), with)
 }
 
 struct Stage {

@@ -97,7 +97,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("schema/14.sql"),
     include_str!("schema/15.sql"),
     include_str!("schema/16.sql"),
-    include_str!("schema/18.sql"),
+    include_str!("schema/17.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -57,7 +57,9 @@ fn take(
 ) -> Result<Option<Event>, StoreError> {
     let known: Option<(i64, i64)> = connection
         .prepare_cached("SELECT last_ms, seq FROM schedules WHERE instance = ?1 AND name = ?2")?
-        .query_row([instance, tick.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([instance, tick.name.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let event = match known {
         Some((last_ms, _)) if last_ms == tick.at_ms => return Ok(None),
