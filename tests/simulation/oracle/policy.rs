@@ -1,6 +1,6 @@
 //! No send reaches Meta that Meta's rules forbid, as far as the gateway had been told of what they depend on.
 
-use super::wire::Wire;
+use super::wire::{Told, Wire};
 use crate::log::{Call, Log};
 use crate::story::Story;
 
@@ -46,6 +46,16 @@ pub(super) fn customer(story: &Story, wire: &Wire, call: &Call) -> Option<usize>
     let to = [to?.to_owned()];
     let mut phones = story.world.customers.iter();
     phones.position(|phone| wire.same(&to, std::slice::from_ref(phone), i64::MAX))
+}
+
+/// The customer that a call goes to, even if nothing but their own words tells who has that id.
+fn really(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<usize> {
+    customer(story, wire, call).or_else(|| {
+        let to = addressee(call)?;
+        let theirs = |told: &&Told| told.ids().iter().any(|id| id == to);
+        let told = wire.of_array("messages").find(theirs)?;
+        log.said.get(told.id()).map(|said| said.customer)
+    })
 }
 
 /// Free words more than a day after the customer's last.
@@ -243,11 +253,12 @@ fn rate(story: &Story, log: &Log, wire: &Wire, call: &Call) -> Option<String> {
             && other.answered_ms > call.answered_ms - SLOW_FOR_MS
     });
     let to = |call: &Call| addressee(call).map(str::to_owned);
-    let theirs = customer(story, wire, call);
+    let theirs = really(story, log, wire, call);
     let divided = log.calls.iter().any(|other| {
+        let others = really(story, log, wire, other);
         other.number == call.number
             && other.at_ms <= call.at_ms
-            && (theirs.is_none() || customer(story, wire, other) == theirs)
+            && (theirs.is_none() || others.is_none() || theirs == others)
             && !wire.same(to(other).as_slice(), to(call).as_slice(), call.gate_ms)
     });
     let excused = slow || (unheard && code == 130_429) || (divided && code == 131_056);
