@@ -1,4 +1,4 @@
--- Version 18. Timers that plugins have set, until they fire. `contact` is whom the event was about that set it, for erasure.
+-- Version 17. Timers that plugins have set, until they fire. `contact` is whom the event was about that set it, for erasure.
 CREATE TABLE timers (
     instance TEXT NOT NULL,
     name TEXT NOT NULL,
