@@ -12,6 +12,14 @@ use super::bodies::{ANA, BEN, NUMBER, Person, change, write};
 use super::house::{House, NOW_MS, PERSON_MS};
 use super::media::store;
 
+/// A house in which a plugin is at work.
+async fn with_crm() -> House {
+    let house = House::new();
+    let place = house.store.place("crm".into(), String::new(), From::Now);
+    place.await.unwrap();
+    house
+}
+
 /// A run over an event that leaves effects.
 pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effect>) -> Finish {
     Finish {
@@ -162,12 +170,7 @@ fn giveaways(person: &Person, secret: &str) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn erasing_leaves_no_byte_and_spares_the_neighbour() {
-    let house = House::new();
-    house
-        .store
-        .place("crm".into(), String::new(), From::Now)
-        .await
-        .unwrap();
+    let house = with_crm().await;
     fill(&house, &BEN, "Sauerkirsche").await;
     house
         .deliver(&write([
@@ -366,12 +369,7 @@ async fn an_erasure_that_is_held_up_says_so_and_is_finished_later() {
 /// Whoever is done first must not take the rewriting of the files away from the other.
 #[tokio::test]
 async fn two_erasures_at_once_leave_no_byte_of_either() {
-    let house = House::new();
-    house
-        .store
-        .place("crm".into(), String::new(), From::Now)
-        .await
-        .unwrap();
+    let house = with_crm().await;
     fill(&house, &ANA, "Quittenmus").await;
     fill(&house, &BEN, "Sauerkirsche").await;
     let ana = house.contact(ANA.phone).await.unwrap();
@@ -470,12 +468,7 @@ async fn a_business_number_is_not_erased_with_everybody_on_it() {
 /// A plugin that was running while its contact was erased must not write the contact down again.
 #[tokio::test]
 async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
-    let house = House::new();
-    house
-        .store
-        .place("crm".into(), String::new(), From::Now)
-        .await
-        .unwrap();
+    let house = with_crm().await;
     let said = house.deliver(&ANA.writes("3A01", "Quittenmus")).await;
     let ana = said[0].contact.unwrap();
     house.store.erase_contact(&house.log, ana).await.unwrap();
@@ -517,12 +510,7 @@ async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
 
 #[tokio::test]
 async fn an_export_holds_everything_and_nothing_of_others() {
-    let house = House::new();
-    house
-        .store
-        .place("crm".into(), String::new(), From::Now)
-        .await
-        .unwrap();
+    let house = with_crm().await;
     fill(&house, &ANA, "Quittenmus").await;
     house
         .deliver(&write([
