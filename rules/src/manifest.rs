@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::outbound::Allow;
 use crate::plugins_toml::{GRANTED, Pattern, granted_interface, name_is_valid};
 use crate::toml_file::{Problem, nearest, quoted};
 
@@ -24,6 +25,8 @@ pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 
 const EVENTS_MAX: usize = 100;
 const TEXT_CHARS_MAX: usize = 1000;
+const HOSTS_MAX: usize = 20;
+const SECRETS_MAX: usize = 20;
 
 /// What a plugin says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,10 +51,16 @@ pub struct Manifest {
 }
 
 /// One permission, in words that an admin understands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
     pub reason: String,
+    /// For `http`: where the plugin calls, as in `allow`, as far as its author knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// For `http`: the names of the secrets that it uses, and what each is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 fn any_object() -> Value {
@@ -141,6 +150,54 @@ impl Manifest {
                     message,
                     "say in 1 to 1000 characters why the plugin needs it".to_owned(),
                 ));
+            }
+            refusals.extend(permission.refusals(name));
+        }
+        refusals
+    }
+
+    /// Names of the secrets that the plugin puts into calls, and what each is.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let http = self.permissions.get("http");
+        let secrets = http.into_iter().flat_map(|http| &http.secrets);
+        secrets.map(|(name, what)| (name.as_str(), what.as_str()))
+    }
+}
+
+impl Permission {
+    /// Message and remedy for hosts and secrets that are none.
+    fn refusals(&self, interface: &str) -> Vec<(String, String)> {
+        let mut refusals = Vec::new();
+        let mut refuse =
+            |message: String, remedy: &str| refusals.push((message, remedy.to_owned()));
+        if interface != "http" && !(self.hosts.is_empty() && self.secrets.is_empty()) {
+            refuse(
+                format!("permission {} names hosts or secrets", quoted(interface)),
+                "only http has some",
+            );
+        }
+        if self.hosts.len() > HOSTS_MAX || self.secrets.len() > SECRETS_MAX {
+            refuse(
+                format!(
+                    "{} hosts and {} secrets",
+                    self.hosts.len(),
+                    self.secrets.len()
+                ),
+                "name at most 20 of each",
+            );
+        }
+        for host in &self.hosts {
+            if let Err(reason) = host.parse::<Allow>() {
+                refuse(format!("host {}", quoted(host)), reason);
+            }
+        }
+        for (name, what) in &self.secrets {
+            let chars = what.trim().chars().count();
+            if !name_is_valid(name) || chars == 0 || chars > TEXT_CHARS_MAX {
+                refuse(
+                    format!("secret {} is told in {chars} characters", quoted(name)),
+                    "name it with 1 to 63 of a-z, 0-9 and -, and say in 1 to 1000 characters what it is",
+                );
             }
         }
         refusals
@@ -282,6 +339,40 @@ mod tests {
             &[
                 "faq.wasm:1: manifest: \"Message\" is no pattern of event kinds; write a kind such as message.text, a family such as message.*, or *; build the plugin again with a current SDK",
             ],
+        );
+    }
+
+    #[test]
+    fn hosts_and_secrets_are_told_for_http_alone() {
+        let http = |hosts: Value, secrets: Value| json!({"http": {"reason": "to ask", "hosts": hosts, "secrets": secrets}});
+        check_problems(
+            "permissions",
+            http(
+                json!(["GET https://*.example.com"]),
+                json!({"token": "The key."}),
+            ),
+            &[],
+        );
+        check_problems(
+            "permissions",
+            http(json!(["example.com"]), json!({"Token": ""})),
+            &[
+                "faq.wasm:1: manifest: host \"example.com\"; write scheme, host and port alone, such as https://api.example.com or https://*.example.com",
+                "faq.wasm:1: manifest: secret \"Token\" is told in 0 characters; name it with 1 to 63 of a-z, 0-9 and -, and say in 1 to 1000 characters what it is",
+            ],
+        );
+        check_problems(
+            "permissions",
+            json!({"messages": {"reason": "to answer", "hosts": ["https://a.example.com"]}}),
+            &[
+                "faq.wasm:1: manifest: permission \"messages\" names hosts or secrets; only http has some",
+            ],
+        );
+        let many = vec!["https://a.example.com"; HOSTS_MAX + 1];
+        check_problems(
+            "permissions",
+            http(json!(many), json!({})),
+            &["faq.wasm:1: manifest: 21 hosts and 0 secrets; name at most 20 of each"],
         );
     }
 

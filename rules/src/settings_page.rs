@@ -45,8 +45,8 @@ fn the_page_has_every_key_of_duet_toml() {
     }
 }
 
-/// The remedy for a line in the instance's own table, or in one below it.
-fn remedy(table: &str, line: &str) -> String {
+/// What a remedy has behind this mark, for a line in the instance's own table or in one below it.
+fn remedy(table: &str, line: &str, mark: &str) -> Option<String> {
     let header = match table {
         "" => String::new(),
         table => format!("[plugins.faq.{table}]\n"),
@@ -54,22 +54,20 @@ fn remedy(table: &str, line: &str) -> String {
     let text = format!("[plugins.faq]\ncomponent = 'c'\n{header}{line}\n");
     let problems = plugins_toml::parse("plugins.toml", text).problems;
     problems
-        .first()
-        .map_or(String::new(), |problem| problem.remedy.clone())
+        .iter()
+        .find_map(|problem| Some(problem.remedy.split_once(mark)?.1.to_owned()))
 }
 
 /// The keys that a table takes, from the remedy for one that it does not take.
 fn known_keys(table: &str) -> Vec<String> {
-    let remedy = remedy(table, "no-such-key-at-all = 1");
-    let known = remedy.split_once("known keys: ").map(|(_, known)| known);
-    let keys = known.into_iter().flat_map(|known| known.split(", "));
+    let known = remedy(table, "no-such-key-at-all = 1", "known keys: ");
+    let keys = known.iter().flat_map(|known| known.split(", "));
     keys.map(str::to_owned).collect()
 }
 
 /// `1 to 100` from the remedy for a value of a wrong type; empty when the key takes no number.
 fn bounds(table: &str, key: &str) -> String {
-    let remedy = remedy(table, &format!("{key} = 1.5"));
-    let bounds = remedy.split_once(" from ").map_or("", |(_, bounds)| bounds);
+    let bounds = remedy(table, &format!("{key} = 1.5"), " from ").unwrap_or_default();
     bounds.split(',').next().unwrap_or_default().to_owned()
 }
 
@@ -82,6 +80,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         "limits",
         "messages",
         "store",
+        "http",
         "conversations",
         "contacts",
         "timers",
@@ -108,7 +107,12 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
     }
     row("\n## plugins.toml", "contacts");
-    assert_eq!(count, 29, "known_keys no longer finds the keys");
+    let secret = known_keys("http.secrets.x");
+    for key in &secret {
+        row("\n## plugins.toml", &format!("http.secrets.<name>.{key}"));
+    }
+    count += secret.len();
+    assert_eq!(count, 38, "known_keys no longer finds the keys");
 }
 
 #[test]
@@ -139,6 +143,15 @@ fn the_page_has_the_defaults_of_plugins_toml() {
         ("limits.store_bytes_max", bytes_text(limits.store_bytes_max)),
         ("limits.effects_max", limits.effects_max.to_string()),
         ("timers.max", TIMERS_DEFAULT.to_string()),
+        ("limits.http_calls_max", limits.http_calls_max.to_string()),
+        (
+            "limits.http_request_bytes_max",
+            bytes_text(limits.http_request_bytes_max),
+        ),
+        (
+            "limits.http_response_bytes_max",
+            bytes_text(limits.http_response_bytes_max),
+        ),
     ];
     for (key, default) in defaults {
         let told = row("\n## plugins.toml", key);

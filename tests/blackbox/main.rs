@@ -13,6 +13,7 @@ mod connecting;
 mod crash;
 mod decode_table;
 mod disk_full;
+mod egress;
 mod history;
 mod ledger;
 mod media;

@@ -8,6 +8,7 @@
 //! - `element_table`: what each public payload must become
 //! - `chain`: what the plugin `probe` must have made of a conversation
 //! - `fake_graph`: answers what a well-behaved Meta never does
+//! - `outside`: a system that plugins call
 //! - `receiver` and `mailbox`: take what the gateway posts and mails
 //! - `flood` and `checker`: many webhooks fast, and whether all of them came through
 //! - `process`: what the system says of the gateway's memory and time
@@ -24,6 +25,7 @@ pub mod gateway;
 pub mod mailbox;
 pub mod meta;
 pub mod plugins_file;
+pub mod outside;
 pub mod process;
 pub mod receiver;
 pub mod tries;

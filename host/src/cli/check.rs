@@ -8,7 +8,7 @@ use duet_rules::toml_file::{self, FILE_BYTES_MAX};
 use super::Ended;
 use crate::config::{Flags, Problem, Settings, Sources, environment, secrets_problems};
 use crate::file::read_at_most;
-use crate::plugin::{self, Component};
+use crate::plugin::{self, Component, secrets};
 
 /// Tells every problem of both files and of the settings in the environment. Secrets need not be given, so that files
 /// can be checked where there are none; a file that is named for one has to be there.
@@ -82,10 +82,12 @@ pub(super) fn of_plugins(path: &Path, text: &[u8]) -> Vec<Problem> {
         .collect()
 }
 
-/// What is wrong with an instance's component, without compiling it.
+/// What is wrong with an instance's component, without compiling it, and with its secrets.
 fn component(instance: &Instance, folder: &Path) -> Vec<toml_file::Problem> {
-    match Component::of(instance, folder) {
+    let mut problems = match Component::of(instance, folder) {
         Ok(component) => plugin::check(&component.bytes, instance),
         Err(problem) => vec![problem],
-    }
+    };
+    problems.extend(secrets::check(instance, folder, &environment));
+    problems
 }

@@ -20,7 +20,7 @@ pub use alarms::{AlarmMail, AlarmSecrets, AlarmSettings, AlarmWebhook, MailSecur
 pub use flags::Flags;
 pub use master_key::vault;
 pub use secret::Secret;
-pub use secrets::{Secrets, secrets_problems};
+pub use secrets::{Secrets, secret_text, secrets_problems};
 pub use settings::Settings;
 pub use sources::{Environment, Sources, environment};
 

@@ -191,7 +191,7 @@ pub(super) fn read(
         SettingValue::Path(path) => path,
         _ => return None,
     };
-    match text(&path) {
+    match secret_text(&path) {
         Ok(text) => trimmed(&text),
         Err(reason) => {
             problems.push(Problem {
@@ -209,7 +209,8 @@ fn trimmed(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn text(path: &Path) -> Result<String, String> {
+/// The text of a file that holds a secret and nothing else, or why it cannot be read.
+pub fn secret_text(path: &Path) -> Result<String, String> {
     // Its length says nothing of a device or a pipe.
     let bytes = read_at_most(path, FILE_BYTES_MAX + 1).map_err(|error| error.to_string())?;
     if bytes.len() > FILE_BYTES_MAX {

@@ -29,9 +29,10 @@ use duet_rules::toml_file::Problem;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::config::environment;
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
-use crate::plugin::{Admission, Component, Handler, LogBook, Plugin};
+use crate::plugin::{Admission, Component, Handler, LogBook, Plugin, secrets};
 use crate::store::Store;
 use crate::store::lanes::{Claim, From};
 use crate::telemetry::Metrics;
@@ -257,12 +258,14 @@ impl Dispatch {
         config: Instance,
         folder: &Path,
     ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
-        let read = (config.clone(), folder.to_owned());
-        let component =
-            tokio::task::spawn_blocking(move || Component::of(&read.0, &read.1).map_err(Box::new))
-                .await;
-        let component = match component {
-            Ok(component) => component.map_err(|problem| vec![*problem])?,
+        let (instance, folder) = (config.clone(), folder.to_owned());
+        let read = tokio::task::spawn_blocking(move || {
+            let component = Component::of(&instance, &folder).map_err(|problem| vec![problem])?;
+            let secrets = secrets::read(&instance, &folder, &environment)?;
+            Ok::<_, Vec<Problem>>((component, secrets))
+        });
+        let (component, secrets) = match read.await {
+            Ok(read) => read?,
             // The runtime is ending, and everything with it.
             Err(_) => return Ok(None),
         };
@@ -272,10 +275,14 @@ impl Dispatch {
             && slot.status.standing().cause.is_none()
             && same(worker.plugin.instance(), &config)
             && component.digest == worker.plugin.digest()
+            && secrets == *worker.plugin.secrets()
         {
             return Ok(None);
         }
-        self.admission.admit(component, config).await.map(Some)
+        self.admission
+            .admit(component, config, secrets)
+            .await
+            .map(Some)
     }
 
     /// An instance works for one business, for good.
@@ -451,6 +458,7 @@ fn same(one: &Instance, other: &Instance) -> bool {
         events_line: one.events_line,
         settings_lines: one.settings_lines.clone(),
         grant_lines: one.grant_lines.clone(),
+        secret_lines: one.secret_lines.clone(),
         ..other.clone()
     };
     moved == *one

@@ -1,11 +1,13 @@
-//! What a run may read, answered from the store, for one instance and one event. What is another business's is not
+//! What a run may read, answered from the store, and the calls that it makes, for one instance and one event. What is another business's is not
 //! there: the answer is the one for an id that nobody has.
 
 use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
+use crate::outbound::{Answered, Outgoing};
 use crate::plugin::{Answer, ConversationState, Unavailable, World};
 use crate::store::{Conversation, Store, StoreError};
 
@@ -103,6 +105,10 @@ impl World for StoreWorld {
             }
         }
         .boxed()
+    }
+
+    fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+        async move { Ok(join_all(calls.iter().map(|call| call.make(None))).await) }.boxed()
     }
 }
 

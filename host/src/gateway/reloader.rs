@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use duet_rules::plugins_toml::{self, PluginsToml};
+use duet_rules::plugins_toml::{self, Instance, PluginsToml};
 use duet_rules::toml_file::{FILE_BYTES_MAX, Problem};
 use tokio::sync::{Mutex, watch};
 
@@ -36,8 +36,8 @@ impl Reloader {
         let problems = match self.read() {
             Ok(file) => {
                 let folder = self.folder();
-                let components = file.plugins.iter().map(|plugin| &plugin.component);
-                let mut named = look(components.map(|component| folder.join(component)));
+                let paths = file.plugins.iter().flat_map(Instance::paths);
+                let mut named = look(paths.map(|path| folder.join(path)));
                 named.extend(files.remove_entry(&self.path));
                 *files = named;
                 self.dispatch.apply(file, folder).await

@@ -2,7 +2,7 @@
 //!
 //! All that can be told without compiling is told at once; a component with a problem is never compiled.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
@@ -16,13 +16,17 @@ use super::compile::Compiler;
 use super::facts::Facts;
 use super::log_book::{LogBook, LogBooks};
 use super::outline::{Outline, outline};
+use super::secrets::Secrets;
 use super::{Component, Plugin, PluginThreads, imports, settings, wasi};
+use crate::outbound::{Egress, Ways};
 
-/// What admits plugins: the compiler and the threads that they will run on.
+/// What admits plugins: the compiler, the threads that they will run on and the connections for their calls.
 pub struct Admission {
     compiler: Compiler,
     threads: Arc<PluginThreads>,
     logs: LogBooks,
+    /// Opened for the first plugin that may call.
+    ways: OnceLock<Arc<Ways>>,
 }
 
 impl Admission {
@@ -31,6 +35,7 @@ impl Admission {
             compiler,
             threads,
             logs: LogBooks::default(),
+            ways: OnceLock::new(),
         }
     }
 
@@ -54,13 +59,22 @@ impl Admission {
         self.logs.close(instance);
     }
 
-    /// Checks and compiles a component for one instance. The problems carry lines of `plugins.toml`.
+    /// Checks and compiles a component for one instance with its secrets. The problems carry lines of `plugins.toml`.
     pub async fn admit(
         &self,
         component: Component,
         instance: Instance,
+        secrets: Secrets,
     ) -> Result<Arc<Plugin>, Vec<Problem>> {
         let (manifest, outline) = inspect(&component.bytes, &instance)?;
+        let egress = self.egress(&instance, &secrets).map_err(|error| {
+            let message = format!("plugin {:?} cannot make calls: {error}", instance.name);
+            vec![at(
+                &instance,
+                message,
+                "see to the machine's TLS certificates",
+            )]
+        })?;
         let imports = outline.imports;
         let digest = component.digest;
         let compiled = self
@@ -82,6 +96,7 @@ impl Admission {
             facts: Arc::new(Facts::new(
                 &instance,
                 self.logs.open(&instance.name, instance.log),
+                egress,
             )),
             pre,
             share: Semaphore::new(self.threads.share()),
@@ -90,7 +105,28 @@ impl Admission {
             digest,
             manifest,
             instance,
+            secrets,
         }))
+    }
+
+    /// Where an instance may call, if anywhere.
+    fn egress(
+        &self,
+        instance: &Instance,
+        secrets: &Secrets,
+    ) -> Result<Option<Arc<Egress>>, reqwest::Error> {
+        let Some(grant) = instance.grants.http.clone() else {
+            return Ok(None);
+        };
+        let ways = match self.ways.get() {
+            Some(ways) => ways,
+            None => {
+                let opened = Arc::new(Ways::open()?);
+                self.ways.get_or_init(|| opened)
+            }
+        };
+        let egress = Egress::new(Arc::clone(ways), instance, grant, secrets.clone());
+        Ok(Some(Arc::new(egress)))
     }
 }
 

@@ -7,6 +7,7 @@ wasmtime::component::bindgen!({
         "duet:plugin/store.get": async | trappable,
         "duet:plugin/store.list-keys": async | trappable,
         "duet:plugin/store.compare-and-set": async | trappable,
+        "duet:plugin/http": async | trappable,
         "duet:plugin/messages.send": async | trappable,
         "duet:plugin/conversations": async | trappable,
         "duet:plugin/contacts": async | trappable,

@@ -170,6 +170,7 @@ mod tests {
     use duet_rules::sending::Refusal;
 
     use crate::event::ContactView;
+    use crate::outbound::{Answered, Outgoing};
     use crate::plugin::world::{Answer, ConversationState};
 
     /// A store whose keys have themselves as value.
@@ -204,6 +205,10 @@ mod tests {
 
         fn refuse<'a>(&'a self, _: &'a Send, _: Option<Handling>) -> Answer<'a, Option<Refusal>> {
             Box::pin(async { Ok(None) })
+        }
+
+        fn call(&self, _: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+            Box::pin(async { Ok(Vec::new()) })
         }
     }
 

@@ -6,6 +6,7 @@ use duet_rules::plugins_toml::{Grants, Instance, Limits};
 use duet_rules::sending::Speaker;
 
 use super::log_book::LogBook;
+use crate::outbound::Egress;
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -21,10 +22,16 @@ pub(super) struct Facts {
     pub(super) speaks_as_automation: bool,
     /// Whether it may hand conversations over and give them back.
     pub(super) handles: bool,
+    /// Where it may call, if anywhere.
+    pub(super) egress: Option<Arc<Egress>>,
 }
 
 impl Facts {
-    pub(super) fn new(instance: &Instance, book: Arc<LogBook>) -> Facts {
+    pub(super) fn new(
+        instance: &Instance,
+        book: Arc<LogBook>,
+        egress: Option<Arc<Egress>>,
+    ) -> Facts {
         let Grants {
             messages,
             conversations,
@@ -43,6 +50,7 @@ impl Facts {
             speaks_as_person: speaks(Speaker::Person),
             speaks_as_automation: speaks(Speaker::Automation),
             handles: conversations.is_some_and(|grant| grant.handling),
+            egress,
         }
     }
 }

@@ -24,6 +24,10 @@ pub enum FaultKind {
     Effects,
     /// Bytes written to the store.
     Store,
+    /// Calls to outside systems.
+    HttpCalls,
+    /// Bytes that those calls carry.
+    HttpBytes,
     /// One call handed the host more bytes than any grant allows.
     Transfer,
     /// The gateway's own mistake.
@@ -41,6 +45,8 @@ impl FaultKind {
             FaultKind::HostCalls => "host-calls",
             FaultKind::Effects => "effects",
             FaultKind::Store => "store",
+            FaultKind::HttpCalls => "http-calls",
+            FaultKind::HttpBytes => "http-bytes",
             FaultKind::Transfer => "transfer",
             FaultKind::Panic => "panic",
         }
@@ -91,6 +97,10 @@ pub(super) enum Stop {
     Effects,
     #[error("store limit")]
     StoreBytes,
+    #[error("limit of calls")]
+    HttpCalls,
+    #[error("limit of what calls carry")]
+    HttpBytes,
     /// Not the plugin's doing: what it asked for could not be read.
     #[error("{0}")]
     Unavailable(String),
@@ -141,6 +151,17 @@ impl Teller<'_> {
                     limits.store_bytes_max
                 );
                 self.limit(FaultKind::Store, &what, "store_bytes_max")
+            }
+            Stop::HttpCalls => {
+                let what = format!("made more than {} calls", limits.http_calls_max);
+                self.limit(FaultKind::HttpCalls, &what, "http_calls_max")
+            }
+            Stop::HttpBytes => {
+                let what = format!(
+                    "put more than {} bytes into its calls",
+                    limits.http_request_bytes_max
+                );
+                self.limit(FaultKind::HttpBytes, &what, "http_request_bytes_max")
             }
             Stop::Unavailable(message) => Fault {
                 kind: FaultKind::Panic,

@@ -3,7 +3,7 @@
 //! [`Admission`] checks a component against its grants before anything is compiled, [`Compiler`] compiles it in a
 //! child process, and [`Plugin::run`] handles one event in a fresh store. `imports` is the host's side of the
 //! contract; what a run does is kept in `buffer` and comes out as effects. Deliberately absent: the store, HTTP
-//! servers, retries, ordering. A run reads through [`World`] and changes nothing.
+//! servers, retries, ordering. A run reads and calls through [`World`] and changes nothing here.
 
 mod admit;
 mod bindings;
@@ -21,6 +21,7 @@ mod meter;
 mod outline;
 mod run;
 mod running;
+pub mod secrets;
 mod settings;
 mod threads;
 mod wasi;
@@ -58,6 +59,7 @@ pub struct Plugin {
     digest: String,
     manifest: Manifest,
     instance: Instance,
+    secrets: secrets::Secrets,
 }
 
 /// What handles events: a plugin, or whatever a simulation puts in its place.
@@ -94,6 +96,11 @@ impl Plugin {
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Those that it was loaded with.
+    pub fn secrets(&self) -> &secrets::Secrets {
+        &self.secrets
     }
 
     /// As `plugins.toml` has it.

@@ -20,7 +20,7 @@ use super::{Plugin, bindings};
 use crate::effect::{Effect, Reads};
 use crate::event::{ContactView, Event};
 
-/// Bytes that a guest may hand over in one host call beyond what it may write to its store.
+/// Bytes that a guest may hand over in one host call beyond what it may write to its store, or put into calls.
 const TRANSFER_BYTES_SPARE: usize = 1024 * 1024;
 
 /// Handles of resources that a guest may own at once.
@@ -161,8 +161,7 @@ impl Plugin {
         );
         let mut store = Store::new(self.pre.engine(), running);
         store.limiter(|running| &mut running.memory);
-        let value_bytes = usize::try_from(self.facts.limits.store_bytes_max).unwrap_or(usize::MAX);
-        store.set_hostcall_fuel(value_bytes.saturating_add(TRANSFER_BYTES_SPARE));
+        store.set_hostcall_fuel(self.transfer_bytes_max());
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);
         // At each tick the thread goes to another run; the meter decides whether this one may go on.
         store.set_epoch_deadline(1);
@@ -173,6 +172,15 @@ impl Plugin {
             ))
         });
         store
+    }
+
+    fn transfer_bytes_max(&self) -> usize {
+        let limits = &self.facts.limits;
+        let http = self.facts.egress.as_ref();
+        let http = http.map_or(0, |_| limits.http_request_bytes_max);
+        usize::try_from(limits.store_bytes_max.max(http))
+            .unwrap_or(usize::MAX)
+            .saturating_add(TRANSFER_BYTES_SPARE)
     }
 
     async fn call_guest(

@@ -25,6 +25,9 @@ pub(super) struct Running {
     pub(super) buffer: Buffer,
     pub(super) memory: MemoryGate,
     pub(super) host_calls: u64,
+    pub(super) http_calls: u64,
+    /// What those calls carry.
+    pub(super) http_bytes: u64,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -51,6 +54,8 @@ impl Running {
             buffer: Buffer::new(limits.effects_max, limits.store_bytes_max),
             memory: MemoryGate::new(limits.memory_bytes_max),
             host_calls: 0,
+            http_calls: 0,
+            http_bytes: 0,
             facts,
             world,
             now_ms,

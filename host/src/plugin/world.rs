@@ -1,10 +1,12 @@
-//! What a run may read. Dispatch answers from the store; a run never touches the store itself.
+//! What a run may read and whom it may call. Dispatch answers from the store and makes the calls; a run never touches
+//! the store itself.
 
 use duet_rules::sending::Refusal;
 use futures_util::future::BoxFuture;
 
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
+use crate::outbound::{Answered, Outgoing};
 
 /// What a run may read, for one instance: keys are the instance's own.
 pub trait World: std::marker::Send + Sync {
@@ -29,6 +31,9 @@ pub trait World: std::marker::Send + Sync {
         send: &'a Send,
         handling: Option<Handling>,
     ) -> Answer<'a, Option<Refusal>>;
+
+    /// Makes calls, all at once; the answers stand in their order.
+    fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>>;
 }
 
 /// An answer, or why there is none. None is never the plugin's fault: the run ends as

@@ -1,5 +1,6 @@
 //! What may not run is refused before it is compiled, with every reason at once.
 
+use duet::plugin::secrets::Secrets;
 use duet::plugin::{Admission, Compiler, Component, PluginEngine, outline};
 
 use crate::fixture::{component, instance, threads, try_admit};
@@ -126,15 +127,25 @@ async fn the_child_compiles_and_the_parent_finds_the_code() {
     let admission = Admission::new(compiler, threads());
     let faq = Component::new(component("faq"));
 
-    let first = admission.admit(faq.clone(), instance(FAQ)).await.unwrap();
+    let first = admission
+        .admit(faq.clone(), instance(FAQ), Secrets::new())
+        .await
+        .unwrap();
     assert_eq!(engine.cache_misses(), 0, "the parent compiled it again");
 
     std::fs::remove_file(&program).unwrap();
-    let second = admission.admit(faq.clone(), instance(FAQ)).await.unwrap();
+    let second = admission
+        .admit(faq.clone(), instance(FAQ), Secrets::new())
+        .await
+        .unwrap();
     assert_eq!(first.digest(), second.digest());
 
     drop((first, second));
-    let told = admission.admit(faq, instance(FAQ)).await.err().unwrap();
+    let told = admission
+        .admit(faq, instance(FAQ), Secrets::new())
+        .await
+        .err()
+        .unwrap();
     assert!(
         told[0].message.contains("duet-copy"),
         "code that nobody holds was kept: {told:?}"

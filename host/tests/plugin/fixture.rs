@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use duet::event::Event;
+use duet::plugin::secrets::Secrets;
 use duet::plugin::{
     Admission, Call, Compiler, Component, Plugin, PluginEngine, PluginThreads, Run,
 };
@@ -64,7 +65,7 @@ pub(crate) fn threads() -> Arc<PluginThreads> {
 
 pub(crate) async fn try_admit(bytes: Vec<u8>, toml: &str) -> Result<Arc<Plugin>, Vec<Problem>> {
     admission_on(threads())
-        .admit(Component::new(bytes), instance(toml))
+        .admit(Component::new(bytes), instance(toml), Secrets::new())
         .await
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use duet::plugin::secrets::Secrets;
 use duet::plugin::{Component, FaultKind, Outcome, PluginThreads};
 use futures_util::future::join_all;
 
@@ -119,13 +120,18 @@ async fn others_go_on_while_one_spins() {
     let admission = admission_on(PluginThreads::new(1, 16).unwrap());
     let misbehave = Component::new(component("misbehave"));
     let well = admission
-        .admit(misbehave.clone(), instance(&named("well", "")))
+        .admit(
+            misbehave.clone(),
+            instance(&named("well", "")),
+            Secrets::new(),
+        )
         .await
         .unwrap();
     let spinner = admission
         .admit(
             misbehave,
             instance(&named("spinner", "cpu_ms_max = 2000\nwall_ms_max = 600000")),
+            Secrets::new(),
         )
         .await
         .unwrap();
@@ -162,7 +168,11 @@ async fn a_dropped_call_gives_its_place_back() {
     let admission = admission_on(PluginThreads::new(1, 1).unwrap());
     let instance = instance(&toml("wall_ms_max = 600000\ncpu_ms_max = 10000"));
     let plugin = admission
-        .admit(Component::new(component("misbehave")), instance)
+        .admit(
+            Component::new(component("misbehave")),
+            instance,
+            Secrets::new(),
+        )
         .await
         .unwrap();
     for mode in ["wait 600000", "spin"] {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use duet::effect::{Effect, Handling, Send};
 use duet::event::ContactView;
+use duet::outbound::{Answered, Outgoing};
 use duet::plugin::{Answer, ConversationState, Unavailable, World};
 use duet_rules::sending::Refusal;
 
@@ -98,5 +99,15 @@ impl World for MemoryWorld {
             detail,
             meta_code: None,
         }))
+    }
+
+    fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            for call in &calls {
+                answers.push(call.make(None).await);
+            }
+            Ok(answers)
+        })
     }
 }

@@ -1,8 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Instance;
+use super::draft::{one_line, variable};
 use super::interface::{FREE, GRANTED, WASI, granted_interface};
 use crate::manifest::{CONTRACT, Manifest};
+use crate::outbound::Allow;
 use crate::toml_file::{Problem, quoted};
 
 /// Compares an instance with its component: the manifest and the names of all imports, such as
@@ -39,6 +41,7 @@ pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Ve
             ));
         }
     }
+    problems.extend(secret_problems(instance, manifest));
     problems.extend(unwanted_events(instance, manifest));
     problems.sort_by_key(|problem| problem.line);
     problems
@@ -100,6 +103,47 @@ fn missing_grant(instance: &Instance, interface: &str) -> Problem {
         .map_or("", |interface| interface.grant)
         .replace("<name>", name);
     instance.problem(instance.line, message, format!("add: {grant}"))
+}
+
+/// A plugin names its secrets in its code, so what the manifest says and what is granted are the same names.
+fn secret_problems(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
+    let Some(http) = &instance.grants.http else {
+        return Vec::new();
+    };
+    let name = &instance.name;
+    let wanted: BTreeMap<_, _> = manifest.secrets().collect();
+    let missing = wanted
+        .iter()
+        .filter(|(secret, _)| !http.secrets.contains_key(**secret));
+    let missing = missing.map(|(secret, what)| {
+        let line = instance.grant_lines.get("http").copied();
+        let message = format!(
+            "plugin {name:?} uses the secret {secret:?} ({}) but has no [plugins.{name}.http.secrets.{secret}]",
+            one_line(what)
+        );
+        let remedy = format!("add: {}", secret_lines(name, secret, &http.allow));
+        instance.problem(line.unwrap_or(instance.line), message, remedy)
+    });
+    let unused = http
+        .secrets
+        .keys()
+        .filter(|secret| !wanted.contains_key(secret.as_str()));
+    let unused = unused.map(|secret| {
+        let message = format!("unused secret: plugin {name:?} does not use the secret {secret:?}");
+        let remedy = format!("remove [plugins.{name}.http.secrets.{secret}]");
+        instance.secret_problem(secret, message, remedy)
+    });
+    missing.chain(unused).collect()
+}
+
+/// What the table of a secret holds, in one line.
+fn secret_lines(name: &str, secret: &str, allow: &[Allow]) -> String {
+    let host = allow.first().map(|entry| entry.origin().to_string());
+    format!(
+        "env = {:?}, hosts = [{:?}]",
+        variable(name, secret),
+        host.unwrap_or_default()
+    )
 }
 
 fn no_such_interface(instance: &Instance, import: &str) -> Problem {
@@ -166,7 +210,7 @@ mod tests {
     fn a_component_is_compared_with_its_instance() {
         let head = "\n\n\n\n\n\n\n\n\n\n\n[plugins.crm]\ncomponent = 'crm.wasm'\n";
         let draft = "0.1.0-draft";
-        let cases: [(&str, &str, &[&str], &str); 10] = [
+        let cases: [(&str, &str, &[&str], &str); 11] = [
             (
                 "",
                 draft,
@@ -206,6 +250,12 @@ mod tests {
                 "",
             ),
             (
+                "",
+                draft,
+                &["duet:plugin/http@0.1.0-draft"],
+                r#"plugins.toml:12: plugin "crm" imports duet:plugin/http but has no [plugins.crm.http] grant; add: allow = ["https://api.example.com"] (where it may call)"#,
+            ),
+            (
                 "[plugins.crm.store]",
                 draft,
                 &[],
@@ -215,7 +265,7 @@ mod tests {
                 "",
                 draft,
                 &["wasi:http/outgoing-handler@0.2.6"],
-                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/timers"#,
+                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/http, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/timers"#,
             ),
             (
                 "",
@@ -248,5 +298,33 @@ mod tests {
             let expect: Vec<_> = expect.lines().map(str::trim).collect();
             assert_eq!(told, expect, "of {tail} with {imports:?}");
         }
+    }
+
+    #[test]
+    fn secrets_are_those_that_the_plugin_names() {
+        let text = json!({"name": "crm", "version": "1.0.0", "contract": CONTRACT, "events": ["*"],
+            "permissions": {"http": {"reason": "to ask", "secrets": {"token": "The API key."}}}});
+        let manifest = Manifest::parse("crm.wasm", text.to_string().as_bytes()).unwrap();
+        let told = |secrets: &str| {
+            let instance = instance(&format!(
+                "[plugins.crm]\ncomponent = 'crm.wasm'\n[plugins.crm.http]\nallow = ['GET https://a.example.com']\n{secrets}"
+            ));
+            let imports = [format!("duet:plugin/http@{CONTRACT}")];
+            let problems = check(&instance, &manifest, &imports);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let secret = |name: &str| {
+            format!(
+                "[plugins.crm.http.secrets.{name}]\nenv = 'A'\nhosts = ['https://a.example.com']\n"
+            )
+        };
+        assert_eq!(told(&secret("token")), [""; 0]);
+        assert_eq!(
+            told(&secret("tokn")),
+            [
+                r#"plugins.toml:3: plugin "crm" uses the secret "token" (The API key.) but has no [plugins.crm.http.secrets.token]; add: env = "PLUGIN_CRM_TOKEN", hosts = ["https://a.example.com"]"#,
+                r#"plugins.toml:5: unused secret: plugin "crm" does not use the secret "tokn"; remove [plugins.crm.http.secrets.tokn]"#,
+            ]
+        );
     }
 }

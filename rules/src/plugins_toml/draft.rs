@@ -3,8 +3,9 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::interface::{GRANTED, Interface};
+use super::interface::{EXAMPLE, GRANTED, Interface};
 use crate::manifest::Manifest;
+use crate::outbound::Allow;
 
 /// What a plugin says is shown in one line of this many characters.
 const LINE_CHARS_MAX: usize = 200;
@@ -74,17 +75,57 @@ pub fn draft(manifest: &Manifest, imports: &[String], wish: &Wish<'_>) -> String
         let _ = write!(text, "\n[plugins.{name}.settings]\n{settings}");
     }
     for interface in needed(imports) {
-        let reason = manifest.permissions.get(interface.name);
-        let reason = reason.map_or("it gives no reason", |permission| &permission.reason);
+        let permission = manifest.permissions.get(interface.name);
+        let reason = permission.map_or("it gives no reason", |permission| &permission.reason);
         let _ = write!(
             text,
-            "\n# {}\n[plugins.{name}.{}]\n{}",
+            "\n# {}\n[plugins.{name}.{}]\n",
             one_line(reason),
-            interface.name,
-            interface.draft
+            interface.name
         );
+        match permission.filter(|permission| !permission.hosts.is_empty()) {
+            Some(permission) => {
+                let hosts = permission.hosts.iter().filter_map(|host| host.parse::<Allow>().ok());
+                let hosts: Vec<_> = hosts.map(|host| host.to_string()).collect();
+                let _ = writeln!(text, "allow = {hosts:?}");
+            }
+            None => text.push_str(interface.draft),
+        }
+        if interface.name == "http" {
+            text.push_str(&secrets(manifest, name));
+        }
     }
     text
+}
+
+/// A table for each secret that the plugin uses; it goes wherever the plugin says that it calls.
+fn secrets(manifest: &Manifest, name: &str) -> String {
+    let http = manifest.permissions.get("http");
+    let hosts = http.map_or(&[][..], |http| http.hosts.as_slice());
+    let hosts = hosts.iter().filter_map(|host| host.parse::<Allow>().ok());
+    let mut hosts: Vec<_> = hosts.map(|host| host.origin().to_string()).collect();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.is_empty() {
+        hosts.push(EXAMPLE.to_owned());
+    }
+    let mut tables = String::new();
+    for (secret, what) in manifest.secrets() {
+        let _ = write!(
+            tables,
+            "\n# {}\n[plugins.{name}.http.secrets.{secret}]\nenv = {:?} # or file = \"…\"\nhosts = {hosts:?}\n",
+            one_line(what),
+            variable(name, secret)
+        );
+    }
+    tables
+}
+
+/// An environment variable for a plugin's secret.
+pub(super) fn variable(name: &str, secret: &str) -> String {
+    format!("PLUGIN_{name}_{secret}")
+        .replace('-', "_")
+        .to_uppercase()
 }
 
 /// A line for each setting that the schema names and nobody has given, and for each that is given.
@@ -140,6 +181,11 @@ mod tests {
     fn manifest(settings: Value, reason: &str) -> Manifest {
         let reason = Permission {
             reason: reason.to_owned(),
+            ..Permission::default()
+        };
+        let http = Permission {
+            secrets: BTreeMap::from([("token".to_owned(), reason.reason.clone())]),
+            ..reason.clone()
         };
         Manifest {
             name: "crm".into(),
@@ -148,7 +194,10 @@ mod tests {
             description: String::new(),
             events: vec!["message.*".parse().unwrap()],
             settings,
-            permissions: BTreeMap::from([("messages".to_owned(), reason)]),
+            permissions: BTreeMap::from([
+                ("messages".to_owned(), reason),
+                ("http".to_owned(), http),
+            ]),
         }
     }
 
@@ -192,13 +241,34 @@ mod tests {
         assert!("n".parse::<GivenSetting>().is_err());
     }
 
+    #[test]
+    fn a_plugin_that_calls_gets_its_hosts_and_secrets() {
+        let mut manifest = manifest(json!({}), "Asks the CRM.");
+        if let Some(http) = manifest.permissions.get_mut("http") {
+            http.hosts = vec![
+                "GET https://a.example.com".into(),
+                "https://a.example.com".into(),
+            ];
+        }
+        let wish = Wish {
+            name: "crm",
+            component: "crm.wasm",
+            business: None,
+            settings: &[],
+        };
+        let told = draft(&manifest, &imports(&["http"]), &wish);
+        let wanted = "[plugins.crm]\ncomponent = \"crm.wasm\"\n\n# Asks the CRM.\n[plugins.crm.http]\nallow = [\"GET https://a.example.com\", \"https://a.example.com\"]\n\n# Asks the CRM.\n[plugins.crm.http.secrets.token]\nenv = \"PLUGIN_CRM_TOKEN\" # or file = \"…\"\nhosts = [\"https://a.example.com\"]\n";
+        assert_eq!(told, wanted);
+        assert!(parse("plugins.toml", told).into_result().is_ok());
+    }
+
     proptest! {
         #[test]
         fn whatever_a_plugin_says_the_file_grants_what_it_needs_and_no_more(
             reason in ".{0,40}",
             key in ".{0,20}",
             path in "[a-z\"\\\\/ é]{1,20}",
-            names in prop::sample::subsequence(vec!["log", "messages", "store", "conversations", "contacts", "timers"], 0..=6),
+            names in prop::sample::subsequence(vec!["log", "messages", "store", "http", "conversations", "contacts", "timers"], 0..=7),
         ) {
             let settings = json!({"properties": {key: {"type": reason, "description": reason}}});
             let manifest = manifest(settings, &reason);

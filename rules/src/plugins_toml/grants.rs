@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::http::{self, HttpGrant};
 use super::interface::GRANTED;
 use crate::sending::Speaker;
 use crate::timers::TIMERS_DEFAULT;
@@ -10,6 +11,7 @@ use crate::toml_file::{Findings, Section, quoted};
 pub struct Grants {
     pub messages: Option<MessagesGrant>,
     pub store: Option<StoreGrant>,
+    pub http: Option<HttpGrant>,
     pub conversations: Option<ConversationsGrant>,
     pub contacts: Option<ContactsGrant>,
     pub timers: Option<TimersGrant>,
@@ -54,6 +56,7 @@ impl Grants {
         match interface {
             "messages" => self.messages.is_some(),
             "store" => self.store.is_some(),
+            "http" => self.http.is_some(),
             "conversations" => self.conversations.is_some(),
             "contacts" => self.contacts.is_some(),
             "timers" => self.timers.is_some(),
@@ -62,13 +65,17 @@ impl Grants {
     }
 }
 
-/// The grants of one instance and the lines of their tables.
-pub(super) fn read(
-    section: &mut Section<'_>,
-    findings: &mut Findings<'_>,
-) -> (Grants, BTreeMap<&'static str, usize>) {
+/// The grants of one instance with the lines of their tables and of the secrets among them.
+pub(super) struct Read {
+    pub(super) grants: Grants,
+    pub(super) lines: BTreeMap<&'static str, usize>,
+    pub(super) secret_lines: BTreeMap<String, usize>,
+}
+
+pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Read {
     let mut grants = Grants::default();
     let mut lines = BTreeMap::new();
+    let mut secret_lines = BTreeMap::new();
     for interface in GRANTED {
         let Some(mut table) = section.table(interface.name, findings) else {
             continue;
@@ -77,6 +84,11 @@ pub(super) fn read(
         match interface.name {
             "messages" => grants.messages = Some(read_messages(&mut table, findings)),
             "store" => grants.store = Some(read_store(&mut table, findings)),
+            "http" => {
+                let (http, lines) = http::read(&mut table, findings);
+                grants.http = Some(http);
+                secret_lines = lines;
+            }
             "conversations" => {
                 let handling = table.boolean("handling", findings).unwrap_or(false);
                 grants.conversations = Some(ConversationsGrant { handling });
@@ -90,7 +102,11 @@ pub(super) fn read(
         }
         table.finish(findings);
     }
-    (grants, lines)
+    Read {
+        grants,
+        lines,
+        secret_lines,
+    }
 }
 
 fn read_messages(section: &mut Section<'_>, findings: &mut Findings<'_>) -> MessagesGrant {

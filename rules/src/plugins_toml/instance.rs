@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::every;
-use super::grants::{self, Grants};
+use super::grants::{self, Grants, Read};
+use super::http::SecretSource;
 use super::limits::{self, Limits};
 use super::log::{self, LogRate};
 use super::pattern::Pattern;
@@ -51,9 +52,22 @@ pub struct Instance {
     pub grants: Grants,
     /// Name of a granted interface to the line of its table.
     pub grant_lines: BTreeMap<&'static str, usize>,
+    /// Name of a secret in the grant `http` to the line of its table.
+    pub secret_lines: BTreeMap<String, usize>,
 }
 
 impl Instance {
+    /// The files that it is made of, as written.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let http = self.grants.http.iter();
+        let secrets = http.flat_map(|http| http.secrets.values());
+        let files = secrets.filter_map(|secret| match &secret.source {
+            SecretSource::File(path) => Some(path.as_path()),
+            SecretSource::Env(_) => None,
+        });
+        std::iter::once(self.component.as_path()).chain(files)
+    }
+
     /// A problem with what a JSON pointer names in the settings, with its line.
     pub fn settings_problem(&self, pointer: &str, message: &str, remedy: &str) -> Problem {
         self.problem(
@@ -61,6 +75,12 @@ impl Instance {
             message.to_owned(),
             remedy.to_owned(),
         )
+    }
+
+    /// A problem with a secret of the grant `http`, with its line.
+    pub fn secret_problem(&self, name: &str, message: String, remedy: String) -> Problem {
+        let line = self.secret_lines.get(name).copied();
+        self.problem(line.unwrap_or(self.line), message, remedy)
     }
 
     /// A problem with the business that it is to work for, with its line.
@@ -155,7 +175,11 @@ pub(super) fn read(
         Some(section) => settings::read(&section, findings),
         None => (serde_json::json!({}), SettingsLines::at(line)),
     };
-    let (grants, grant_lines) = grants::read(&mut section, findings);
+    let Read {
+        grants,
+        lines: grant_lines,
+        secret_lines,
+    } = grants::read(&mut section, findings);
     section.finish(findings);
     Some(Instance {
         name: name.to_owned(),
@@ -179,6 +203,7 @@ pub(super) fn read(
         settings_lines,
         grants,
         grant_lines,
+        secret_lines,
     })
 }
 

@@ -9,8 +9,11 @@ pub struct Interface {
     pub(super) draft: &'static str,
 }
 
+/// A host for examples; nobody has it.
+pub(super) const EXAMPLE: &str = "https://api.example.com";
+
 /// Every interface that needs a grant, in the order of the documents.
-pub const GRANTED: [Interface; 5] = [
+pub const GRANTED: [Interface; 6] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
@@ -20,6 +23,11 @@ pub const GRANTED: [Interface; 5] = [
         name: "store",
         grant: "bytes_max = \"10MiB\"",
         draft: "bytes_max = \"10MiB\"\n",
+    },
+    Interface {
+        name: "http",
+        grant: "allow = [\"https://api.example.com\"] (where it may call)",
+        draft: "allow = [\"https://api.example.com\"] # where it may call\n",
     },
     Interface {
         name: "conversations",

@@ -17,6 +17,12 @@ pub struct Limits {
     pub store_bytes_max: u64,
     /// Sends, store writes and other effects.
     pub effects_max: u64,
+    /// Calls to outside systems.
+    pub http_calls_max: u64,
+    /// What those calls carry, taken together: URLs, headers and bodies.
+    pub http_request_bytes_max: u64,
+    /// The longest answer to one of them, headers and body.
+    pub http_response_bytes_max: u64,
 }
 
 /// One row of the table of limits.
@@ -74,6 +80,25 @@ const EFFECTS: Limit = Limit {
     max: 10_000,
 };
 
+const HTTP_CALLS: Limit = Limit {
+    key: "http_calls_max",
+    default: 20,
+    min: 0,
+    max: 1000,
+};
+const HTTP_REQUEST: Limit = Limit {
+    key: "http_request_bytes_max",
+    default: MIB,
+    min: KIB,
+    max: 64 * MIB,
+};
+const HTTP_RESPONSE: Limit = Limit {
+    key: "http_response_bytes_max",
+    default: MIB,
+    min: KIB,
+    max: 64 * MIB,
+};
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -84,6 +109,9 @@ impl Default for Limits {
             log_bytes_max: LOG.default,
             store_bytes_max: STORE.default,
             effects_max: EFFECTS.default,
+            http_calls_max: HTTP_CALLS.default,
+            http_request_bytes_max: HTTP_REQUEST.default,
+            http_response_bytes_max: HTTP_RESPONSE.default,
         }
     }
 }
@@ -97,6 +125,9 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings<'_>) -> Lim
         log_bytes_max: size(&mut section, LOG, findings),
         store_bytes_max: size(&mut section, STORE, findings),
         effects_max: count(&mut section, EFFECTS, findings),
+        http_calls_max: count(&mut section, HTTP_CALLS, findings),
+        http_request_bytes_max: size(&mut section, HTTP_REQUEST, findings),
+        http_response_bytes_max: size(&mut section, HTTP_RESPONSE, findings),
     };
     section.finish(findings);
     limits

@@ -10,6 +10,7 @@ mod check;
 mod draft;
 mod every;
 mod grants;
+mod http;
 mod instance;
 mod interface;
 mod limits;
@@ -30,6 +31,7 @@ pub use draft::{GivenSetting, Wish, draft, needed, one_line};
 pub use grants::{
     ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant, TimersGrant,
 };
+pub use http::{HttpGrant, SecretGrant, SecretSource};
 pub use instance::{Instance, PARALLEL_DEFAULT, StartFrom, name_is_valid};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::Limits;

@@ -30,6 +30,7 @@ mod contact;
 mod conversation;
 mod event;
 mod failure;
+pub mod http;
 pub mod log;
 pub mod message;
 pub mod store;

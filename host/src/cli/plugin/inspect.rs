@@ -124,9 +124,18 @@ impl Inspected {
             say!("  needs no grant: it can write to its log and read its settings and the clock");
         }
         for interface in needed {
-            let reason = manifest.permissions.get(interface.name);
-            let reason = reason.map_or("it gives no reason", |permission| &permission.reason);
+            let permission = manifest.permissions.get(interface.name);
+            let reason = permission.map_or("it gives no reason", |permission| &permission.reason);
             say!("  asks for {}: {}", interface.name, one_line(reason));
+            for host in permission.into_iter().flat_map(|told| &told.hosts) {
+                say!("    calls {}", one_line(host));
+            }
+            for (secret, what) in permission.into_iter().flat_map(|told| &told.secrets) {
+                say!(
+                    "    uses the secret {secret}, which it never sees: {}",
+                    one_line(what)
+                );
+            }
         }
     }
 }

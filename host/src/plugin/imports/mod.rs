@@ -3,6 +3,7 @@
 //! Nothing here changes anything: writes and sends are buffered, and become effects when the run ends well.
 
 mod conversations;
+mod http;
 mod messages;
 mod store;
 mod timers;
@@ -33,6 +34,7 @@ pub(super) fn link(linker: &mut Linker<Running>, interface: &str) -> Result<bool
         "settings" => settings,
         "clock" => clock,
         "store" => store,
+        "http" => http,
         "messages" => messages,
         "conversations" => conversations,
         "contacts" => contacts,

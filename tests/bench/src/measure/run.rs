@@ -7,6 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, ensure};
 use duet::effect::{Handling, Send};
 use duet::event::{ContactView, Event};
+use duet::outbound::{Answered, Outgoing};
+use duet::plugin::secrets::Secrets;
 use duet::plugin::{
     Admission, Answer, Call, Compiler, Component, ConversationState, Outcome, Plugin, PluginEngine,
     PluginThreads, World,
@@ -80,7 +82,7 @@ async fn admit(admission: &Admission, toml: &str) -> Result<Arc<Plugin>> {
     let component =
         Component::of(&instance, Path::new("")).map_err(|problem| anyhow!("{problem}"))?;
     admission
-        .admit(component, instance)
+        .admit(component, instance, Secrets::new())
         .await
         .map_err(|problems| anyhow!("{problems:#?}"))
 }
@@ -178,5 +180,9 @@ impl World for Calm {
 
     fn refuse<'a>(&'a self, _: &'a Send, _: Option<Handling>) -> Answer<'a, Option<Refusal>> {
         answer(None)
+    }
+
+    fn call(&self, _: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+        answer(Vec::new())
     }
 }

@@ -1,5 +1,4 @@
-//! Where a call may go that the admin or a plugin has named: to the internet, and not into the network around the gateway
-//! unless the admin has said so.
+//! Which addresses are the internet, and which the network around the gateway.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,0 +1,16 @@
+//! Calls to addresses that somebody has named: never by a redirect or a proxy, and only to the public internet unless
+//! the admin has said that the network around the gateway is fine.
+//!
+//! - `client`: looks at every address that a name leads to, and dials those that it has looked at
+//! - `egress`: what one plugin may call, with which secrets; `outgoing`: a call that may be made
+//!
+//! Deliberately absent: Meta's API, which has a client of its own in `graph`.
+
+mod client;
+mod egress;
+mod outgoing;
+
+pub use client::{client, may_call};
+pub use duet_rules::outbound::Reach;
+pub use egress::{Egress, Ways};
+pub use outgoing::{Answered, CallError, Outgoing, Response};

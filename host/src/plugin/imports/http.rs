@@ -1,0 +1,192 @@
+//! `http`: calls to outside systems. What may be called is checked here; the world makes the calls.
+
+use std::sync::Arc;
+
+use duet_rules::outbound::{Encoding, Method, Place, Placement, Request, Signed, Signing};
+use tokio::task::JoinSet;
+use wasmtime::Result;
+
+use crate::outbound::{Answered, CallError, Outgoing, Response};
+use crate::plugin::bindings::duet::plugin::http;
+use crate::plugin::fault::Stop;
+use crate::plugin::guest_log::Level;
+use crate::plugin::running::Running;
+use crate::plugin::world::Unavailable;
+
+type Told = std::result::Result<http::Response, http::Error>;
+
+impl http::Host for Running {
+    async fn send(&mut self, request: http::Request) -> Result<Told> {
+        self.count_call()?;
+        let mut answers = self.exchange(vec![request]).await?;
+        let lost = || Stop::Unavailable("a call was not answered".into());
+        Ok(answers.pop().ok_or_else(lost)?)
+    }
+
+    async fn send_all(&mut self, requests: Vec<http::Request>) -> Result<Vec<Told>> {
+        self.count_call()?;
+        self.exchange(requests).await
+    }
+}
+
+impl Running {
+    /// The answers, in the order of the requests.
+    async fn exchange(&mut self, requests: Vec<http::Request>) -> Result<Vec<Told>> {
+        let mut checked = Vec::new();
+        for request in requests {
+            let request = Request::try_from(request);
+            self.count_http(request.as_ref().map_or(0, Request::bytes))?;
+            checked.push(request.and_then(|request| self.check(request)));
+        }
+        let mut calls = Vec::new();
+        let mut refused = Vec::new();
+        for checked in checked {
+            refused.push(match checked {
+                Ok(call) => {
+                    calls.push(call);
+                    None
+                }
+                Err(error) => Some(error),
+            });
+        }
+        let mut made = self.make(calls).await?.into_iter();
+        let mut answers = Vec::new();
+        for refused in refused {
+            let answered = match refused {
+                Some(error) => Err(error),
+                None => made
+                    .next()
+                    .ok_or_else(|| Stop::Unavailable("a call was not answered".into()))?,
+            };
+            if let Err(error) = &answered {
+                let line = format!("call failed: {}: {}", error.code, error.detail);
+                self.log.write(Level::Info, &line);
+            }
+            answers.push(answered.map(Into::into).map_err(Into::into));
+        }
+        Ok(answers)
+    }
+
+    fn check(&self, request: Request) -> std::result::Result<Outgoing, CallError> {
+        let egress = self.facts.egress.as_ref();
+        let egress = egress.ok_or_else(|| CallError::invalid("nothing is granted"))?;
+        egress.check(request)
+    }
+
+    fn count_http(&mut self, bytes: usize) -> std::result::Result<(), Stop> {
+        let limits = &self.facts.limits;
+        self.http_calls = self.http_calls.saturating_add(1);
+        if self.http_calls > limits.http_calls_max {
+            return Err(Stop::HttpCalls);
+        }
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.http_bytes = self.http_bytes.saturating_add(bytes);
+        if self.http_bytes > limits.http_request_bytes_max {
+            return Err(Stop::HttpBytes);
+        }
+        Ok(())
+    }
+
+    /// In a task of its own, which is dropped with this future: what the host does for a call is not the guest's CPU.
+    async fn make(&mut self, calls: Vec<Outgoing>) -> Result<Vec<Answered>> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let world = Arc::clone(&self.world);
+        let mut task = JoinSet::new();
+        task.spawn(async move { world.call(calls).await });
+        match task.join_next().await {
+            Some(Ok(answers)) => Ok(answers.map_err(Stop::from)?),
+            Some(Err(broken)) if broken.is_panic() => {
+                std::panic::resume_unwind(broken.into_panic())
+            }
+            Some(Err(_)) | None => {
+                Err(Stop::from(Unavailable("the gateway is ending".into())).into())
+            }
+        }
+    }
+}
+
+impl TryFrom<http::Request> for Request {
+    type Error = CallError;
+
+    fn try_from(request: http::Request) -> std::result::Result<Request, CallError> {
+        let method = Method::read(&request.method).ok_or_else(|| {
+            CallError::invalid(
+                "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS",
+            )
+        })?;
+        Ok(Request {
+            method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            timeout_ms: request.timeout_ms,
+            idempotency_key: request.idempotency_key,
+            secrets: request.secrets.into_iter().map(Into::into).collect(),
+            signatures: request.signatures.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<http::Placement> for Placement {
+    fn from(placement: http::Placement) -> Placement {
+        let place = match placement.place {
+            http::Place::Header(http::Prefixed { name, prefix }) => Place::Header { name, prefix },
+            http::Place::Query(name) => Place::Query { name },
+            http::Place::Json(pointer) => Place::Json { pointer },
+            http::Place::Form(name) => Place::Form { name },
+            http::Place::Basic(user) => Place::Basic { user },
+        };
+        Placement {
+            secret: placement.secret,
+            place,
+        }
+    }
+}
+
+impl From<http::Signing> for Signing {
+    fn from(signing: http::Signing) -> Signing {
+        let over = match signing.over {
+            http::Signed::Body => Signed::Body,
+            http::Signed::TimedBody(http::Timed {
+                header,
+                before,
+                between,
+            }) => Signed::Timed {
+                header,
+                before,
+                between,
+            },
+        };
+        Signing {
+            secret: signing.secret,
+            over,
+            encoding: match signing.encoding {
+                http::Encoding::Hex => Encoding::Hex,
+                http::Encoding::Base64 => Encoding::Base64,
+            },
+            header: signing.header.name,
+            prefix: signing.header.prefix,
+        }
+    }
+}
+
+impl From<Response> for http::Response {
+    fn from(response: Response) -> http::Response {
+        http::Response {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+        }
+    }
+}
+
+impl From<CallError> for http::Error {
+    fn from(error: CallError) -> http::Error {
+        http::Error {
+            code: error.code,
+            detail: error.detail,
+        }
+    }
+}
