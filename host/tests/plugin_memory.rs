@@ -36,7 +36,11 @@ async fn three_hundred_replacements_leave_memory_flat() {
     for round in 0..330_u32 {
         let bytes = section::append(&component, "round", &round.to_le_bytes());
         let plugin = admission
-            .admit(Component::new(bytes), fixture::instance(TOML), Secrets::new())
+            .admit(
+                Component::new(bytes),
+                fixture::instance(TOML),
+                Secrets::new(),
+            )
             .await
             .unwrap();
         assert_eq!(fixture::run(&plugin, "hi").await.outcome, Outcome::Done);

@@ -12,6 +12,7 @@ pub mod coexistence;
 pub mod duet_toml;
 pub mod history;
 pub mod identity;
+pub mod journal;
 pub mod ledger;
 pub mod manifest;
 pub mod media;

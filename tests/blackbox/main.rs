@@ -15,6 +15,7 @@ mod decode_table;
 mod disk_full;
 mod egress;
 mod history;
+mod journal;
 mod ledger;
 mod media;
 mod messages;

@@ -11,6 +11,7 @@ use tracing::Instrument;
 use super::Shared;
 use super::call::{span, tell};
 use super::instance::Loaded;
+use super::journal::Journal;
 use super::world::StoreWorld;
 use crate::effect::Effect;
 use crate::event::Event;
@@ -204,6 +205,13 @@ async fn run(
         Some(id) => shared.store.contact(&event.business, id).await?,
         None => None,
     };
+    let journal = match &loaded.plugin.instance().grants.http {
+        Some(_) => Some(Journal::open(shared, loaded, event, attempt, now_ms).await?),
+        None => None,
+    };
+    // The clock of a repeated run is the first one's, for the guest: what is stored and compared goes by the real one.
+    let seen_ms = journal.as_ref().map_or(now_ms, Journal::now_ms);
+    let seed = journal.as_ref().map(Journal::seed);
     let world = StoreWorld {
         store: shared.store.clone(),
         instance: loaded.name().to_owned(),
@@ -211,12 +219,14 @@ async fn run(
         seq: event.seq,
         is_history: event.history,
         now_ms,
+        journal,
     };
     let call = Call {
         event: event.clone(),
         contact,
         attempt,
-        now_ms,
+        now_ms: seen_ms,
+        seed,
         world: Arc::new(world),
     };
     let span = span(loaded, event, attempt);

@@ -5,7 +5,7 @@
 //! - `lanes`: which event runs next, without I/O
 //! - `instance`: one instance at work
 //! - `clock`: when it is to be called
-//! - `attempt`: one run and its commit
+//! - `attempt`: one run and its commit; `journal`: its calls
 //! - `call`: how a run is told
 //! - `world`: what a run may read
 //! - `subscription`: which events an instance sees
@@ -15,6 +15,7 @@ mod attempt;
 mod call;
 mod clock;
 mod instance;
+mod journal;
 mod lanes;
 pub mod status;
 mod subscription;

@@ -1,10 +1,10 @@
-//! What a run may read, answered from the store, and the calls that it makes, for one instance and one event. What is another business's is not
-//! there: the answer is the one for an id that nobody has.
+//! What a run may read, answered from the store, and the calls that it makes, for one instance and one event. What is
+//! another business's is not there: the answer is the one for an id that nobody has.
 
 use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
-use futures_util::future::join_all;
 
+use super::journal::Journal;
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
 use crate::outbound::{Answered, Outgoing};
@@ -21,6 +21,8 @@ pub(super) struct StoreWorld {
     /// Whether that is of the imported history: it is there to be read, not to be answered.
     pub(super) is_history: bool,
     pub(super) now_ms: i64,
+    /// Of a plugin that may call.
+    pub(super) journal: Option<Journal>,
 }
 
 impl World for StoreWorld {
@@ -108,7 +110,13 @@ impl World for StoreWorld {
     }
 
     fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
-        async move { Ok(join_all(calls.iter().map(|call| call.make(None))).await) }.boxed()
+        async move {
+            match &self.journal {
+                Some(journal) => journal.call(calls).await,
+                None => Err(Unavailable("this plugin may not call".into())),
+            }
+        }
+        .boxed()
     }
 }
 

@@ -64,6 +64,7 @@ impl CallError {
 pub struct Outgoing {
     egress: Arc<Egress>,
     request: Request,
+    hash: [u8; 32],
     url: Url,
     reach: Reach,
 }
@@ -72,6 +73,7 @@ impl Outgoing {
     pub(super) fn new(egress: Arc<Egress>, request: Request, url: Url, reach: Reach) -> Outgoing {
         Outgoing {
             egress,
+            hash: request.hash(),
             request,
             url,
             reach,
@@ -82,6 +84,12 @@ impl Outgoing {
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// By which it is known again.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
     }
 
     /// Makes it, with this idempotency key unless the plugin has set one itself. Dropping the future breaks it off.

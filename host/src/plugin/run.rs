@@ -34,6 +34,8 @@ pub struct Call {
     pub attempt: u32,
     /// What the guest sees as now, ms since 1970.
     pub now_ms: i64,
+    /// What it sees as chance where no secret depends on it, such as the order of a map; WASI's own if absent.
+    pub seed: Option<[u8; 16]>,
     pub world: Arc<dyn World>,
 }
 
@@ -158,6 +160,7 @@ impl Plugin {
             Arc::clone(&call.world),
             source,
             call.now_ms,
+            call.seed,
         );
         let mut store = Store::new(self.pre.engine(), running);
         store.limiter(|running| &mut running.memory);

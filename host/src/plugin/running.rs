@@ -38,6 +38,7 @@ impl Running {
         world: Arc<dyn World>,
         source: Source<'_>,
         now_ms: i64,
+        seed: Option<[u8; 16]>,
     ) -> Self {
         let limits = &facts.limits;
         let log = Arc::new(GuestLog::new(
@@ -49,7 +50,7 @@ impl Running {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Running {
-            wasi: wasi::context(&log, now_ms),
+            wasi: wasi::context(&log, now_ms, seed),
             table,
             buffer: Buffer::new(limits.effects_max, limits.store_bytes_max),
             memory: MemoryGate::new(limits.memory_bytes_max),

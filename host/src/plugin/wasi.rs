@@ -1,6 +1,7 @@
 //! The inert WASI 0.2 floor. Compilers import it unasked, so it is always linked, and it leads nowhere: no
 //! directories, no sockets, no arguments, an empty environment, a closed stdin; stdout and stderr go to the
-//! plugin's log. The wall clock stands still at the run's own time, so that a repeated run sees the same.
+//! plugin's log. The wall clock stands still at the run's own time, and maps are shuffled by the run's own seed where it
+//! has one, so that a repeated run sees the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,12 @@ pub(super) fn link<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> 
     wasmtime_wasi::p2::add_to_linker_async(linker)
 }
 
-pub(super) fn context(log: &Arc<GuestLog>, now_ms: i64) -> WasiCtx {
-    WasiCtxBuilder::new()
+pub(super) fn context(log: &Arc<GuestLog>, now_ms: i64, seed: Option<[u8; 16]>) -> WasiCtx {
+    let mut builder = WasiCtxBuilder::new();
+    if let Some(seed) = seed {
+        builder.insecure_random_seed(u128::from_be_bytes(seed));
+    }
+    builder
         .stdout(Output {
             log: Arc::clone(log),
             stderr: false,

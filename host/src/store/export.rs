@@ -121,6 +121,12 @@ fn rows(
                 .to_owned(),
         ),
         (
+            "journal",
+            "SELECT seq, instance, attempt, status, headers, CAST(body AS TEXT) AS body, error FROM journal
+             WHERE seq IN (SELECT seq FROM events WHERE contact = ?1) ORDER BY id"
+                .to_owned(),
+        ),
+        (
             "dead_letters",
             format!(
                 "SELECT * FROM dead_letters WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)

@@ -13,7 +13,7 @@ use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
 use super::media::{hold, sendable};
 use super::timers::Timer;
-use super::{Store, StoreError, businesses, kv, timers};
+use super::{Store, StoreError, businesses, journal, kv, timers};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
@@ -255,6 +255,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                      attempt = excluded.attempt, next_ms = excluded.next_ms, cause = excluded.cause",
                 )?
                 .execute(params![finish.instance, finish.seq, attempt, next_ms, cause])?;
+            journal::trim(connection, &finish.instance, finish.seq)?;
             ledger::ran(connection, finish.seq, &finish.instance, "retried")?;
             Ok(Vec::new())
         }
@@ -295,6 +296,7 @@ fn finished(connection: &Connection, finish: &Finish) -> Result<bool, StoreError
 
 /// The lane goes past the event, and nothing remains to be tried again.
 fn pass(connection: &Connection, finish: &Finish) -> Result<(), StoreError> {
+    journal::forget(connection, &finish.instance, finish.seq)?;
     connection
         .prepare_cached("DELETE FROM deliveries WHERE instance = ?1 AND seq = ?2")?
         .execute(params![finish.instance, finish.seq])?;

@@ -17,7 +17,8 @@
 //! - `alarms`: what an admin should look at; `notices`: what leaves of them
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
-//! - `kv`: an instance's own store; `timers`: when it wants to be called; `schedules`: when its admin wants it to be
+//! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
+//! - `schedules`: when its admin wants it to be
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads; `search`: the index of messages' words
@@ -41,6 +42,7 @@ mod export;
 pub mod handling;
 mod handover;
 pub mod intake;
+pub mod journal;
 pub mod kv;
 pub mod lanes;
 mod ledger;
@@ -81,7 +83,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -98,6 +100,7 @@ const MIGRATIONS: [&str; 16] = [
     include_str!("schema/15.sql"),
     include_str!("schema/16.sql"),
     include_str!("schema/17.sql"),
+    include_str!("schema/18.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -102,6 +102,7 @@ pub(crate) fn call(text: &str, world: &Arc<MemoryWorld>) -> Call {
         contact: None,
         attempt: 1,
         now_ms: 1_700_000_001_000,
+        seed: None,
         world: Arc::clone(world) as Arc<dyn duet::plugin::World>,
     }
 }

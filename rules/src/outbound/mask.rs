@@ -78,7 +78,9 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
 
 fn in_json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
-    let text = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let text = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     text.unwrap_or_default().to_owned()
 }
 

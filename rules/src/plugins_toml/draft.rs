@@ -85,7 +85,10 @@ pub fn draft(manifest: &Manifest, imports: &[String], wish: &Wish<'_>) -> String
         );
         match permission.filter(|permission| !permission.hosts.is_empty()) {
             Some(permission) => {
-                let hosts = permission.hosts.iter().filter_map(|host| host.parse::<Allow>().ok());
+                let hosts = permission
+                    .hosts
+                    .iter()
+                    .filter_map(|host| host.parse::<Allow>().ok());
                 let hosts: Vec<_> = hosts.map(|host| host.to_string()).collect();
                 let _ = writeln!(text, "allow = {hosts:?}");
             }

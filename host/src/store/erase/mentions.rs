@@ -85,6 +85,8 @@ pub(in super::super) struct Mentions {
     pub(in super::super) outbox: Found,
     pub(in super::super) dead_letters: Found,
     pub(in super::super) unreadable: Found,
+    /// What plugins were answered about other events.
+    pub(in super::super) journal: Found,
     /// Instance and key.
     pub(in super::super) kv: Vec<(String, String)>,
     /// Instance and name.
@@ -116,6 +118,11 @@ impl Mentions {
             dead_letters: found("SELECT id, business = ?3, cause FROM dead_letters WHERE id > ?1 ORDER BY id LIMIT ?2").await?,
             unreadable: found("SELECT receipt, ?3 IS NOT NULL, reason FROM unreadable WHERE receipt > ?1 ORDER BY receipt LIMIT ?2")
                 .await?,
+            journal: found(
+                "SELECT j.id, coalesce((SELECT i.business FROM instances i WHERE i.name = j.instance), '') = ?3, j.headers, j.body
+                 FROM journal j WHERE j.id > ?1 ORDER BY j.id LIMIT ?2",
+            )
+            .await?,
             kv: entries(store, subject, KV).await?,
             timers: entries(store, subject, TIMERS).await?,
             keys: keys(store, subject).await?,

@@ -38,6 +38,7 @@ pub(super) fn remove(
         &mut mentions.outbox,
         &mut mentions.dead_letters,
         &mut mentions.unreadable,
+        &mut mentions.journal,
     ] {
         found.rest(connection, subject)?;
     }
@@ -182,6 +183,9 @@ fn remove_mentions(
     }
     for id in &mentions.dead_letters.rows {
         erased.dead_letters += run(connection, "DELETE FROM dead_letters WHERE id = ?1", [id])?;
+    }
+    for id in &mentions.journal.rows {
+        run(connection, "DELETE FROM journal WHERE id = ?1", [id])?;
     }
     for (instance, key) in &mentions.kv {
         erased.kv += run(

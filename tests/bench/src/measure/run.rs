@@ -97,6 +97,7 @@ async fn times(plugin: &Plugin, effects: usize) -> Result<Histogram<u64>> {
             contact: None,
             attempt: 1,
             now_ms: 0,
+            seed: None,
             world: Arc::new(Calm),
         };
         let began = Instant::now();
