@@ -48,6 +48,8 @@ pub struct Alarm {
     pub plugin: Option<String>,
     /// The event that raises it; 0 when none does.
     pub seq: i64,
+    /// Meta's time of the word that raises it, ms since 1970; 0 where no order matters.
+    pub said_ms: i64,
     /// In words without anything personal.
     pub detail: String,
 }
@@ -66,12 +68,17 @@ impl Alarm {
             business: None,
             plugin: None,
             seq: 0,
+            said_ms: 0,
             detail: detail.into(),
         }
     }
 
     pub(super) fn because_of(self, seq: i64) -> Alarm {
         Alarm { seq, ..self }
+    }
+
+    pub(super) fn said(self, said_ms: i64) -> Alarm {
+        Alarm { said_ms, ..self }
     }
 
     pub(super) fn of(self, business: String) -> Alarm {
@@ -151,12 +158,24 @@ pub(super) fn settle(
     number: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    settle_said(connection, names, number, i64::MAX, now_ms)
+}
+
+/// As [`settle`], but for what Meta has raised since it said so.
+pub(super) fn settle_said(
+    connection: &Connection,
+    names: &[&str],
+    number: &str,
+    said_ms: i64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     for name in names {
         connection
             .prepare_cached(
-                "UPDATE alarms SET acknowledged_ms = ?3, settled = 1, next_ms = ?3 WHERE name = ?1 AND number = ?2 AND acknowledged_ms IS NULL",
+                "UPDATE alarms SET acknowledged_ms = ?3, settled = 1, next_ms = ?3
+                 WHERE name = ?1 AND number = ?2 AND acknowledged_ms IS NULL AND said_ms <= ?4",
             )?
-            .execute(params![name, number, now_ms])?;
+            .execute(params![name, number, now_ms, said_ms])?;
     }
     Ok(())
 }
@@ -185,7 +204,7 @@ pub(super) fn raise(
 ) -> Result<bool, StoreError> {
     let open: Option<i64> = connection
         .prepare_cached(
-            "UPDATE alarms SET times = times + 1, seq = ?4, last_ms = ?5, detail = ?6
+            "UPDATE alarms SET times = times + 1, seq = ?4, last_ms = ?5, detail = ?6, said_ms = max(said_ms, ?9)
              WHERE name = ?1 AND coalesce(number, '') = coalesce(?2, '') AND coalesce(contact, 0) = coalesce(?3, 0)
              AND coalesce(business, '') = coalesce(?7, '') AND coalesce(plugin, '') = coalesce(?8, '')
              AND acknowledged_ms IS NULL RETURNING id",
@@ -199,7 +218,8 @@ pub(super) fn raise(
                 now_ms,
                 alarm.detail,
                 alarm.business,
-                alarm.plugin
+                alarm.plugin,
+                alarm.said_ms
             ],
             |row| row.get(0),
         )
@@ -209,8 +229,8 @@ pub(super) fn raise(
     }
     connection
         .prepare_cached(
-            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail, next_ms, business, plugin)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?5, ?7, ?8)",
+            "INSERT INTO alarms (name, number, contact, seq, at_ms, last_ms, detail, next_ms, business, plugin, said_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?5, ?7, ?8, ?9)",
         )?
         .execute(params![
             alarm.name,
@@ -220,7 +240,8 @@ pub(super) fn raise(
             now_ms,
             alarm.detail,
             alarm.business,
-            alarm.plugin
+            alarm.plugin,
+            alarm.said_ms
         ])?;
     Ok(true)
 }

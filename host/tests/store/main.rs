@@ -28,6 +28,7 @@ mod retention;
 mod runs;
 mod schedules;
 mod search;
+mod standing;
 mod syncs;
 mod timers;
 mod uploads;

@@ -60,18 +60,17 @@ fn standing(
     let binds = |ruling: &Ruling| ruling.binds(&call.number, &account);
     let known =
         of_rule().filter(|(ruling, (_, acked_ms))| binds(ruling) && *acked_ms < call.gate_ms);
-    let (last, (_, acked_ms)) = known.max_by_key(|(ruling, _)| ruling.time)?;
+    let (last, (_, told_ms)) = known.max_by_key(|(ruling, _)| ruling.time)?;
     // The sim's list of templates is one for all accounts, and may be read before anything is told.
     let listed = matches!(rule, Rule::Template(_));
     let lifted = of_rule().any(|(other, (begun_ms, _))| {
-        // An alert does not say since when it holds.
-        let newer = other.time > last.time || (rule == Rule::Alert && *begun_ms > *acked_ms);
+        let newer = other.time > last.time;
         let since_ms = if listed { other.time * 1000 } else { *begun_ms };
         let shared = rule == Rule::Limit
             && [&account, &other.account].map(|of| owned(log, of, call.gate_ms)) == [true; 2];
         newer && (listed || shared || binds(other)) && since_ms <= call.gate_ms
     });
-    last.on.filter(|_| !lifted).map(|on| (on, *acked_ms))
+    last.on.filter(|_| !lifted).map(|on| (on, *told_ms))
 }
 
 /// Whether Meta has told whose account it is. All are one portfolio's, which has one limit.

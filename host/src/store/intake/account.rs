@@ -77,24 +77,28 @@ fn standing_of(
     let (Some(word), Some(waba)) = (AccountWord::of(account), waba) else {
         return Ok(());
     };
-    standing::account(connection, waba, word, change.past_ms())?;
-    let over = AccountWord::Restricted { until_ms: 0 };
+    let now_ms = change.event.received_ms;
+    if !standing::account(connection, waba, word, change.past_ms())? {
+        return Ok(());
+    }
+    let lifted = [AccountWord::Reinstated, AccountWord::Restricted { until_ms: 0 }].contains(&word);
     for number in numbers::meant(
         connection,
         Some(waba),
         account.phone.as_deref(),
         change.within,
     )? {
-        if word == AccountWord::Reinstated || word == over {
-            let names = [alarms::ACCOUNT_RESTRICTED];
-            alarms::settle(connection, &names, &number, change.event.received_ms)?;
+        if lifted {
+            if !standing::is_barred(connection, waba, now_ms)? {
+                alarms::settle(connection, &[alarms::ACCOUNT_RESTRICTED], &number, now_ms)?;
+            }
             continue;
         }
         let event = &account.event;
         let detail = format!("Meta has said {event} of the account; see the event");
         let alarm = Alarm::new(alarms::ACCOUNT_RESTRICTED, Some(number), detail)
             .because_of(change.event.seq);
-        recorded.alarm(connection, alarm, change.event.received_ms)?;
+        recorded.alarm(connection, alarm, now_ms)?;
     }
     Ok(())
 }
@@ -119,18 +123,24 @@ pub(super) fn alert(
         AlertWord::Look => Some(alarms::ACCOUNT_ALERT),
         AlertWord::Stop => Some(alarms::ACCOUNT_ALERT_CRITICAL),
     };
+    let at_ms = change.past_ms();
     for number in numbers {
         let Some(name) = name else {
+            standing::alerts_over(connection, &number, at_ms)?;
             let names = [alarms::ACCOUNT_ALERT, alarms::ACCOUNT_ALERT_CRITICAL];
-            alarms::settle(connection, &names, &number, event.received_ms)?;
+            alarms::settle_said(connection, &names, &number, at_ms, event.received_ms)?;
             let held = [Cause::AccountAlert];
             let freed = free(connection, Whose::Number(&number), &held, event.received_ms)?;
             recorded.movable.extend(freed);
             continue;
         };
+        if !standing::alert_counts(connection, &number, at_ms)? {
+            continue;
+        }
         let kind = &told.kind;
         let detail = format!("Meta has raised {kind}; the event says what to do about it");
         let alarm = Alarm::new(name, Some(number), detail).because_of(event.seq);
+        let alarm = alarm.said(at_ms);
         recorded.alarm(connection, alarm, event.received_ms)?;
     }
     Ok(())
@@ -156,7 +166,9 @@ pub(super) fn quality(
         change.within,
     )? {
         let (at_ms, now_ms) = (change.past_ms(), event.received_ms);
-        let freed = standing::quality(connection, &number, flagged, at_ms, now_ms)?;
+        let Some(freed) = standing::quality(connection, &number, flagged, at_ms, now_ms)? else {
+            continue;
+        };
         recorded.movable.extend(freed);
         if flagged {
             let detail = "Meta has flagged the number for its low quality; campaigns wait";
