@@ -200,12 +200,7 @@ pub(super) fn live_on(
     if to == Some(State::Live) {
         let names = [alarms::NUMBER_OFFBOARDED, alarms::NUMBER_DISCONNECTED];
         alarms::settle(connection, &names, id, now_ms)?;
-        let causes = [
-            Cause::NumberOffboarded,
-            Cause::NumberReconnecting,
-            Cause::NumberDisconnected,
-        ];
-        moved.freed = free(connection, Whose::Number(id), &causes, now_ms)?;
+        moved.freed = free(connection, Whose::Number(id), &Cause::OF_NUMBERS, now_ms)?;
     }
     Ok(moved)
 }

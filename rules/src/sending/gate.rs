@@ -211,6 +211,13 @@ impl Cause {
         Cause::PortfolioLimit,
     ];
 
+    /// The causes of holds that end when the number is back.
+    pub const OF_NUMBERS: [Cause; 3] = [
+        Cause::NumberOffboarded,
+        Cause::NumberReconnecting,
+        Cause::NumberDisconnected,
+    ];
+
     /// The causes of holds that end with another token.
     pub const OF_TOKENS: [Cause; 3] =
         [Cause::TokenMissing, Cause::TokenSealed, Cause::TokenRefused];

@@ -83,7 +83,11 @@ pub(super) fn begin(
         to,
         ready,
     };
-    match whole.judge(connection, limits, now_ms)? {
+    let verdict = whole.judge(connection, limits, now_ms)?;
+    if !matches!(verdict, Verdict::Hold { .. }) {
+        whole.hand_on(connection)?;
+    }
+    match verdict {
         Verdict::Go => whole.go(connection, now_ms),
         Verdict::Hold { until_ms, cause } => whole.wait(connection, until_ms, cause, now_ms),
         Verdict::Refuse { code, cause } => whole.refuse(connection, code, cause, now_ms),
@@ -125,6 +129,23 @@ impl Whole {
         }
         let taken = take(connection, &limits.pace, &asked, row, conversation, now_ms)?;
         Ok(patient(taken))
+    }
+
+    /// What stands behind a row that waits no longer has waited for the same number or token, though nobody looked at
+    /// it.
+    fn hand_on(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut lasting = Cause::OF_NUMBERS.iter().chain(&Cause::OF_TOKENS);
+        let cause = self.row.cause.as_deref();
+        if lasting.any(|lasting| cause == Some(lasting.as_str())) {
+            // The states are all named so that the index of open rows serves.
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET cause = ?2 WHERE conversation = ?1 AND cause IS NULL
+                     AND state IN ('pending', 'sending', 'unknown') AND state = 'pending'",
+                )?
+                .execute(params![self.row.conversation, cause])?;
+        }
+        Ok(())
     }
 
     fn refuse(

@@ -380,3 +380,46 @@ async fn what_has_waited_for_its_number_for_too_long_is_closed_and_the_rest_goes
     let told = house.store.seen(stale).await.unwrap().unwrap();
     assert_eq!((told.state.as_str(), told.attempt), ("cancelled", 0));
 }
+
+#[tokio::test]
+async fn what_stands_behind_a_send_that_waited_for_too_long_is_as_stale() {
+    let house = house().await;
+    let limits = Limits {
+        patience: Patience::new(24),
+        ..Limits::default()
+    };
+    let begin = async |id, now_ms| {
+        let begun = house.store.begin_send(id, limits, now_ms, || 0);
+        begun.await.unwrap()
+    };
+    let (first, second) = (house.row("1").await, house.row("2").await);
+    house
+        .store
+        .change(
+            "UPDATE outbox SET created_ms = 1700000000000; UPDATE numbers SET state = 'offboarded'",
+        )
+        .await
+        .unwrap();
+    let held = begin(first, NOW + 5).await;
+    assert!(matches!(held, Gate::Held { .. }), "{held:?}");
+    let back = "UPDATE outbox SET next_ms = 0; UPDATE numbers SET state = 'live'";
+    house.store.change(back).await.unwrap();
+    let late_ms = NOW + 25 * 3_600_000;
+    for id in [first, second] {
+        let cause = "held-too-long".to_owned();
+        assert_eq!(begin(id, late_ms).await, Gate::Cancelled { cause });
+    }
+    // Also behind one that left in time.
+    let (first, second) = (house.row("3").await, house.row("4").await);
+    let held =
+        "UPDATE outbox SET created_ms = 1700000000000; UPDATE numbers SET state = 'offboarded'";
+    house.store.change(held).await.unwrap();
+    let held = begin(first, NOW + 5).await;
+    assert!(matches!(held, Gate::Held { .. }), "{held:?}");
+    house.store.change(back).await.unwrap();
+    let left = begin(first, NOW + 10).await;
+    assert!(matches!(left, Gate::Go(_)), "{left:?}");
+    house.store.sent(first, None, NOW + 20).await.unwrap();
+    let cause = "held-too-long".to_owned();
+    assert_eq!(begin(second, late_ms).await, Gate::Cancelled { cause });
+}
