@@ -34,6 +34,8 @@ pub(crate) struct Log {
     pub(crate) listed_ms: Vec<i64>,
     /// When Meta took a read mark.
     pub(crate) marked_ms: Vec<i64>,
+    /// Sends that were seen to wait for their number or its token.
+    pub(crate) waits: Vec<Wait>,
     /// When the clocks went forward.
     pub(crate) leapt_ms: Vec<i64>,
     /// What went wrong while it ran.
@@ -76,6 +78,16 @@ pub(crate) struct Said {
     pub(crate) customer: usize,
     pub(crate) by_phone: bool,
     pub(crate) at_ms: i64,
+}
+
+/// A send that waits, as whoever looks at the outbox sees it.
+pub(crate) struct Wait {
+    pub(crate) row: i64,
+    pub(crate) created_ms: i64,
+    pub(crate) by_agent: bool,
+    /// Until when the customer's window is open at least.
+    pub(crate) window_ms: i64,
+    pub(crate) seen_ms: i64,
 }
 
 /// A customer's word about marketing.

@@ -2,7 +2,8 @@
 //! the sim, with a fault at every step. A seed says all that happens, so that a failure can be repeated.
 //!
 //! - `world`, `story`: who takes part, and what happens; `people`, `strangers`, `agents`: what they do
-//! - `rulings`, `numbers`, `history`: what Meta decides and tells; `late`: words that come behind newer ones
+//! - `rulings`, `numbers`, `history`: what Meta decides and tells; `late`: words that come behind newer ones; `waits`:
+//!   sends that cannot leave for hours
 //! - `meta`, `process`, `automation`: Meta, the gateway, its plugins
 //! - `books`: what Duet has written down; `log`: what was seen from outside; `oracle`: whether that is as it should be
 //!
@@ -32,6 +33,7 @@ mod process;
 mod rulings;
 mod story;
 mod strangers;
+mod waits;
 mod world;
 
 use std::panic::AssertUnwindSafe;

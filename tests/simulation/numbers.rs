@@ -36,6 +36,36 @@ impl Story {
         }
     }
 
+    /// A number that can send can no longer.
+    pub(crate) async fn number_leaves(&mut self, number: &str) {
+        if self.is_away(number) {
+            return;
+        }
+        let alone = self.world.numbers.len() == 1 || !self.world.one_account;
+        let removed = alone && self.dice.percent(50);
+        self.meta.mood(json!({"phone_answers_ms": null})).await;
+        self.wait(BETWEEN_WORDS_MS).await;
+        let event = if removed {
+            "PARTNER_REMOVED"
+        } else {
+            "ACCOUNT_OFFBOARDED"
+        };
+        self.account(number, event).await;
+    }
+
+    pub(crate) async fn number_returns(&mut self, number: &str) {
+        let event = match self.standing(number).as_str() {
+            "PARTNER_REMOVED" => "PARTNER_ADDED",
+            _ => "ACCOUNT_RECONNECTED",
+        };
+        self.account(number, event).await;
+    }
+
+    fn is_away(&self, number: &str) -> bool {
+        let now = self.standing(number);
+        ["ACCOUNT_OFFBOARDED", "PARTNER_REMOVED"].contains(&now.as_str())
+    }
+
     /// Of such a number Meta mirrors nothing.
     pub(crate) fn any_removed(&self) -> bool {
         let mut numbers = self.world.numbers.iter();

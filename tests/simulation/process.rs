@@ -25,7 +25,7 @@ use duet::templates::Catalogue;
 use duet_rules::business::OWN;
 use duet_rules::plugins_toml::Pattern;
 use duet_rules::provider::Provider;
-use duet_rules::sending::{OptWords, Pace};
+use duet_rules::sending::{Limits, OptWords, Pace, Patience};
 use duet_rules::signature::Secret;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -55,6 +55,7 @@ impl Process {
         meta: &Meta,
         seed: u64,
         life: u32,
+        patience: Patience,
         log: &Log,
     ) -> Process {
         let store = open(folder).await;
@@ -70,7 +71,13 @@ impl Process {
             store.clone(),
             clients.clone(),
             caught_up.clone(),
-            outbox::Settings::default(),
+            outbox::Settings {
+                limits: Limits {
+                    patience,
+                    ..Limits::default()
+                },
+                ..outbox::Settings::default()
+            },
             metrics.clone(),
         );
         let sends = outbox.feed();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use duet::graph::Connections;
 use duet::machine::Simulated;
+use duet_rules::sending::Patience;
 use serde_json::json;
 
 use crate::books::Books;
@@ -59,7 +60,7 @@ impl Story {
     pub(crate) fn begin(seed: u64, folder: &Path, connections: Connections, log: Shared) -> Story {
         let clock = Simulated::new(BEGUN_MS, seed);
         let mut dice = Dice::new(seed, "story");
-        let world = World::draw(&mut dice);
+        let world = World::draw(seed, &mut dice);
         let config = world.config(seed, &mut dice);
         let books = Arc::new(Books::open(folder));
         let meta = Meta::new(config, books.clone(), &log);
@@ -88,7 +89,11 @@ impl Story {
             self.meta.play("contact", &body).await;
         }
         self.wait(5000).await;
+        let mut held = Dice::new(self.seed, "nothing leaves");
         for _ in 0..self.world.steps {
+            if self.world.held_hours > 0 && held.percent(4) {
+                self.nothing_leaves().await;
+            }
             self.step().await;
             self.pause().await;
         }
@@ -251,7 +256,7 @@ impl Story {
         }
     }
 
-    async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         self.life += 1;
         let process = Process::start(
             &self.folder,
@@ -259,6 +264,7 @@ impl Story {
             &self.meta,
             self.seed,
             self.life,
+            Patience::new(self.world.held_hours.into()),
             &self.log,
         );
         self.process = Some(process.await);

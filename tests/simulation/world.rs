@@ -4,6 +4,8 @@ use duet_sim::{Config, DeliveryRules, Number, StatusDelays};
 
 use crate::dice::Dice;
 
+/// What an admin may let sends wait for, in hours: less than a day, so that the customer's window is open still.
+const HELD_HOURS: [u32; 4] = [2, 4, 8, 20];
 /// The waking hour of every world.
 pub(crate) const BEGUN_MS: i64 = 1_800_000_000_000;
 
@@ -14,10 +16,14 @@ pub(crate) struct World {
     pub(crate) steps: u64,
     /// All numbers belong to one account: user ids are the same at each of them.
     pub(crate) one_account: bool,
+    /// `sending.held_hours`: so long a send waits for its number at most; 0 for ever.
+    pub(crate) held_hours: u32,
 }
 
 impl World {
-    pub(crate) fn draw(dice: &mut Dice) -> World {
+    pub(crate) fn draw(seed: u64, dice: &mut Dice) -> World {
+        // Dice of their own, so that other seeds' stories stay as they are.
+        let mut held = Dice::new(seed, "held");
         World {
             numbers: (0..1 + dice.below(3))
                 .map(|n| format!("10654035224{n}"))
@@ -27,7 +33,16 @@ impl World {
                 .collect(),
             steps: 20 + dice.below(61),
             one_account: dice.percent(70),
+            held_hours: if held.percent(30) {
+                *held.pick(&HELD_HOURS)
+            } else {
+                0
+            },
         }
+    }
+
+    pub(crate) fn held_ms(&self) -> i64 {
+        i64::from(self.held_hours) * 3_600_000
     }
 
     /// A number's own phone.

@@ -6,6 +6,7 @@
 //! - `sends`: nothing twice, and the books are right; `order`: events and sends in their order
 //! - `takeover`: never two voices; `policy`: never against Meta's rules, `rate`: nor faster than it takes them, and
 //!   `rulings`: nor against what it has decided
+//! - `waits`: nothing leaves that has waited for too long, and nothing is given up before
 //! - `ledger`: nothing lost, nothing double; `contacts`: the address book as the phone has it
 
 mod contacts;
@@ -19,6 +20,7 @@ mod rest;
 mod rulings;
 mod sends;
 mod takeover;
+mod waits;
 mod wire;
 
 use crate::log::lock;
@@ -37,6 +39,7 @@ pub(crate) async fn judge(story: &mut Story) {
         wrong.extend(policy::judge(story, &log, &wire));
         wrong.extend(rate::judge(&log, &wire));
         wrong.extend(rulings::judge(story, &log, &wire));
+        wrong.extend(waits::judge(story, &log));
         wrong.extend(ledger::judge(story, &log, &wire));
         wrong.extend(contacts::judge(story, &log, &wire));
         wrong.extend(order::judge(story, &log));
