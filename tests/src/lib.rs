@@ -11,6 +11,7 @@
 //! - `outside`: a system that plugins call
 //! - `receiver` and `mailbox`: take what the gateway posts and mails
 //! - `flood` and `checker`: many webhooks fast, and whether all of them came through
+//! - `promises`: whether the page about the plugin host names tests that are there
 //! - `process`: what the system says of the gateway's memory and time
 //! - `tries`: what was tried at Meta
 //! - `wait`: every wait has an end
@@ -27,6 +28,13 @@ pub mod meta;
 pub mod outside;
 pub mod plugins_file;
 pub mod process;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may stop at the first surprise"
+)]
+mod promises;
 pub mod receiver;
 pub mod tries;
 pub mod wait;
