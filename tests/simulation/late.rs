@@ -7,8 +7,9 @@ use crate::rulings::Rule;
 use crate::story::Story;
 
 /// Rules whose words say since when they hold.
-const DATED: [Rule; 6] = [
+const DATED: [Rule; 7] = [
     Rule::Quality,
+    Rule::Alert,
     Rule::Restricted,
     Rule::Locked,
     Rule::Limit,

@@ -64,7 +64,9 @@ pub(super) fn alerts_over(
     at_ms: i64,
 ) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE numbers SET alerts_over_ms = max(alerts_over_ms, ?2) WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE numbers SET alerts_over_ms = max(alerts_over_ms, ?2) WHERE id = ?1",
+        )?
         .execute(params![number, at_ms])?;
     Ok(())
 }

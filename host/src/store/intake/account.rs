@@ -81,7 +81,11 @@ fn standing_of(
     if !standing::account(connection, waba, word, change.past_ms())? {
         return Ok(());
     }
-    let lifted = [AccountWord::Reinstated, AccountWord::Restricted { until_ms: 0 }].contains(&word);
+    let lifted = [
+        AccountWord::Reinstated,
+        AccountWord::Restricted { until_ms: 0 },
+    ]
+    .contains(&word);
     for number in numbers::meant(
         connection,
         Some(waba),
