@@ -341,12 +341,23 @@ mod tests {
         let hour = 3_600_000;
         let answer = (Sign::OnApp(false), T + hour);
         let gone = after(&[
-            (Sign::Reconnected, T),
             (Sign::Offboarded, T),
+            (Sign::Reconnected, T),
             answer,
             (REMOVED, T + 1000),
         ]);
         assert_eq!(gone.state, State::Disconnected);
+    }
+
+    #[test]
+    fn a_word_that_comes_late_makes_no_newer_one_of_those_before_it() {
+        let crossed = [
+            (REMOVED, T),
+            (Sign::Added, T + 5000),
+            (REMOVED, T + 1000),
+            (Sign::Offboarded, T + 3000),
+        ];
+        assert_eq!(after(&crossed).state, State::Reconnecting);
     }
 
     #[test]
@@ -398,7 +409,9 @@ mod tests {
         }
         assert_eq!(seen.app_due_ms(), Some(T + 14 * DAY_MS));
         assert_eq!(fresh().pulse(T), Pulse::Well);
-        assert_eq!(after(&[(Sign::App, T), (REMOVED, T)]).app_due_ms(), None);
+        let removed = after(&[(Sign::App, T), (REMOVED, T)]);
+        assert_eq!(removed.app_due_ms(), None);
+        assert_eq!(removed.pulse(T + 40 * DAY_MS), Pulse::Well);
     }
 
     fn sign() -> impl Strategy<Value = (Sign<'static>, i64)> {
