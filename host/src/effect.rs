@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 
 /// Who speaks in a send, and who has a conversation now.
 pub use duet_rules::sending::{Handling, Speaker};
@@ -64,7 +65,7 @@ pub struct Reads {
 }
 
 /// One question for keys and its answer, without the run's own writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListRead {
     pub prefix: String,
     pub after: Option<String>,

@@ -1,5 +1,7 @@
 //! An event: one thing that happened, numbered by `seq`.
 
+use serde::{Deserialize, Serialize};
+
 /// One stored event, as plugins and the API see it.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -33,7 +35,7 @@ pub struct Event {
 }
 
 /// The customer's side, as plugins see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactView {
     pub id: i64,
     /// The name in the phone's address book, else the one that the customer gave.

@@ -29,6 +29,7 @@ pub mod sending;
 #[cfg(test)]
 mod settings_page;
 pub mod settings_schema;
+pub mod shadow;
 pub mod signature;
 pub mod signup;
 pub mod status;

@@ -1,7 +1,7 @@
 //! docs/settings.md says what the parsers know: every key, with its default and its bounds.
 
 use crate::duet_toml::{Kind, SETTINGS};
-use crate::plugins_toml::{self, Limits, LogRate, PARALLEL_DEFAULT, Retry};
+use crate::plugins_toml::{self, Limits, LogRate, PARALLEL_DEFAULT, RUNS_KEPT_DEFAULT, Retry};
 use crate::quarantine::Terms;
 use crate::timers::TIMERS_DEFAULT;
 use crate::toml_file::bytes_text;
@@ -91,7 +91,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
             continue;
         }
         let told = row("\n## plugins.toml", &key);
-        if key == "parallel" {
+        if ["parallel", "runs_kept"].contains(&key.as_str()) {
             assert_eq!(told.get(1).copied(), Some(bounds("", &key).as_str()));
         }
         count += 1;
@@ -112,7 +112,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         row("\n## plugins.toml", &format!("http.secrets.<name>.{key}"));
     }
     count += secret.len();
-    assert_eq!(count, 38, "known_keys no longer finds the keys");
+    assert_eq!(count, 39, "known_keys no longer finds the keys");
 }
 
 #[test]
@@ -121,6 +121,7 @@ fn the_page_has_the_defaults_of_plugins_toml() {
     let (quarantine, log) = (Terms::default(), LogRate::default());
     let defaults = [
         ("parallel", PARALLEL_DEFAULT.to_string()),
+        ("runs_kept", RUNS_KEPT_DEFAULT.to_string()),
         ("retry.attempts", retry.attempts.to_string()),
         ("retry.first_seconds", retry.first_seconds.to_string()),
         ("retry.max_seconds", retry.max_seconds.to_string()),

@@ -29,6 +29,7 @@ mod plugin_tools;
 mod quarantine;
 mod reload;
 mod sending;
+mod shadow;
 mod shutdown;
 mod signature;
 mod signup;

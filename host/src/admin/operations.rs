@@ -7,11 +7,12 @@ use duet_rules::readiness::Finding;
 use duet_rules::signup::HandIn;
 
 use crate::config::Secret;
-use crate::dispatch::Calls;
+use crate::dispatch::{Calls, Replay};
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
-use crate::plugin::LogLine;
+use crate::plugin::{Component, LogLine};
+use crate::store::runs::Which;
 use crate::store::wall::Wall;
 
 /// Why an operation was not done.
@@ -145,6 +146,14 @@ pub trait Operations: Send + Sync + 'static {
 
     /// At most so many lines that an instance's plugin has written after this place, oldest first.
     fn plugin_log(&self, name: String, after: i64, limit: usize) -> Operation<'_, PluginLog>;
+
+    /// Runs a component, or the instance's own, over kept runs of an instance. Nothing of it is done.
+    fn replay(
+        &self,
+        name: String,
+        which: Which,
+        component: Option<Component>,
+    ) -> Operation<'_, Replay>;
 
     /// Reads plugins.toml and all components again. What does not load keeps its old self and says so in the report.
     fn reload(&self) -> Operation<'_, Vec<PluginReport>>;

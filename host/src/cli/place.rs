@@ -98,6 +98,20 @@ impl Gateway {
         self.answer(self.client.request(method, url)).await
     }
 
+    /// A call with a body of bytes.
+    pub(super) async fn hand_in(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Value> {
+        let mut url = self.base.join(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.answer(self.client.post(url).body(bytes)).await
+    }
+
     /// A call with a JSON body.
     pub(super) async fn send(
         &self,

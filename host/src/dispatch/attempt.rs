@@ -11,14 +11,16 @@ use tracing::Instrument;
 use super::Shared;
 use super::call::{span, tell};
 use super::instance::Loaded;
-use super::journal::Journal;
+use super::journal::{Journal, seed};
+use super::record::{Draft, Recorder, outcome};
 use super::world::StoreWorld;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::plugin::{Call, Fault, Outcome, Run};
+use crate::plugin::{Call, Fault, Outcome, Run, World};
 use crate::store::StoreError;
 use crate::store::kv::Bounds;
 use crate::store::lanes::{End, Finish};
+use crate::store::runs::Record;
 
 /// A run that never commits because others always change what it reads becomes an attempt that failed.
 const CONFLICTS_MAX: u32 = 50;
@@ -146,9 +148,9 @@ async fn until_committed(
     let (mut pause, mut conflicts, mut _turn) = (PAUSE_FIRST, 0, None);
     while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
-        let decision = match run(shared, loaded, event, attempts + 1, now_ms).await {
-            Ok(run) => decide(run, loaded, attempts + 1, now_ms),
-            Err(error) => Decision::Wait(error.to_string()),
+        let (decision, draft) = match run(shared, loaded, event, attempts + 1, now_ms).await {
+            Ok((run, draft)) => (decide(run, loaded, attempts + 1, now_ms), draft),
+            Err(error) => (Decision::Wait(error.to_string()), None),
         };
         let (end, ended) = match decision {
             Decision::Commit(end, ended) => (end, ended),
@@ -164,7 +166,8 @@ async fn until_committed(
                 continue;
             }
         };
-        match commit(shared, loaded, event, end, now_ms).await {
+        let record = draft.and_then(|draft| draft.record(&end));
+        match commit(shared, loaded, event, end, record, now_ms).await {
             Ok(waiting) => {
                 crate::failpoint::hit("dispatch.finished");
                 (shared.outbox)(&waiting);
@@ -194,13 +197,14 @@ async fn until_committed(
     .await
 }
 
+/// The run, and what may be kept of it.
 async fn run(
     shared: &Shared,
     loaded: &Loaded,
     event: &Arc<Event>,
     attempt: u32,
     now_ms: i64,
-) -> Result<Run, StoreError> {
+) -> Result<(Run, Option<Draft>), StoreError> {
     let contact = match event.contact {
         Some(id) => shared.store.contact(&event.business, id).await?,
         None => None,
@@ -211,7 +215,11 @@ async fn run(
     };
     // The clock of a repeated run is the first one's, for the guest: what is stored and compared goes by the real one.
     let seen_ms = journal.as_ref().map_or(now_ms, Journal::now_ms);
-    let seed = journal.as_ref().map(Journal::seed);
+    let kept = loaded.plugin.instance().runs_kept > 0;
+    let seed = match &journal {
+        Some(journal) => Some(journal.seed()),
+        None => kept.then(seed),
+    };
     let world = StoreWorld {
         store: shared.store.clone(),
         instance: loaded.name().to_owned(),
@@ -221,18 +229,34 @@ async fn run(
         now_ms,
         journal,
     };
+    let (world, recorder): (Arc<dyn World>, _) = match seed.filter(|_| kept) {
+        Some(seed) => {
+            let recorder = Arc::new(Recorder::new(world, contact.clone()));
+            (recorder.clone(), Some((recorder, seed)))
+        }
+        None => (Arc::new(world), None),
+    };
     let call = Call {
         event: event.clone(),
         contact,
         attempt,
         now_ms: seen_ms,
         seed,
-        world: Arc::new(world),
+        rehearsed: false,
+        world,
     };
     let span = span(loaded, event, attempt);
     let run = loaded.plugin.run(call).instrument(span.clone()).await;
     tell(shared, loaded, &span, &run);
-    Ok(run)
+    let draft = recorder.map(|(recorder, seed)| Draft {
+        recorder,
+        outcome: outcome(&run.outcome),
+        attempt,
+        now_ms: seen_ms,
+        seed,
+        settings: loaded.settings,
+    });
+    Ok((run, draft))
 }
 
 enum Decision {
@@ -321,6 +345,7 @@ async fn commit(
     loaded: &Loaded,
     event: &Event,
     end: End,
+    record: Option<Record>,
     now_ms: i64,
 ) -> Result<Vec<i64>, StoreError> {
     let grants = &loaded.plugin.instance().grants;
@@ -338,6 +363,8 @@ async fn commit(
             keys_max: grant.keys_max,
         }),
         timers_max: grants.timers.map(|grant| grant.max),
+        runs_max: loaded.plugin.instance().runs_kept,
+        record,
         end,
     };
     let finish = Arc::new(finish);
@@ -385,7 +412,7 @@ async fn failed(
     let Decision::Commit(end, ended) = decision else {
         return Ended::LeaseLost;
     };
-    match commit(shared, loaded, event, end, now_ms).await {
+    match commit(shared, loaded, event, end, None, now_ms).await {
         Ok(_) => ended,
         // Nothing can be stored for this event: the lane waits, and nothing is lost.
         Err(StoreError::LeaseLost(_) | StoreError::Stopped) => Ended::LeaseLost,

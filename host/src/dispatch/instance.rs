@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use duet_rules::plugins_toml::StartFrom;
+use duet_rules::plugins_toml::{Instance, Pattern, StartFrom};
 use duet_rules::quarantine::{Change, Quarantine};
+use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A plugin with what belongs to its instance.
 pub(super) struct Loaded {
     pub(super) plugin: Arc<dyn Handler>,
+    /// SHA-256 of its settings.
+    pub(super) settings: [u8; 32],
     pub(super) subscription: Subscription,
     pub(super) status: Arc<Status>,
     /// Whose turn it is among runs that keep changing what the others read.
@@ -39,9 +42,26 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// `wanted` are the kinds that the plugin asks for.
+    pub(super) fn new(plugin: Arc<dyn Handler>, wanted: &[Pattern], status: Arc<Status>) -> Loaded {
+        Loaded {
+            settings: settings_digest(plugin.instance()),
+            subscription: Subscription::new(plugin.instance(), wanted),
+            plugin,
+            status,
+            contended: tokio::sync::Mutex::default(),
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.plugin.instance().name
     }
+}
+
+/// SHA-256 of an instance's settings.
+pub(super) fn settings_digest(instance: &Instance) -> [u8; 32] {
+    let digest = digest(&SHA256, instance.settings.to_string().as_bytes());
+    digest.as_ref().try_into().unwrap_or_default()
 }
 
 /// What an instance is told while it works.
@@ -141,6 +161,7 @@ impl Worker {
             stopping: false,
         };
         worker.release().await;
+        worker.trim_runs().await;
         for delivery in redriven {
             worker.redrive(delivery.seq).await;
         }
@@ -190,6 +211,7 @@ impl Worker {
                 self.loaded = loaded;
                 self.quarantine = Quarantine::default();
                 self.release().await;
+                self.trim_runs().await;
             }
             Some(Command::Redrive(seq)) => self.redrive(seq).await,
             Some(Command::Stop) | None => self.stopping = true,
@@ -354,6 +376,16 @@ impl Worker {
             .plugin_released(instance.to_owned(), crate::now_ms());
         if let Err(error) = settled.await {
             tracing::warn!(%error, instance, "an alarm stays open that has lost its reason");
+        }
+    }
+
+    /// Fewer may be kept than before.
+    async fn trim_runs(&self) {
+        let instance = self.loaded.plugin.instance();
+        let store = &self.shared.store;
+        let trimmed = store.trim_runs(instance.name.clone(), instance.runs_kept);
+        if let Err(error) = trimmed.await {
+            tracing::warn!(%error, instance = instance.name, "more runs are kept than runs_kept says");
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use duet_rules::journal::{Next, Replay, idempotency_key};
 use futures_util::future::try_join_all;
-use ring::digest::{SHA256, digest};
 
 use super::Shared;
 use super::instance::Loaded;
@@ -40,7 +39,7 @@ impl Journal {
             now_ms,
             seed: seed(),
             digest: loaded.plugin.digest().to_owned(),
-            settings: hash(&instance.settings.to_string()),
+            settings: loaded.settings,
         };
         let run = Run {
             instance: instance.name.clone(),
@@ -160,7 +159,8 @@ fn begun(call: &Outgoing, occurrence: u32) -> Begun {
     }
 }
 
-fn seed() -> [u8; 16] {
+/// What a run sees as chance.
+pub(super) fn seed() -> [u8; 16] {
     let mut seed = [0; 16];
     let halves = [crate::random(), crate::random()];
     for (byte, drawn) in seed
@@ -170,11 +170,6 @@ fn seed() -> [u8; 16] {
         *byte = drawn;
     }
     seed
-}
-
-fn hash(text: &str) -> [u8; 32] {
-    let hash = digest(&SHA256, text.as_bytes());
-    hash.as_ref().try_into().unwrap_or_default()
 }
 
 fn untold(error: StoreError) -> Unavailable {

@@ -6,6 +6,8 @@
 //! - `instance`: one instance at work
 //! - `clock`: when it is to be called
 //! - `attempt`: one run and its commit; `journal`: its calls
+//! - `record`: what it reads, written down as `seen`; `replay`: another version over what was written down; `shadow`: who
+//!   asks for that
 //! - `call`: how a run is told
 //! - `world`: what a run may read
 //! - `subscription`: which events an instance sees
@@ -17,12 +19,16 @@ mod clock;
 mod instance;
 mod journal;
 mod lanes;
+mod record;
+mod replay;
+mod seen;
+mod shadow;
 pub mod status;
 mod subscription;
 mod world;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use duet_rules::plugins_toml::{Instance, Pattern, PluginsToml};
@@ -33,14 +39,16 @@ use tokio::task::JoinHandle;
 use crate::config::environment;
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
-use crate::plugin::{Admission, Component, Handler, LogBook, Plugin, secrets};
-use crate::store::Store;
+use crate::plugin::secrets::{self, Secrets};
+use crate::plugin::{Admission, Component, Handler, LogBook, Plugin};
 use crate::store::lanes::{Claim, From};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 pub use call::Calls;
 use instance::{Command, Loaded};
+pub use replay::{Rehearsed, Replay, Rerun};
+pub use shadow::ReplayError;
 use status::{State, Status};
-use subscription::Subscription;
 
 /// Commands that may wait for an instance.
 const COMMANDS_MAX: usize = 1024;
@@ -63,6 +71,8 @@ pub struct Dispatch {
     shared: Arc<Shared>,
     admission: Admission,
     slots: tokio::sync::Mutex<Slots>,
+    /// Held while a version is run over kept runs by hand: one at a time.
+    replaying: tokio::sync::Mutex<()>,
     /// What the admin sees, also while a change is being loaded.
     listing: RwLock<Vec<Listed>>,
 }
@@ -85,6 +95,8 @@ struct Slot {
     name: String,
     status: Arc<Status>,
     worker: Option<Worker>,
+    /// What the file says of it, and where relative paths start.
+    wanted: Option<(Instance, PathBuf)>,
 }
 
 struct Worker {
@@ -103,12 +115,7 @@ impl Worker {
 
 /// Gives `plugin` its events until it is dropped; `wanted` are the kinds that it asks for.
 pub async fn work(shared: Arc<Shared>, plugin: Arc<dyn Handler>, wanted: &[Pattern], from: From) {
-    let loaded = Loaded {
-        subscription: Subscription::new(plugin.instance(), wanted),
-        plugin,
-        status: Arc::default(),
-        contended: tokio::sync::Mutex::default(),
-    };
+    let loaded = Loaded::new(plugin, wanted, Arc::default());
     let (_commands, told) = mpsc::channel(COMMANDS_MAX);
     instance::work(shared, Arc::new(loaded), from, told).await;
 }
@@ -119,6 +126,7 @@ impl Dispatch {
             shared: Arc::new(shared),
             admission,
             slots: tokio::sync::Mutex::default(),
+            replaying: tokio::sync::Mutex::default(),
             listing: RwLock::default(),
         }
     }
@@ -156,6 +164,7 @@ impl Dispatch {
         self.list(wanted.iter().map(|(slot, _)| slot));
         let mut problems = Vec::new();
         for (mut slot, config) in wanted.drain(..) {
+            slot.wanted = Some((config.clone(), folder.to_owned()));
             if slot.worker.is_none() {
                 slot.status
                     .stand(|standing| standing.business.clone_from(&config.business));
@@ -259,16 +268,10 @@ impl Dispatch {
         config: Instance,
         folder: &Path,
     ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
-        let (instance, folder) = (config.clone(), folder.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
-            let component = Component::of(&instance, &folder).map_err(|problem| vec![problem])?;
-            let secrets = secrets::read(&instance, &folder, &environment)?;
-            Ok::<_, Vec<Problem>>((component, secrets))
-        });
-        let (component, secrets) = match read.await {
-            Ok(read) => read?,
+        let (component, secrets) = match read(config.clone(), folder.to_owned(), None).await? {
+            Some(read) => read,
             // The runtime is ending, and everything with it.
-            Err(_) => return Ok(None),
+            None => return Ok(None),
         };
         self.claim(&config).await?;
         if let Some(worker) = &slot.worker
@@ -333,13 +336,8 @@ impl Dispatch {
             digest = plugin.digest(),
             "plugin is live"
         );
-        let subscription = Subscription::new(plugin.instance(), &manifest.events);
-        let loaded = Arc::new(Loaded {
-            plugin: plugin.clone(),
-            subscription,
-            status: slot.status.clone(),
-            contended: tokio::sync::Mutex::default(),
-        });
+        let loaded = Loaded::new(plugin.clone(), &manifest.events, slot.status.clone());
+        let loaded = Arc::new(loaded);
         if let Some(worker) = &mut slot.worker
             && worker
                 .commands
@@ -367,7 +365,7 @@ impl Dispatch {
     }
 
     /// Has the event of a dead letter handled again; the answer is whether there was one.
-    pub async fn redrive(&self, dead_letter: i64) -> Result<bool, crate::store::StoreError> {
+    pub async fn redrive(&self, dead_letter: i64) -> Result<bool, StoreError> {
         let Some((instance, seq)) = self
             .shared
             .store
@@ -427,6 +425,7 @@ impl Slot {
             name: name.to_owned(),
             status: Arc::default(),
             worker: None,
+            wanted: None,
         }
     }
 
@@ -440,6 +439,23 @@ impl Slot {
             standing.of_file = false;
         });
     }
+}
+
+/// The component of an instance, unless another one is given, and its secrets; nothing when the runtime is ending.
+async fn read(
+    instance: Instance,
+    folder: PathBuf,
+    given: Option<Component>,
+) -> Result<Option<(Component, Secrets)>, Vec<Problem>> {
+    let read = tokio::task::spawn_blocking(move || {
+        let component = match given {
+            Some(component) => component,
+            None => Component::of(&instance, &folder).map_err(|problem| vec![problem])?,
+        };
+        let secrets = secrets::read(&instance, &folder, &environment)?;
+        Ok::<_, Vec<Problem>>((component, secrets))
+    });
+    read.await.map_or(Ok(None), |read| read.map(Some))
 }
 
 fn causes(problems: &[Problem]) -> String {

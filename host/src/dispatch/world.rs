@@ -78,7 +78,7 @@ impl World for StoreWorld {
         async move {
             if self.is_history {
                 return Ok(Some(Refusal {
-                    code: "history",
+                    code: "history".into(),
                     detail: "imported history is answered by nobody".into(),
                     meta_code: None,
                 }));
@@ -88,7 +88,7 @@ impl World for StoreWorld {
                     let files = self.store.check_files(send.conversation, &send.message);
                     if let Err(invalid) = told(files.await)? {
                         return Ok(Some(Refusal {
-                            code: "invalid",
+                            code: "invalid".into(),
                             detail: invalid.to_string(),
                             meta_code: None,
                         }));
@@ -100,7 +100,7 @@ impl World for StoreWorld {
                     Ok(self.policy(&conversation, send, told(template)?, handling))
                 }
                 None => Ok(Some(Refusal {
-                    code: "invalid",
+                    code: "invalid".into(),
                     detail: format!("there is no conversation {}", send.conversation),
                     meta_code: None,
                 })),

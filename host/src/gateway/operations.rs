@@ -18,18 +18,20 @@ use crate::admin::{
     PluginReport, SignedUp, SyncReport,
 };
 use crate::connecting::Connecting;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Replay, ReplayError};
 use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
 use crate::graph::{NO_TOKEN, NoRecord};
 use crate::intake::feed::Feed;
 use crate::keyring::{Access, AccessError, Keyring};
 use crate::outbox;
+use crate::plugin::Component;
 use crate::store::businesses::BusinessError;
 use crate::store::erase::EraseError;
 use crate::store::handling::Keeps;
 use crate::store::outbox::Redriven;
 use crate::store::receipts::ReceiptLog;
+use crate::store::runs::Which;
 use crate::store::wall::Wall;
 use crate::store::{Store, StoreError};
 
@@ -219,6 +221,18 @@ impl Operations for GatewayOperations {
         async { Ok(log) }.boxed()
     }
 
+    fn replay(
+        &self,
+        name: String,
+        which: Which,
+        component: Option<Component>,
+    ) -> Operation<'_, Replay> {
+        self.whole(move |gateway| async move {
+            let replay = gateway.dispatch.replay(&name, which, component).await;
+            replay.map_err(not_replayed)
+        })
+    }
+
     fn reload(&self) -> Operation<'_, Vec<PluginReport>> {
         self.whole(|gateway| async move {
             gateway.reloader.reload().await;
@@ -346,6 +360,17 @@ impl Operations for GatewayOperations {
             let removed = gateway.keyring.remove(business).await;
             removed.map_err(|error| not_set(error.into()))
         })
+    }
+}
+
+fn not_replayed(error: ReplayError) -> OperationError {
+    match error {
+        ReplayError::NoPlugin => OperationError::NotFound("plugin"),
+        ReplayError::NoRuns | ReplayError::Problems(_) => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
+        ReplayError::Store(error) => refused(error),
     }
 }
 

@@ -10,7 +10,7 @@ use duet_rules::toml_file::Problem;
 use crate::file::read_at_most;
 
 /// The largest component that is read.
-const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A component as it stands on disk.
 #[derive(Clone)]

@@ -40,8 +40,8 @@ pub(super) struct GuestLog {
     instance: String,
     event: String,
     contact: Option<i64>,
-    /// The instance's: it keeps the line and says whether it is too fast.
-    book: Arc<LogBook>,
+    /// The instance's: it keeps the line and says whether it is too fast. None for a run whose lines go nowhere.
+    book: Option<Arc<LogBook>>,
     state: Mutex<State>,
 }
 
@@ -56,7 +56,7 @@ impl GuestLog {
     pub(super) fn new(
         instance: String,
         source: Source<'_>,
-        book: Arc<LogBook>,
+        book: Option<Arc<LogBook>>,
         bytes_max: u64,
     ) -> Self {
         let state = State {
@@ -120,11 +120,14 @@ impl GuestLog {
     }
 
     fn emit(&self, level: Level, line: &str) {
+        let Some(book) = &self.book else {
+            return;
+        };
         let source = Source {
             event: &self.event,
             contact: self.contact,
         };
-        match self.book.take(source, level, line) {
+        match book.take(source, level, line) {
             Taken::Dropped => return,
             Taken::Kept { dropped: 0 } => {}
             Taken::Kept { dropped } => self.tell(Level::Warn, &told(dropped)),

@@ -36,7 +36,7 @@ use futures_util::future::BoxFuture;
 
 pub use admit::{Admission, check};
 pub use compile::{Compiler, compile_main};
-pub use component::Component;
+pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::PluginEngine;
 pub use fault::{Fault, FaultKind};
 pub use guest_log::TARGET as LOG_TARGET;

@@ -36,6 +36,8 @@ pub struct Call {
     pub now_ms: i64,
     /// What it sees as chance where no secret depends on it, such as the order of a map; WASI's own if absent.
     pub seed: Option<[u8; 16]>,
+    /// Whether it is only to be seen what would come of it: what the plugin writes to its log is kept nowhere.
+    pub rehearsed: bool,
     pub world: Arc<dyn World>,
 }
 
@@ -161,6 +163,7 @@ impl Plugin {
             source,
             call.now_ms,
             call.seed,
+            call.rehearsed,
         );
         let mut store = Store::new(self.pre.engine(), running);
         store.limiter(|running| &mut running.memory);

@@ -39,12 +39,13 @@ impl Running {
         source: Source<'_>,
         now_ms: i64,
         seed: Option<[u8; 16]>,
+        rehearsed: bool,
     ) -> Self {
         let limits = &facts.limits;
         let log = Arc::new(GuestLog::new(
             facts.name.clone(),
             source,
-            Arc::clone(&facts.book),
+            (!rehearsed).then(|| Arc::clone(&facts.book)),
             limits.log_bytes_max,
         ));
         let mut table = ResourceTable::new();

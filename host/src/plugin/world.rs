@@ -3,6 +3,7 @@
 
 use duet_rules::sending::Refusal;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
@@ -45,7 +46,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 pub struct Unavailable(pub String);
 
 /// Who has a conversation; times in ms since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationState {
     pub handling: Handling,
     pub handling_until_ms: Option<i64>,

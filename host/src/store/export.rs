@@ -126,6 +126,13 @@ fn rows(
              WHERE seq IN (SELECT seq FROM events WHERE contact = ?1) ORDER BY id"
                 .to_owned(),
         ),
+        // What a run has read beside its event and its calls stands elsewhere in here, or is others'.
+        (
+            "runs",
+            "SELECT seq, instance, attempt, now_ms, outcome, effects, calls, CAST(call_bytes AS TEXT) AS bodies FROM runs
+             WHERE seq IN (SELECT seq FROM events WHERE contact = ?1) ORDER BY id"
+                .to_owned(),
+        ),
         (
             "dead_letters",
             format!(

@@ -12,6 +12,7 @@ use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
 use super::media::{hold, sendable};
+use super::runs::{self, Record};
 use super::timers::Timer;
 use super::{Store, StoreError, businesses, journal, kv, timers};
 use crate::effect::{Effect, Handling, Reads, Send, Speaker};
@@ -89,6 +90,10 @@ pub struct Finish {
     pub store_max: Option<kv::Bounds>,
     /// So many timers it may have at once.
     pub timers_max: Option<u64>,
+    /// So many runs of the instance are kept.
+    pub runs_max: u64,
+    /// To be kept when the event is done or dead.
+    pub record: Option<Record>,
     pub end: End,
 }
 
@@ -241,6 +246,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
             let waiting = commit_effects(connection, finish, effects)?;
             ledger::ran(connection, finish.seq, &finish.instance, "done")?;
             pass(connection, finish)?;
+            keep(connection, finish)?;
             Ok(waiting)
         }
         End::Retry {
@@ -268,8 +274,16 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                 .execute(params![finish.instance, finish.seq, cause, attempts, finish.now_ms])?;
             ledger::ran(connection, finish.seq, &finish.instance, "dead")?;
             pass(connection, finish)?;
+            keep(connection, finish)?;
             Ok(Vec::new())
         }
+    }
+}
+
+fn keep(connection: &Connection, finish: &Finish) -> Result<(), StoreError> {
+    match &finish.record {
+        Some(record) => runs::keep(connection, finish, record),
+        None => Ok(()),
     }
 }
 

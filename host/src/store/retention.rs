@@ -19,7 +19,7 @@ const SLICE_BYTES: i64 = 8 << 20;
 /// A key without a message, and what came before its message, is kept so long.
 const KEYS_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// An instance that is gone from plugins.toml holds events back so long, and has its timers.
+/// An instance that is gone from plugins.toml holds events back so long, and has its timers and runs.
 const GONE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How old what is kept may become.
@@ -82,6 +82,8 @@ impl Store {
                     now_ms.saturating_sub(age_ms),
                     now_ms.saturating_sub(GONE_MS),
                 )
+                .await?;
+            self.write(|connection| Ok(connection.execute(RUNS_WITHOUT_EVENT, [])?))
                 .await?;
             pruned.handovers = self
                 .prune_listed(
@@ -155,6 +157,7 @@ impl Store {
             let removed = self
                 .write(move |connection| {
                     connection.execute(GONE_SCHEDULES, [gone_ms])?;
+                    connection.execute(GONE_RUNS, [gone_ms])?;
                     Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?)
                 })
                 .await?;
@@ -392,6 +395,11 @@ const GONE_TIMERS: &str = "DELETE FROM timers WHERE (instance, name) IN (
 
 const GONE_SCHEDULES: &str =
     "DELETE FROM schedules WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
+
+const GONE_RUNS: &str =
+    "DELETE FROM runs WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
+/// Without its event nothing can be run again.
+const RUNS_WITHOUT_EVENT: &str = "DELETE FROM runs WHERE seq NOT IN (SELECT seq FROM events)";
 
 /// A change that still holds is kept.
 const OLD_HANDOVERS: &str = "SELECT id FROM handovers WHERE last_ms < ?1 AND coalesce(until_ms, 0) < ?1 ORDER BY last_ms LIMIT ?2";

@@ -103,6 +103,7 @@ pub(crate) fn call(text: &str, world: &Arc<MemoryWorld>) -> Call {
         attempt: 1,
         now_ms: 1_700_000_001_000,
         seed: None,
+        rehearsed: false,
         world: Arc::clone(world) as Arc<dyn duet::plugin::World>,
     }
 }

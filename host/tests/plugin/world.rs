@@ -95,7 +95,7 @@ impl World for MemoryWorld {
         let refused = handling.unwrap_or(stored) == Handling::Person;
         let detail = "a person has the conversation".to_owned();
         answer(refused.then_some(Refusal {
-            code: "person-has-conversation",
+            code: "person-has-conversation".into(),
             detail,
             meta_code: None,
         }))

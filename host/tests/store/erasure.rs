@@ -33,6 +33,8 @@ pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effec
         person_ms: PERSON_MS,
         store_max: None,
         timers_max: None,
+        runs_max: 0,
+        record: None,
         end: End::Done {
             effects,
             reads: Reads::default(),

@@ -15,6 +15,7 @@ mod erasure;
 mod full_disk;
 mod handling;
 mod house;
+mod kept_runs;
 mod ledger;
 mod media;
 mod notices;

@@ -16,6 +16,10 @@ use crate::toml_file::{Field, Findings, Problem, Section, nearest, quoted, type_
 
 /// Lanes of one instance that run at once when the file says nothing.
 pub const PARALLEL_DEFAULT: u64 = 32;
+/// Runs of one instance that are kept when the file says nothing.
+pub const RUNS_KEPT_DEFAULT: u64 = 20;
+/// So many of its runs one instance may have kept.
+const RUNS_KEPT_MAX: u64 = 100;
 
 /// A plugin with its name, settings and grants: one `[plugins.<name>]` table.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +46,8 @@ pub struct Instance {
     pub parallel: u64,
     /// When it is called beside events that come.
     pub every: Vec<Schedule>,
+    /// So many of its last runs are kept, to run another version over them.
+    pub runs_kept: u64,
     pub retry: Retry,
     pub quarantine: Terms,
     pub log: LogRate,
@@ -155,6 +161,9 @@ pub(super) fn read(
         .table("every", findings)
         .map(|section| every::read(&section, findings))
         .unwrap_or_default();
+    let runs_kept = section
+        .integer("runs_kept", 0..=RUNS_KEPT_MAX, findings)
+        .unwrap_or(RUNS_KEPT_DEFAULT);
     let retry = section
         .table("retry", findings)
         .map(|section| retry::read(section, findings))
@@ -195,6 +204,7 @@ pub(super) fn read(
         from,
         parallel,
         every,
+        runs_kept,
         retry,
         quarantine,
         log,

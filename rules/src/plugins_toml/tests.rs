@@ -36,6 +36,7 @@ fn the_smallest_plugin_gets_every_default() {
         (faq.name.as_str(), faq.line, faq.enabled, faq.parallel),
         ("faq", 1, true, PARALLEL_DEFAULT)
     );
+    assert_eq!(faq.runs_kept, RUNS_KEPT_DEFAULT);
     assert_eq!(
         (faq.from, faq.events, faq.numbers),
         (StartFrom::Now, None, None)
@@ -88,6 +89,7 @@ fn a_full_plugin_is_read_as_written() {
         from = 4711
         parallel = 0x10
         every = { tidy = "15m", report = "mon-fri 18:30 Europe/Berlin" }
+        runs_kept = 7
         [plugins.crm.retry]
         attempts = 2
         first_seconds = 5
@@ -111,6 +113,7 @@ fn a_full_plugin_is_read_as_written() {
         (false, StartFrom::Seq(4711), 16)
     );
     assert_eq!((crm.business.as_str(), crm.business_line), ("tea-house", 5));
+    assert_eq!(crm.runs_kept, 7);
     assert_eq!(crm.component, std::path::Path::new("../crm.wasm"));
     assert_eq!(
         crm.events.unwrap(),
@@ -151,11 +154,11 @@ fn a_full_plugin_is_read_as_written() {
     );
     assert_eq!(crm.grants.timers, Some(TimersGrant { max: 7 }));
     let lines = [
-        ("contacts", 24),
-        ("conversations", 22),
-        ("messages", 18),
-        ("store", 20),
-        ("timers", 25),
+        ("contacts", 25),
+        ("conversations", 23),
+        ("messages", 19),
+        ("store", 21),
+        ("timers", 26),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -228,7 +231,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers"#,
         ),
         (
             "enabled = 1",
@@ -330,7 +333,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

@@ -4,6 +4,8 @@
 //! that Meta would refuse for the window, the customer's opt-out or the number's state. What is judged is
 //! the state at the moment of sending, not the one that the plugin saw.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
@@ -119,9 +121,9 @@ pub enum Verdict {
 }
 
 /// Why a call of a plugin is refused while it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     pub detail: String,
     /// Meta's own code for such a send.
     pub meta_code: Option<i64>,
@@ -309,7 +311,7 @@ impl Cause {
 
     fn refusal(self, meta_code: Option<i64>) -> Refusal {
         Refusal {
-            code: self.as_str(),
+            code: self.as_str().into(),
             detail: self.detail().to_owned(),
             meta_code,
         }
@@ -573,12 +575,12 @@ mod tests {
         };
         let refusal = refuse_early(&row(Kind::FreeForm), &closed, NOW).unwrap_err();
         assert_eq!(
-            (refusal.code, refusal.meta_code),
+            (&*refusal.code, refusal.meta_code),
             ("window-closed", Some(131_047))
         );
         let refusal = refuse_early(&row(Kind::FreeForm), &person(9, None, None), NOW).unwrap_err();
         assert_eq!(
-            (refusal.code, refusal.meta_code),
+            (&*refusal.code, refusal.meta_code),
             ("person-has-conversation", None)
         );
     }

@@ -18,6 +18,7 @@ mod numbers;
 mod outbox;
 mod partner;
 mod plugin_logs;
+mod plugin_replay;
 mod plugins;
 mod receipts;
 mod search;
@@ -104,7 +105,9 @@ pub(super) fn operate() -> OpenApiRouter<App> {
 }
 
 pub(super) fn personal() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(receipts::body))
+    OpenApiRouter::new()
+        .routes(routes!(receipts::body))
+        .routes(routes!(plugin_replay::replay))
 }
 
 pub(super) fn admin() -> OpenApiRouter<App> {

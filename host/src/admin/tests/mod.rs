@@ -18,10 +18,13 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::Secret;
+use crate::dispatch::Replay;
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
 use crate::media;
+use crate::plugin::Component;
+use crate::store::runs::Which;
 use crate::store::wall::Wall;
 
 const ROOT: &str = "root-token";
@@ -47,6 +50,21 @@ impl Operations for Notes {
             format!("log of {name} after {after}, {limit}"),
             PluginLog::default(),
         )
+    }
+
+    fn replay(
+        &self,
+        name: String,
+        which: Which,
+        component: Option<Component>,
+    ) -> Operation<'_, Replay> {
+        let replay = Replay {
+            version: "1.0.0".into(),
+            digest: "d".into(),
+            runs: Vec::new(),
+        };
+        let given = component.is_some();
+        self.note(format!("replay {which:?} of {name}, {given}"), replay)
     }
 
     fn reload(&self) -> Operation<'_, Vec<PluginReport>> {

@@ -1,11 +1,13 @@
 //! `duet plugin`: how the plugins fare, and how one is switched on and off.
 //!
 //! - `top`, `logs`: the plugins at work, from the gateway that runs
+//! - `replay`: another version over the last events, in the gateway that runs
 //! - `inspect`: what a component asks for before it is switched on
 //! - `switch`: `enable` and `disable`, which change `plugins.toml`
 
 mod inspect;
 mod logs;
+mod replay;
 mod switch;
 mod top;
 
@@ -28,6 +30,9 @@ pub(super) enum Verb {
     Top(top::Asked),
     /// What a plugin has written to its log lately; it may quote customers
     Logs(logs::Asked),
+    /// Run a version over the events that its plugin was done with last, and tell what it would do otherwise; nothing of it
+    /// is done. Ends with 0 when all runs come to the same
+    Replay(replay::Asked),
     /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run
     Inspect(inspect::Named),
     /// Show what a component asks for and why, ask, and switch it on in plugins.toml
@@ -41,6 +46,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::List(flags) => list(&flags).await,
         Verb::Top(asked) => top::run(&asked).await,
         Verb::Logs(asked) => logs::run(&asked).await,
+        Verb::Replay(asked) => replay::run(&asked).await,
         Verb::Inspect(named) => inspect::run(&named),
         Verb::Enable(asked) => switch::enable(&asked),
         Verb::Disable(asked) => switch::disable(&asked),

@@ -76,7 +76,7 @@ fn parse(
 
 fn refusal(code: &'static str, detail: String) -> Refusal {
     Refusal {
-        code,
+        code: code.into(),
         detail,
         meta_code: None,
     }
@@ -85,7 +85,7 @@ fn refusal(code: &'static str, detail: String) -> Refusal {
 impl From<Refusal> for messages::Refusal {
     fn from(refusal: Refusal) -> Self {
         messages::Refusal {
-            code: refusal.code.to_owned(),
+            code: refusal.code.into_owned(),
             detail: refusal.detail,
             meta_code: refusal.meta_code.and_then(|code| u32::try_from(code).ok()),
         }

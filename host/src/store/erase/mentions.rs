@@ -87,6 +87,8 @@ pub(in super::super) struct Mentions {
     pub(in super::super) unreadable: Found,
     /// What plugins were answered about other events.
     pub(in super::super) journal: Found,
+    /// What plugins have read while they handled other events.
+    pub(in super::super) runs: Found,
     /// Instance and key.
     pub(in super::super) kv: Vec<(String, String)>,
     /// Instance and name.
@@ -121,6 +123,11 @@ impl Mentions {
             journal: found(
                 "SELECT j.id, coalesce((SELECT i.business FROM instances i WHERE i.name = j.instance), '') = ?3, j.headers, j.body
                  FROM journal j WHERE j.id > ?1 ORDER BY j.id LIMIT ?2",
+            )
+            .await?,
+            runs: found(
+                "SELECT r.id, coalesce((SELECT i.business FROM instances i WHERE i.name = r.instance), '') = ?3, r.outcome,
+                 r.effects, r.reads, r.read_bytes, r.calls, r.call_bytes FROM runs r WHERE r.id > ?1 ORDER BY r.id LIMIT ?2",
             )
             .await?,
             kv: entries(store, subject, KV).await?,

@@ -39,6 +39,7 @@ pub(super) fn remove(
         &mut mentions.dead_letters,
         &mut mentions.unreadable,
         &mut mentions.journal,
+        &mut mentions.runs,
     ] {
         found.rest(connection, subject)?;
     }
@@ -123,6 +124,7 @@ fn remove_contact(
     for sql in [
         "DELETE FROM alarms WHERE contact = ?1",
         "DELETE FROM openings WHERE contact = ?1",
+        "DELETE FROM runs WHERE contact = ?1",
     ] {
         run(connection, sql, [contact])?;
     }
@@ -156,6 +158,13 @@ fn remove_events(
     for (id, _) in letters.iter().filter(|(_, seq)| events.contains(seq)) {
         erased.dead_letters += run(connection, "DELETE FROM dead_letters WHERE id = ?1", [id])?;
     }
+    let runs: Vec<(i64, i64)> = connection
+        .prepare_cached("SELECT id, seq FROM runs")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, _) in runs.iter().filter(|(_, seq)| events.contains(seq)) {
+        run(connection, "DELETE FROM runs WHERE id = ?1", [id])?;
+    }
     for seq in events {
         // What was to be said because of it tells of it, to whomever.
         erased.outbox += run(connection, "DELETE FROM outbox WHERE seq = ?1", [seq])?;
@@ -186,6 +195,9 @@ fn remove_mentions(
     }
     for id in &mentions.journal.rows {
         run(connection, "DELETE FROM journal WHERE id = ?1", [id])?;
+    }
+    for id in &mentions.runs.rows {
+        run(connection, "DELETE FROM runs WHERE id = ?1", [id])?;
     }
     for (instance, key) in &mentions.kv {
         erased.kv += run(

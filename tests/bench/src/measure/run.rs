@@ -98,6 +98,7 @@ async fn times(plugin: &Plugin, effects: usize) -> Result<Histogram<u64>> {
             attempt: 1,
             now_ms: 0,
             seed: None,
+            rehearsed: false,
             world: Arc::new(Calm),
         };
         let began = Instant::now();
