@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use duet_sim::Sim;
 use duet_tests::outside::{Outside, Reply};
-use duet_tests::plugins_file::{PluginsFile, guest_file};
+use duet_tests::plugins_file::{PluginsFile, guest_file, replace};
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
 use reqwest::Method;
@@ -70,6 +70,11 @@ impl Stage {
             Ok(Seen::when(fits(&told), told.clone(), || told.to_string()))
         })
         .await
+    }
+
+    /// Waits for the plugin's row.
+    async fn row(&self, what: &str, fits: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        self.admin.row("plugins", what, PATIENCE, fits).await
     }
 }
 
@@ -258,5 +263,85 @@ async fn what_a_run_was_answered_goes_with_its_contact() -> anyhow::Result<()> {
             assert_eq!(found, None, "{}", path.display());
         }
     }
+    stage.gateway.end().await
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes))
+}
+
+/// What faults on an event that was handled before does not take over, also not by a restart; what only differs does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_takes_over_only_when_its_shadow_faults_on_nothing() -> anyhow::Result<()> {
+    let table = PluginsFile::probe_table("probe", "first", 0);
+    let table = table.replacen("\n", "\npromote = \"shadow\"\n", 1);
+    let mut stage = Stage::set(PluginsFile::default().and("probe", &table)).await?;
+    for _ in 0..3 {
+        stage.say("hello").await?;
+    }
+    let file = stage.gateway.folder().join("probe.wasm");
+    let second = probe_saying(b"b0002 ")?;
+    replace(&file, &second)?;
+    let live = digest(&second);
+    let row = stage
+        .row("it takes over", |row| row["digest"] == live.as_str())
+        .await?;
+    assert_eq!(count(&row["shadow"], COUNTS), [0, 3, 0, 0], "{row:#}");
+    assert_eq!(row["shadow"]["digest"], live.as_str());
+
+    // No text: the host traps it.
+    let broken = probe_saying(b"\xff\xff\xff\xff\xff ")?;
+    replace(&file, &broken)?;
+    let row = stage
+        .row("it says why not", |row| row["cause"].is_string())
+        .await?;
+    assert_eq!(
+        (&row["state"], &row["digest"]),
+        (&json!("ready"), &json!(live))
+    );
+    assert_eq!(count(&row["shadow"], COUNTS), [0, 0, 3, 0], "{row:#}");
+    let cause = row["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("plugins.toml:2: "), "{cause}");
+    assert!(cause.contains("faulted on 3 of its kept runs"), "{cause}");
+    stage.say("hello").await?;
+    let sent = stage.sim.wait_sent(4, PATIENCE).await?;
+    let last = sent.last().context("a send")?.body["text"]["body"].clone();
+    assert!(last.to_string().starts_with("\"b0002 first "), "{last}");
+    for arguments in [
+        ["plugin", "list"].as_slice(),
+        &["plugin", "inspect", "probe"],
+    ] {
+        let (ended, told) = stage.gateway.duet(arguments).await?;
+        let shadow = "0 the same, 0 otherwise, 3 faulted, 0 skipped: it did not take over";
+        assert!(ended.success() && told.contains(shadow), "{told}");
+    }
+
+    // The one that is live has nothing to prove.
+    replace(&file, &second)?;
+    stage
+        .row("all is well again", |row| row["cause"].is_null())
+        .await?;
+    replace(&file, &broken)?;
+    stage
+        .row("it says why not", |row| row["cause"].is_string())
+        .await?;
+
+    stage.gateway.stop().await?;
+    stage.gateway.restart().await?;
+    stage.admin = stage.gateway.admin()?;
+    let rejected = stage
+        .row("it waits", |row| row["state"] == "rejected")
+        .await?;
+    let cause = rejected["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains("faulted on 4 of its kept runs"), "{cause}");
+    let text = webhook::text(ASHA, "wamid.shadow.later", "hello");
+    stage.gateway.meta()?.deliver(&text).await?;
+    replace(&file, &second)?;
+    stage
+        .row("it is mended", |row| row["state"] == "ready")
+        .await?;
+    let sent = stage.sim.wait_sent(5, PATIENCE).await?;
+    let last = sent.last().context("a send")?.body["text"]["body"].clone();
+    assert!(last.to_string().starts_with("\"b0002 first "), "{last}");
     stage.gateway.end().await
 }

@@ -7,6 +7,7 @@ use duet_rules::readiness::Finding;
 use duet_rules::signup::HandIn;
 
 use crate::config::Secret;
+use crate::dispatch::status::Shadow;
 use crate::dispatch::{Calls, Replay};
 use crate::doctor::Examined;
 use crate::effect::Handling;
@@ -56,6 +57,8 @@ pub struct PluginReport {
     pub tried_ms: Option<i64>,
     /// The cause is one of the whole file: it may name what is other businesses'.
     pub of_file: bool,
+    /// What came of the last version that had to be run over kept runs before it took over.
+    pub shadow: Option<Shadow>,
     /// Events done since the gateway started.
     pub done: u64,
     /// Attempts since then after which there is another one.

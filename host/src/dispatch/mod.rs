@@ -234,7 +234,11 @@ impl Dispatch {
         ending: &mut HashMap<String, JoinHandle<()>>,
         problems: &mut Vec<Problem>,
     ) {
-        match self.admit(slot, config, folder).await {
+        let admitted = match self.admit(slot, config, folder).await {
+            Ok(Some(plugin)) => self.take_over(slot, plugin).await.map(Some),
+            admitted => admitted,
+        };
+        match admitted {
             Ok(None) => {}
             Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
             Err(refused) => {
@@ -473,6 +477,7 @@ fn same(one: &Instance, other: &Instance) -> bool {
         line: one.line,
         business_line: one.business_line,
         events_line: one.events_line,
+        promote_line: one.promote_line,
         settings_lines: one.settings_lines.clone(),
         grant_lines: one.grant_lines.clone(),
         secret_lines: one.secret_lines.clone(),

@@ -72,6 +72,13 @@ pub enum Rehearsed {
     Skipped(String),
 }
 
+impl Replay {
+    /// How many runs have this [`word`](Rerun::word).
+    pub fn count(&self, word: &str) -> usize {
+        self.runs.iter().filter(|run| run.word() == word).count()
+    }
+}
+
 impl Rerun {
     /// `faults`, `differs`, `same` or `skipped`.
     pub fn word(&self) -> &'static str {

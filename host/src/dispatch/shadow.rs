@@ -1,12 +1,14 @@
-//! A version of a plugin over its kept runs, asked for by hand.
+//! A version of a plugin over its kept runs: asked for by hand, and before it takes over where `promote` says so.
 
 use std::sync::Arc;
 
+use duet_rules::plugins_toml::Promote;
 use duet_rules::toml_file::Problem;
 use tokio::sync::oneshot;
 
 use super::replay::{Replay, replay};
-use super::{Dispatch, causes, read};
+use super::status::Shadow;
+use super::{Dispatch, Slot, causes, read, same};
 use crate::plugin::{Component, Plugin};
 use crate::store::StoreError;
 use crate::store::runs::{KeptRun, Which};
@@ -24,6 +26,13 @@ pub enum ReplayError {
     Problems(Vec<Problem>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A version that was run over kept runs before it takes over.
+struct Shadowed {
+    told: Shadow,
+    /// The first event that it faulted on.
+    faulted: Option<i64>,
 }
 
 impl Dispatch {
@@ -52,6 +61,96 @@ impl Dispatch {
         let admitted = self.admission.admit(component, instance, secrets).await;
         let plugin = admitted.map_err(ReplayError::Problems)?;
         Ok(self.rehearse(plugin, runs).await?)
+    }
+
+    /// The plugin that was admitted, if it may take over: under `promote = "shadow"` it must not fault on a kept run. One
+    /// that was at work last may go on, as after a restart.
+    pub(super) async fn take_over(
+        &self,
+        slot: &Slot,
+        plugin: Arc<Plugin>,
+    ) -> Result<Arc<Plugin>, Vec<Problem>> {
+        let instance = plugin.instance();
+        if instance.promote != Promote::Shadow {
+            return Ok(plugin);
+        }
+        let shadow = self.shadow(slot, &plugin).await.map_err(|error| {
+            let message = format!(
+                "plugin {:?} could not be run over its kept runs: {error}",
+                instance.name
+            );
+            vec![instance.promote_problem(message, "reload once the store is well again".into())]
+        })?;
+        let Some(shadow) = shadow else {
+            return Ok(plugin);
+        };
+        slot.status
+            .stand(|standing| standing.shadow = Some(shadow.told.clone()));
+        match shadow.faulted {
+            None => Ok(plugin),
+            Some(seq) => {
+                let message = format!(
+                    "version {} of plugin {:?} faulted on {} of its kept runs, first on event {seq}",
+                    shadow.told.version, instance.name, shadow.told.faults
+                );
+                let remedy = format!(
+                    "duet plugin replay {} tells each; mend it, or write promote = \"at-once\"",
+                    instance.name
+                );
+                Err(vec![instance.promote_problem(message, remedy)])
+            }
+        }
+    }
+
+    /// Nothing where there is no need.
+    async fn shadow(
+        &self,
+        slot: &Slot,
+        plugin: &Arc<Plugin>,
+    ) -> Result<Option<Shadowed>, StoreError> {
+        let name = &plugin.instance().name;
+        let store = &self.shared.store;
+        let digest = plugin.digest();
+        let is_live = match &slot.worker {
+            // The file says again what it said before a change that was not taken.
+            Some(worker) => {
+                let live = &worker.plugin;
+                live.digest() == digest && same(live.instance(), plugin.instance())
+            }
+            None => store.last_digest(name).await?.as_deref() == Some(digest),
+        };
+        if is_live {
+            return Ok(None);
+        }
+        let runs = store.kept_runs(name.clone(), Which::Last(u64::MAX)).await?;
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        let replay = self.rehearse(plugin.clone(), runs).await?;
+        let mut faulted = replay.runs.iter().filter(|run| run.word() == "faults");
+        let told = Shadow {
+            at_ms: crate::now_ms(),
+            version: replay.version.clone(),
+            digest: replay.digest.clone(),
+            same: replay.count("same"),
+            differs: replay.count("differs"),
+            faults: replay.count("faults"),
+            skipped: replay.count("skipped"),
+        };
+        tracing::info!(
+            instance = name,
+            version = told.version,
+            digest = told.digest,
+            same = told.same,
+            differs = told.differs,
+            faults = told.faults,
+            skipped = told.skipped,
+            "a version was run over kept runs"
+        );
+        Ok(Some(Shadowed {
+            faulted: faulted.next().map(|run| run.seq),
+            told,
+        }))
     }
 
     /// Runs a plugin over kept runs, where plugins run.

@@ -32,6 +32,23 @@ pub struct Standing {
     /// The cause is one of the whole file: it may name what is other businesses'.
     pub of_file: bool,
     pub quarantine: Option<Quarantined>,
+    /// What came of the last version that had to be run over kept runs before it took over.
+    pub shadow: Option<Shadow>,
+}
+
+/// What came of running a version over kept runs, as numbers of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// When, ms since 1970.
+    pub at_ms: i64,
+    pub version: String,
+    /// SHA-256 of the component, hex.
+    pub digest: String,
+    pub same: usize,
+    pub differs: usize,
+    /// With one of these it does not take over.
+    pub faults: usize,
+    pub skipped: usize,
 }
 
 /// It has faulted on many events and gets none for a while.

@@ -87,6 +87,7 @@ impl GatewayOperations {
                     .map(|quarantine| quarantine.cause.clone())
                     .or_else(|| standing.cause.clone()),
                 of_file: standing.of_file && quarantine.is_none(),
+                shadow: standing.shadow,
                 business: standing.business,
                 version: standing.version,
                 digest: standing.digest,

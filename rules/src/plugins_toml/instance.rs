@@ -48,6 +48,9 @@ pub struct Instance {
     pub every: Vec<Schedule>,
     /// So many of its last runs are kept, to run another version over them.
     pub runs_kept: u64,
+    /// When a changed version takes over.
+    pub promote: Promote,
+    pub promote_line: usize,
     pub retry: Retry,
     pub quarantine: Terms,
     pub log: LogRate,
@@ -94,6 +97,11 @@ impl Instance {
         self.problem(self.business_line, message, remedy)
     }
 
+    /// A problem with a version that is to take over, with the line that says when it may.
+    pub fn promote_problem(&self, message: String, remedy: String) -> Problem {
+        self.problem(self.promote_line, message, remedy)
+    }
+
     pub(super) fn problem(&self, line: usize, message: String, remedy: String) -> Problem {
         Problem {
             file: self.file.clone(),
@@ -114,6 +122,16 @@ pub enum StartFrom {
     Beginning,
     /// With the event of this `seq`, or the next one there is.
     Seq(u64),
+}
+
+/// When a changed version takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Promote {
+    /// As soon as it is loaded.
+    #[default]
+    AtOnce,
+    /// Once it was run over the kept runs and has faulted on none.
+    Shadow,
 }
 
 /// Whether a text can name an instance: `[a-z0-9][a-z0-9-]{0,62}`.
@@ -164,6 +182,13 @@ pub(super) fn read(
     let runs_kept = section
         .integer("runs_kept", 0..=RUNS_KEPT_MAX, findings)
         .unwrap_or(RUNS_KEPT_DEFAULT);
+    let promote = section.field("promote");
+    let promote_line = promote
+        .as_ref()
+        .map_or(line, |field| findings.line(field.offset));
+    let promote = promote
+        .and_then(|field| read_promote(&field, runs_kept, findings))
+        .unwrap_or_default();
     let retry = section
         .table("retry", findings)
         .map(|section| retry::read(section, findings))
@@ -205,6 +230,8 @@ pub(super) fn read(
         parallel,
         every,
         runs_kept,
+        promote,
+        promote_line,
         retry,
         quarantine,
         log,
@@ -335,6 +362,24 @@ fn read_from(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<StartFrom
                 format!("{} is {}", field.name(), type_words(value)),
                 REMEDY,
             );
+            None
+        }
+    }
+}
+
+fn read_promote(field: &Field<'_>, runs_kept: u64, findings: &mut Findings<'_>) -> Option<Promote> {
+    match field.string(findings)? {
+        "at-once" => Some(Promote::AtOnce),
+        "shadow" if runs_kept == 0 => {
+            let message = format!("{} is \"shadow\", and no runs are kept", field.name());
+            let remedy = "take runs_kept = 0 out: a new version is run over the kept runs";
+            findings.add(field.offset, message, remedy);
+            None
+        }
+        "shadow" => Some(Promote::Shadow),
+        text => {
+            let message = format!("{} is {}", field.name(), quoted(text));
+            findings.add(field.offset, message, "write \"at-once\" or \"shadow\"");
             None
         }
     }

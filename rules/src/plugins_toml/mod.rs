@@ -32,7 +32,9 @@ pub use grants::{
     ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant, TimersGrant,
 };
 pub use http::{HttpGrant, SecretGrant, SecretSource};
-pub use instance::{Instance, PARALLEL_DEFAULT, RUNS_KEPT_DEFAULT, StartFrom, name_is_valid};
+pub use instance::{
+    Instance, PARALLEL_DEFAULT, Promote, RUNS_KEPT_DEFAULT, StartFrom, name_is_valid,
+};
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::Limits;
 pub use log::LogRate;

@@ -36,7 +36,10 @@ fn the_smallest_plugin_gets_every_default() {
         (faq.name.as_str(), faq.line, faq.enabled, faq.parallel),
         ("faq", 1, true, PARALLEL_DEFAULT)
     );
-    assert_eq!(faq.runs_kept, RUNS_KEPT_DEFAULT);
+    assert_eq!(
+        (faq.runs_kept, faq.promote),
+        (RUNS_KEPT_DEFAULT, Promote::AtOnce)
+    );
     assert_eq!(
         (faq.from, faq.events, faq.numbers),
         (StartFrom::Now, None, None)
@@ -77,6 +80,28 @@ fn a_business_is_named_by_its_id() {
 }
 
 #[test]
+fn a_version_takes_over_at_once_or_after_its_shadow() {
+    for (lines, expect) in [
+        ("promote = \"at-once\"\nruns_kept = 0", ""),
+        (
+            "promote = \"later\"",
+            r#"plugins.toml:3: promote in [plugins.faq] is "later"; write "at-once" or "shadow""#,
+        ),
+        (
+            "runs_kept = 0\npromote = \"shadow\"",
+            r#"plugins.toml:4: promote in [plugins.faq] is "shadow", and no runs are kept; take runs_kept = 0 out: a new version is run over the kept runs"#,
+        ),
+        (
+            "runs_kept = 101",
+            "plugins.toml:3: runs_kept in [plugins.faq] is 101; give an integer from 0 to 100",
+        ),
+    ] {
+        let text = format!("[plugins.faq]\ncomponent = \"faq.wasm\"\n{lines}\n");
+        check_problems(&text, expect);
+    }
+}
+
+#[test]
 fn a_full_plugin_is_read_as_written() {
     let crm = instance(
         r#"
@@ -90,6 +115,7 @@ fn a_full_plugin_is_read_as_written() {
         parallel = 0x10
         every = { tidy = "15m", report = "mon-fri 18:30 Europe/Berlin" }
         runs_kept = 7
+        promote = "shadow"
         [plugins.crm.retry]
         attempts = 2
         first_seconds = 5
@@ -113,7 +139,10 @@ fn a_full_plugin_is_read_as_written() {
         (false, StartFrom::Seq(4711), 16)
     );
     assert_eq!((crm.business.as_str(), crm.business_line), ("tea-house", 5));
-    assert_eq!(crm.runs_kept, 7);
+    assert_eq!(
+        (crm.runs_kept, crm.promote, crm.promote_line),
+        (7, Promote::Shadow, 12)
+    );
     assert_eq!(crm.component, std::path::Path::new("../crm.wasm"));
     assert_eq!(
         crm.events.unwrap(),
@@ -154,11 +183,11 @@ fn a_full_plugin_is_read_as_written() {
     );
     assert_eq!(crm.grants.timers, Some(TimersGrant { max: 7 }));
     let lines = [
-        ("contacts", 25),
-        ("conversations", 23),
-        ("messages", 19),
-        ("store", 21),
-        ("timers", 26),
+        ("contacts", 26),
+        ("conversations", 24),
+        ("messages", 20),
+        ("store", 22),
+        ("timers", 27),
     ];
     assert_eq!(crm.grant_lines, lines.into_iter().collect());
 }
@@ -231,7 +260,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers"#,
         ),
         (
             "enabled = 1",
@@ -333,7 +362,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

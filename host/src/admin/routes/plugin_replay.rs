@@ -113,7 +113,7 @@ async fn component(body: Body) -> Result<Option<Component>, ApiError> {
 }
 
 fn shape(plugin: String, replay: Replay) -> PluginReplay {
-    let count = |word: &str| replay.runs.iter().filter(|run| run.word() == word).count();
+    let count = |word: &str| replay.count(word);
     PluginReplay {
         plugin,
         same: count("same"),

@@ -13,6 +13,7 @@ use crate::admin::operations::PluginReport;
 use crate::admin::page::limit;
 use crate::admin::shape::Time;
 use crate::dispatch::Calls;
+use crate::dispatch::status::Shadow;
 use crate::store::views::Troubles;
 use crate::store::wall::Wall;
 
@@ -42,10 +43,41 @@ struct Plugin {
     cause: Option<String>,
     /// In quarantine: when one event is tried.
     tried_at: Option<Time>,
+    /// Under `promote = "shadow"`: what came of the last version that was to take over.
+    shadow: Option<PluginShadow>,
     /// Timers that it has set and that have not fired.
     timers: i64,
     events: PluginEvents,
     calls: PluginCalls,
+}
+
+/// A version that was run over kept runs before it took over, as numbers of runs.
+#[derive(Serialize, ToSchema)]
+struct PluginShadow {
+    at: Time,
+    version: String,
+    /// SHA-256 of the component, hex.
+    digest: String,
+    same: usize,
+    differs: usize,
+    /// With one of these it did not take over.
+    faults: usize,
+    /// They could not be repeated.
+    skipped: usize,
+}
+
+impl From<Shadow> for PluginShadow {
+    fn from(shadow: Shadow) -> PluginShadow {
+        PluginShadow {
+            at: Time::new(shadow.at_ms),
+            version: shadow.version,
+            digest: shadow.digest,
+            same: shadow.same,
+            differs: shadow.differs,
+            faults: shadow.faults,
+            skipped: shadow.skipped,
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -172,6 +204,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
         digest: report.digest,
         cause: report.cause,
         tried_at: Time::maybe(report.tried_ms),
+        shadow: report.shadow.map(Into::into),
         timers,
         events: PluginEvents {
             done: report.done,

@@ -4,23 +4,51 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
-use duet_rules::plugins_toml::{Wish, draft, needed, one_line};
+use duet_rules::plugins_toml::{Wish, draft, name_is_valid, needed, one_line};
 use duet_rules::toml_file::Problem;
 use serde_json::json;
 
+use super::tell;
 use crate::cli::Ended;
+use crate::cli::answer::at;
+use crate::cli::place::Gateway;
+use crate::config::Flags;
 use crate::plugin::{Component, outline};
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Named {
-    /// The .wasm file
+    /// The .wasm file, or the name of a plugin at work
     component: PathBuf,
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
-pub(super) fn run(named: &Named) -> anyhow::Result<Ended> {
+pub(super) async fn run(named: &Named) -> anyhow::Result<Ended> {
+    let name = named.component.to_str().filter(|name| name_is_valid(name));
+    match name.filter(|_| !named.component.exists()) {
+        Some(name) => at_work(name, named).await,
+        None => of_file(named),
+    }
+}
+
+async fn at_work(name: &str, named: &Named) -> anyhow::Result<Ended> {
+    let plugins = Gateway::running(&named.flags)?.list("plugins").await?;
+    let plugin = plugins.iter().find(|plugin| at(plugin, "/name") == name);
+    let plugin = plugin.with_context(|| {
+        format!("there is neither a file nor a plugin {name}; duet plugin list has the plugins")
+    })?;
+    if named.json {
+        say!("{plugin:#}");
+    } else {
+        tell(plugin);
+    }
+    Ok(Ended::Done)
+}
+
+fn of_file(named: &Named) -> anyhow::Result<Ended> {
     let inspected = match Inspected::read(&named.component)? {
         Ok(inspected) => inspected,
         Err(problems) => return Ok(told(&problems)),

@@ -12,6 +12,7 @@ mod switch;
 mod top;
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use super::Ended;
 use super::answer::{at, word};
@@ -33,7 +34,8 @@ pub(super) enum Verb {
     /// Run a version over the events that its plugin was done with last, and tell what it would do otherwise; nothing of it
     /// is done. Ends with 0 when all runs come to the same
     Replay(replay::Asked),
-    /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run
+    /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run.
+    /// Of a plugin that is at work, how it fares
     Inspect(inspect::Named),
     /// Show what a component asks for and why, ask, and switch it on in plugins.toml
     Enable(switch::Enable),
@@ -47,7 +49,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Top(asked) => top::run(&asked).await,
         Verb::Logs(asked) => logs::run(&asked).await,
         Verb::Replay(asked) => replay::run(&asked).await,
-        Verb::Inspect(named) => inspect::run(&named),
+        Verb::Inspect(named) => inspect::run(&named).await,
         Verb::Enable(asked) => switch::enable(&asked),
         Verb::Disable(asked) => switch::disable(&asked),
     }
@@ -58,28 +60,47 @@ async fn list(flags: &Flags) -> anyhow::Result<Ended> {
     if plugins.is_empty() {
         say!("{NONE}");
     }
-    for plugin in &plugins {
-        let count = |name: &str| at(plugin, &format!("/events/{name}"));
-        say!(
-            "{}  {}  {}  {} done, {} to do, {} retried, {} faults, {} dead letters",
-            word(at(plugin, "/name")),
-            word(at(plugin, "/state")),
-            word(at(plugin, "/version")),
-            count("done"),
-            count("depth"),
-            count("retried"),
-            count("faults"),
-            count("dead")
-        );
-        if let Some(timers @ 1..) = at(plugin, "/timers").as_i64() {
-            say!("  {timers} timers set");
-        }
-        if let Some(tried) = at(plugin, "/tried_at").as_str() {
-            say!("  its events wait; one is tried at {tried}");
-        }
-        for line in at(plugin, "/cause").as_str().unwrap_or_default().lines() {
-            say!("  {}", word(&line.into()));
-        }
-    }
+    plugins.iter().for_each(tell);
     Ok(Ended::Done)
+}
+
+/// How a plugin of a running gateway fares.
+fn tell(plugin: &Value) {
+    let count = |name: &str| at(plugin, &format!("/events/{name}"));
+    say!(
+        "{}  {}  {}  {} done, {} to do, {} retried, {} faults, {} dead letters",
+        word(at(plugin, "/name")),
+        word(at(plugin, "/state")),
+        word(at(plugin, "/version")),
+        count("done"),
+        count("depth"),
+        count("retried"),
+        count("faults"),
+        count("dead")
+    );
+    if let Some(timers @ 1..) = at(plugin, "/timers").as_i64() {
+        say!("  {timers} timers set");
+    }
+    if let Some(tried) = at(plugin, "/tried_at").as_str() {
+        say!("  its events wait; one is tried at {tried}");
+    }
+    if let Some(version) = at(plugin, "/shadow/version").as_str() {
+        let count = |name: &str| at(plugin, &format!("/shadow/{name}"));
+        let taken = match count("faults").as_u64() {
+            Some(0) => "it took over",
+            _ => "it did not take over",
+        };
+        say!(
+            "  shadow of {} at {}: {} the same, {} otherwise, {} faulted, {} skipped: {taken}",
+            word(&version.into()),
+            word(at(plugin, "/shadow/at")),
+            count("same"),
+            count("differs"),
+            count("faults"),
+            count("skipped")
+        );
+    }
+    for line in at(plugin, "/cause").as_str().unwrap_or_default().lines() {
+        say!("  {}", word(&line.into()));
+    }
 }
