@@ -345,3 +345,61 @@ async fn a_version_takes_over_only_when_its_shadow_faults_on_nothing() -> anyhow
     assert!(last.to_string().starts_with("\"b0002 first "), "{last}");
     stage.gateway.end().await
 }
+
+/// One command puts the version before back, as often as one likes, also after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_version_before_comes_back() -> anyhow::Result<()> {
+    let mut stage = Stage::set(PluginsFile::probe("first", 0)).await?;
+    let file = stage.gateway.folder().join("probe.wasm");
+    let first = std::fs::read(&file)?;
+    let (ended, told) = stage.gateway.duet(&["plugin", "rollback", "probe"]).await?;
+    assert!(
+        !ended.success() && told.contains("no version before"),
+        "{told}"
+    );
+
+    let second = probe_saying(b"b0002 ")?;
+    replace(&file, &second)?;
+    let live = digest(&second);
+    stage
+        .row("it is live", |row| row["digest"] == live.as_str())
+        .await?;
+    stage.gateway.stop().await?;
+    stage.gateway.restart().await?;
+    stage.admin = stage.gateway.admin()?;
+    stage.admin.plugins_run(PATIENCE).await?;
+    for (wanted, says) in [(&first, "probe first"), (&second, "b0002 first")] {
+        let (ended, told) = stage.gateway.duet(&["plugin", "rollback", "probe"]).await?;
+        assert!(ended.success(), "{told}");
+        assert!(told.contains("probe runs it"), "{told}");
+        assert_eq!(&std::fs::read(&file)?, wanted);
+        stage.say("hello").await?;
+        let sent = stage.sim.wait_sent(stage.said.into(), PATIENCE).await?;
+        let last = sent.last().context("a send")?.body["text"]["body"].clone();
+        assert!(
+            last.to_string().starts_with(&format!("\"{says} ")),
+            "{last}"
+        );
+    }
+
+    // What never ran is no version: it goes back to the one that runs.
+    replace(&file, b"no component")?;
+    stage
+        .row("it says why not", |row| row["cause"].is_string())
+        .await?;
+    let back = stage
+        .admin
+        .post("/plugins/probe/rollback", &Value::Null)
+        .await?;
+    assert_eq!(
+        (&back["live"], &back["digest"]),
+        (&json!(true), &json!(live))
+    );
+    assert_eq!(std::fs::read(&file)?, second);
+    let (status, _) = stage
+        .admin
+        .call(Method::POST, "/plugins/other/rollback", None)
+        .await?;
+    assert_eq!(status, 404);
+    stage.gateway.end().await
+}

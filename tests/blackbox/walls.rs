@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 59] = [
+const ROUTES: [(&str, &str, Sight); 60] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -53,6 +53,7 @@ const ROUTES: [(&str, &str, Sight); 59] = [
     ("get", "/api/v1/plugins", Sight::Own("plugins")),
     ("get", "/api/v1/plugins/{name}/logs", Sight::Absent),
     ("post", "/api/v1/plugins/{name}/replay", Sight::Refused),
+    ("post", "/api/v1/plugins/{name}/rollback", Sight::Refused),
     ("post", "/api/v1/plugins/reload", Sight::Refused),
     ("get", "/api/v1/numbers", Sight::Own("numbers")),
     // Under its own token, of which it has none here; tests/blackbox/connecting.rs has one.

@@ -8,7 +8,7 @@ use duet_rules::signup::HandIn;
 
 use crate::config::Secret;
 use crate::dispatch::status::Shadow;
-use crate::dispatch::{Calls, Replay};
+use crate::dispatch::{Calls, Replay, RolledBack};
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
@@ -160,6 +160,10 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Reads plugins.toml and all components again. What does not load keeps its old self and says so in the report.
     fn reload(&self) -> Operation<'_, Vec<PluginReport>>;
+
+    /// Puts the version of an instance back that was live before, and reloads. The answer is what was put back, and the
+    /// report of the instance after that.
+    fn roll_back(&self, name: String) -> Operation<'_, (RolledBack, Option<PluginReport>)>;
 
     /// Has the event of a dead letter handled again.
     fn redrive(&self, dead_letter: i64) -> Operation<'_, ()>;

@@ -7,7 +7,7 @@
 //! - `clock`: when it is to be called
 //! - `attempt`: one run and its commit; `journal`: its calls
 //! - `record`: what it reads, written down as `seen`; `replay`: another version over what was written down; `shadow`: who
-//!   asks for that
+//!   asks for that; `rollback`: the way back to the version before
 //! - `call`: how a run is told
 //! - `world`: what a run may read
 //! - `subscription`: which events an instance sees
@@ -21,6 +21,7 @@ mod journal;
 mod lanes;
 mod record;
 mod replay;
+mod rollback;
 mod seen;
 mod shadow;
 pub mod status;
@@ -40,13 +41,14 @@ use crate::config::environment;
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
 use crate::plugin::secrets::{self, Secrets};
-use crate::plugin::{Admission, Component, Handler, LogBook, Plugin};
+use crate::plugin::{Admission, Component, Handler, LogBook, Plugin, Shelf};
 use crate::store::lanes::{Claim, From};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 pub use call::Calls;
 use instance::{Command, Loaded};
 pub use replay::{Rehearsed, Replay, Rerun};
+pub use rollback::{RollbackError, RolledBack};
 pub use shadow::ReplayError;
 use status::{State, Status};
 
@@ -70,6 +72,7 @@ pub struct Shared {
 pub struct Dispatch {
     shared: Arc<Shared>,
     admission: Admission,
+    shelf: Arc<Shelf>,
     slots: tokio::sync::Mutex<Slots>,
     /// Held while a version is run over kept runs by hand: one at a time.
     replaying: tokio::sync::Mutex<()>,
@@ -121,10 +124,11 @@ pub async fn work(shared: Arc<Shared>, plugin: Arc<dyn Handler>, wanted: &[Patte
 }
 
 impl Dispatch {
-    pub fn new(shared: Shared, admission: Admission) -> Dispatch {
+    pub fn new(shared: Shared, admission: Admission, shelf: Shelf) -> Dispatch {
         Dispatch {
             shared: Arc::new(shared),
             admission,
+            shelf: Arc::new(shelf),
             slots: tokio::sync::Mutex::default(),
             replaying: tokio::sync::Mutex::default(),
             listing: RwLock::default(),
@@ -235,12 +239,18 @@ impl Dispatch {
         problems: &mut Vec<Problem>,
     ) {
         let admitted = match self.admit(slot, config, folder).await {
-            Ok(Some(plugin)) => self.take_over(slot, plugin).await.map(Some),
+            Ok(Some((plugin, component))) => {
+                let taken = self.take_over(slot, plugin).await;
+                taken.map(|plugin| Some((plugin, component)))
+            }
             admitted => admitted,
         };
         match admitted {
             Ok(None) => {}
-            Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
+            Ok(Some((plugin, component))) => {
+                self.keep_version(&plugin, component).await;
+                self.replace(slot, plugin, now, ending).await;
+            }
             Err(refused) => {
                 self.shared.metrics.plugins.reload("refused");
                 let cause = causes(&refused);
@@ -265,13 +275,13 @@ impl Dispatch {
         }
     }
 
-    /// The plugin as the file wants it, or nothing if it runs already so.
+    /// The plugin as the file wants it with its component, or nothing if it runs already so.
     async fn admit(
         &self,
         slot: &Slot,
         config: Instance,
         folder: &Path,
-    ) -> Result<Option<Arc<Plugin>>, Vec<Problem>> {
+    ) -> Result<Option<(Arc<Plugin>, Component)>, Vec<Problem>> {
         let (component, secrets) = match read(config.clone(), folder.to_owned(), None).await? {
             Some(read) => read,
             // The runtime is ending, and everything with it.
@@ -287,10 +297,8 @@ impl Dispatch {
         {
             return Ok(None);
         }
-        self.admission
-            .admit(component, config, secrets)
-            .await
-            .map(Some)
+        let admitted = self.admission.admit(component.clone(), config, secrets);
+        Ok(Some((admitted.await?, component)))
     }
 
     /// An instance works for one business, for good.

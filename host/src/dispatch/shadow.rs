@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::replay::{Replay, replay};
 use super::status::Shadow;
-use super::{Dispatch, Slot, causes, read, same};
+use super::{Dispatch, Slot, Worker, causes, read, same};
 use crate::plugin::{Component, Plugin};
 use crate::store::StoreError;
 use crate::store::runs::{KeptRun, Which};
@@ -121,6 +121,14 @@ impl Dispatch {
         };
         if is_live {
             return Ok(None);
+        }
+        // The way back to a version that was live is never barred.
+        let is_other = |worker: &Worker| worker.plugin.digest() != digest;
+        if slot.worker.as_ref().is_none_or(is_other) {
+            let versions = store.versions(name).await?;
+            if versions.iter().any(|version| version.digest == digest) {
+                return Ok(None);
+            }
         }
         let runs = store.kept_runs(name.clone(), Which::Last(u64::MAX)).await?;
         if runs.is_empty() {

@@ -18,7 +18,7 @@ use crate::admin::{
     PluginReport, SignedUp, SyncReport,
 };
 use crate::connecting::Connecting;
-use crate::dispatch::{Dispatch, Replay, ReplayError};
+use crate::dispatch::{Dispatch, Replay, ReplayError, RollbackError, RolledBack};
 use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
 use crate::graph::{NO_TOKEN, NoRecord};
@@ -241,6 +241,16 @@ impl Operations for GatewayOperations {
         })
     }
 
+    fn roll_back(&self, name: String) -> Operation<'_, (RolledBack, Option<PluginReport>)> {
+        self.whole(move |gateway| async move {
+            let back = gateway.dispatch.roll_back(&name).await;
+            let back = back.map_err(not_rolled_back)?;
+            gateway.reloader.reload().await;
+            let mut reports = gateway.report().into_iter();
+            Ok((back, reports.find(|report| report.name == name)))
+        })
+    }
+
     fn redrive(&self, dead_letter: i64) -> Operation<'_, ()> {
         self.whole(move |gateway| async move {
             match gateway
@@ -372,6 +382,17 @@ fn not_replayed(error: ReplayError) -> OperationError {
             code: None,
         },
         ReplayError::Store(error) => refused(error),
+    }
+}
+
+fn not_rolled_back(error: RollbackError) -> OperationError {
+    match error {
+        RollbackError::NoPlugin => OperationError::NotFound("plugin"),
+        RollbackError::Store(error) => refused(error),
+        _ => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
     }
 }
 

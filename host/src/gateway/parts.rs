@@ -21,7 +21,7 @@ use crate::graph::{self, Connections};
 use crate::intake::{CaughtUp, Intake};
 use crate::media::{self, Deposits, Media};
 use crate::outbox::{self, Outbox};
-use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads};
+use crate::plugin::{Admission, Compiler, PluginEngine, PluginThreads, Shelf};
 use crate::receive::Receive;
 use crate::store::intake::Terms;
 use crate::templates::Catalogue;
@@ -159,7 +159,11 @@ async fn dispatch(
         begun_after: ground.store.newest_event().await?,
         metrics: ground.metrics.clone(),
     };
-    Ok(Arc::new(Dispatch::new(shared, admission(settings)?)))
+    Ok(Arc::new(Dispatch::new(
+        shared,
+        admission(settings)?,
+        Shelf::new(&settings.data),
+    )))
 }
 
 fn admission(settings: &Settings) -> anyhow::Result<Admission> {

@@ -23,6 +23,7 @@ mod run;
 mod running;
 pub mod secrets;
 mod settings;
+mod shelf;
 mod threads;
 mod wasi;
 mod world;
@@ -43,6 +44,7 @@ pub use guest_log::TARGET as LOG_TARGET;
 pub use log_book::{LogBook, LogLine};
 pub use outline::{Outline, outline};
 pub use run::{Call, Outcome, Run};
+pub use shelf::Shelf;
 pub use threads::PluginThreads;
 pub use world::{Answer, ConversationState, Unavailable, World};
 

@@ -18,7 +18,7 @@
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
-//! - `runs`: its last runs, with what they have read
+//! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last
 //! - `schedules`: when its admin wants it to be
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
@@ -68,6 +68,7 @@ mod templates;
 pub mod timers;
 pub mod tokens;
 mod traces;
+pub mod versions;
 pub mod views;
 pub mod wall;
 mod writer;
@@ -85,7 +86,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -105,6 +106,7 @@ const MIGRATIONS: [&str; 19] = [
     include_str!("schema/18.sql"),
     include_str!("schema/19.sql"),
     include_str!("schema/20.sql"),
+    include_str!("schema/21.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -158,6 +158,7 @@ impl Store {
                 .write(move |connection| {
                     connection.execute(GONE_SCHEDULES, [gone_ms])?;
                     connection.execute(GONE_RUNS, [gone_ms])?;
+                    connection.execute(GONE_VERSIONS, [gone_ms])?;
                     Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?)
                 })
                 .await?;
@@ -398,6 +399,9 @@ const GONE_SCHEDULES: &str =
 
 const GONE_RUNS: &str =
     "DELETE FROM runs WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
+/// Their components go when the next version of any plugin takes over.
+const GONE_VERSIONS: &str =
+    "DELETE FROM versions WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
 /// Without its event nothing can be run again.
 const RUNS_WITHOUT_EVENT: &str = "DELETE FROM runs WHERE seq NOT IN (SELECT seq FROM events)";
 

@@ -33,5 +33,6 @@ mod standing;
 mod syncs;
 mod timers;
 mod uploads;
+mod versions;
 mod walls;
 mod writing;

@@ -19,6 +19,7 @@ mod outbox;
 mod partner;
 mod plugin_logs;
 mod plugin_replay;
+mod plugin_rollback;
 mod plugins;
 mod receipts;
 mod search;
@@ -101,7 +102,9 @@ pub(super) fn read() -> OpenApiRouter<App> {
 }
 
 pub(super) fn operate() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(plugins::reload))
+    OpenApiRouter::new()
+        .routes(routes!(plugins::reload))
+        .routes(routes!(plugin_rollback::roll_back))
 }
 
 pub(super) fn personal() -> OpenApiRouter<App> {

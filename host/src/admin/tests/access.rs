@@ -26,6 +26,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/plugins",
         "GET /api/v1/plugins/p1/logs",
         "POST /api/v1/plugins/p1/replay",
+        "POST /api/v1/plugins/p1/rollback",
         "GET /api/v1/numbers",
         "GET /api/v1/numbers/1/handling",
         "PUT /api/v1/numbers/1/handling",
@@ -73,7 +74,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 59, "{listed:?}");
+    assert_eq!(listed.len(), 60, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

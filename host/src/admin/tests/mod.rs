@@ -18,13 +18,14 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::Secret;
-use crate::dispatch::Replay;
+use crate::dispatch::{Replay, RolledBack};
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
 use crate::media;
 use crate::plugin::Component;
 use crate::store::runs::Which;
+use crate::store::versions::Version;
 use crate::store::wall::Wall;
 
 const ROOT: &str = "root-token";
@@ -69,6 +70,19 @@ impl Operations for Notes {
 
     fn reload(&self) -> Operation<'_, Vec<PluginReport>> {
         self.note("reload".into(), Vec::new())
+    }
+
+    fn roll_back(&self, name: String) -> Operation<'_, (RolledBack, Option<PluginReport>)> {
+        let back = RolledBack {
+            version: Version {
+                digest: "d".into(),
+                version: "1.0.0".into(),
+                live_ms: 0,
+            },
+            file: "x.wasm".into(),
+            others: Vec::new(),
+        };
+        self.note(format!("roll {name} back"), (back, None))
     }
 
     fn redrive(&self, dead_letter: i64) -> Operation<'_, ()> {

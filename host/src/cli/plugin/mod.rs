@@ -1,13 +1,14 @@
 //! `duet plugin`: how the plugins fare, and how one is switched on and off.
 //!
 //! - `top`, `logs`: the plugins at work, from the gateway that runs
-//! - `replay`: another version over the last events, in the gateway that runs
+//! - `replay`: another version over the last events, in the gateway that runs; `rollback`: the way back
 //! - `inspect`: what a component asks for before it is switched on
 //! - `switch`: `enable` and `disable`, which change `plugins.toml`
 
 mod inspect;
 mod logs;
 mod replay;
+mod rollback;
 mod switch;
 mod top;
 
@@ -34,6 +35,8 @@ pub(super) enum Verb {
     /// Run a version over the events that its plugin was done with last, and tell what it would do otherwise; nothing of it
     /// is done. Ends with 0 when all runs come to the same
     Replay(replay::Asked),
+    /// Put the version back that was live before: its component takes the place of the file. Once more undoes it
+    Rollback(rollback::Asked),
     /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run.
     /// Of a plugin that is at work, how it fares
     Inspect(inspect::Named),
@@ -49,6 +52,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Top(asked) => top::run(&asked).await,
         Verb::Logs(asked) => logs::run(&asked).await,
         Verb::Replay(asked) => replay::run(&asked).await,
+        Verb::Rollback(asked) => rollback::run(&asked).await,
         Verb::Inspect(named) => inspect::run(&named).await,
         Verb::Enable(asked) => switch::enable(&asked),
         Verb::Disable(asked) => switch::disable(&asked),
