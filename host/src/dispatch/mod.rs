@@ -241,6 +241,9 @@ impl Dispatch {
         let admitted = match self.admit(slot, config, folder).await {
             Ok(Some((plugin, component))) => {
                 let taken = self.take_over(slot, plugin).await;
+                if taken.is_err() && slot.worker.is_none() {
+                    self.go_on(slot, now, ending).await;
+                }
                 taken.map(|plugin| Some((plugin, component)))
             }
             admitted => admitted,

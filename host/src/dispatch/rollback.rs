@@ -1,13 +1,19 @@
 //! The way back: the component of a version that was live before takes the place of the file that `plugins.toml` names.
 //! What is on disk is what runs, so a rollback needs no word in a file of its own, and the next saved version undoes it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Dispatch, Slot};
+use duet_rules::plugins_toml::Instance;
+use duet_rules::toml_file::Problem;
+use tokio::task::JoinHandle;
+
+use super::{Dispatch, Slot, causes, read};
 use crate::file::replace;
 use crate::plugin::{Component, Plugin, Shelf};
 use crate::store::StoreError;
+use crate::store::lanes::From;
 use crate::store::versions::Version;
 
 /// What was put back.
@@ -73,6 +79,49 @@ impl Dispatch {
         on_disk(move || shelf.keep(&digests)).await
     }
 
+    /// After a start the version that was live goes on in place of one that may not take over.
+    pub(super) async fn go_on(
+        &self,
+        slot: &mut Slot,
+        now: From,
+        ending: &mut HashMap<String, JoinHandle<()>>,
+    ) {
+        let Some((instance, folder)) = slot.wanted.clone() else {
+            return;
+        };
+        match self.last_live(instance, folder).await {
+            Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
+            Ok(None) => {}
+            Err(why) => tracing::warn!(
+                instance = slot.name,
+                why,
+                "the version that was live cannot go on"
+            ),
+        }
+    }
+
+    /// The version of an instance that was live last, from what is kept of it; nothing where none is known.
+    async fn last_live(
+        &self,
+        instance: Instance,
+        folder: PathBuf,
+    ) -> Result<Option<Arc<Plugin>>, String> {
+        let versions = self.shared.store.versions(&instance.name).await;
+        let versions = versions.map_err(|error| error.to_string())?;
+        let Some(live) = versions.into_iter().next() else {
+            return Ok(None);
+        };
+        let shelf = Arc::clone(&self.shelf);
+        let component = on_disk(move || shelf.get(&live.digest)).await?;
+        let told = |problems: Vec<Problem>| causes(&problems);
+        let read = read(instance.clone(), folder, Some(component)).await;
+        let Some((component, secrets)) = read.map_err(told)? else {
+            return Ok(None);
+        };
+        let admitted = self.admission.admit(component, instance, secrets).await;
+        admitted.map(Some).map_err(told)
+    }
+
     /// Puts the version before the one in the component's file in its place. A reload has to follow.
     pub async fn roll_back(&self, name: &str) -> Result<RolledBack, RollbackError> {
         let held = self.slots.lock().await;
@@ -117,9 +166,9 @@ fn put_back(shelf: &Shelf, versions: Vec<Version>, file: &Path) -> Result<Versio
 }
 
 /// Work with files, and why it failed.
-async fn on_disk(
-    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-) -> Result<(), String> {
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
