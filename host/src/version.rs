@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use duet_rules::manifest::CONTRACT;
+use duet_rules::contract::CONTRACT;
 
 /// What the build was made of.
 const LOCK: &str = include_str!("../../Cargo.lock");

@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod business;
 mod clock;
 pub mod coexistence;
+pub mod contract;
 pub mod duet_toml;
 pub mod history;
 pub mod identity;

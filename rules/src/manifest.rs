@@ -7,18 +7,17 @@
 
 use std::collections::BTreeMap;
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contract;
 use crate::outbound::Allow;
 use crate::plugins_toml::{GRANTED, Pattern, granted_interface, name_is_valid};
 use crate::toml_file::{Problem, nearest, quoted};
 
 /// The name of the component's custom section.
 pub const SECTION: &str = "duet:manifest";
-
-/// The version of `duet:plugin` that this gateway speaks.
-pub const CONTRACT: &str = "0.1.0-draft";
 
 /// The largest manifest that is read.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
@@ -71,6 +70,13 @@ impl Manifest {
     /// Reads the bytes of the custom section. `component` names the file in the problems; their line
     /// counts within the section.
     pub fn parse(component: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        Self::read(component, bytes).map_err(|problems| {
+            let contract = contract_problem(component, bytes);
+            contract.map_or(problems, |problem| vec![problem])
+        })
+    }
+
+    fn read(component: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
         if bytes.len() > MANIFEST_BYTES_MAX {
             let message = format!("the manifest has {} bytes", bytes.len());
             return Err(vec![problem(
@@ -244,16 +250,26 @@ fn json_problem(component: &str, error: &serde_json::Error) -> Problem {
     }
 }
 
-/// `1.2.3`, `0.1.0-draft`, `1.0.0+build.5`: three numbers and what semantic versioning allows behind them.
+/// A manifest that cannot be read may be one of a newer contract; then its version is all there is to tell.
+fn contract_problem(component: &str, bytes: &[u8]) -> Option<Problem> {
+    #[derive(Deserialize)]
+    struct BuiltFor {
+        contract: String,
+    }
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        return None;
+    }
+    let BuiltFor { contract } = serde_json::from_slice(bytes).ok()?;
+    if !version_is_valid(&contract) {
+        return None;
+    }
+    let (message, remedy) = contract::refusal(&contract, &[])?;
+    Some(problem(component, format!("the plugin {message}"), remedy))
+}
+
 fn version_is_valid(version: &str) -> bool {
     const BYTES_MAX: usize = 64;
-    let numbers = version.split(['-', '+']).next().unwrap_or_default();
-    let three = numbers.split('.').count() == 3;
-    let digits = numbers
-        .split('.')
-        .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+');
-    three && digits && version.len() <= BYTES_MAX && version.bytes().all(allowed)
+    version.len() <= BYTES_MAX && Version::parse(version).is_ok()
 }
 
 #[cfg(test)]
@@ -265,7 +281,7 @@ mod tests {
 
     fn sound() -> Value {
         json!({
-            "name": "faq", "version": "1.0.0", "contract": "0.1.0-draft", "description": "Answers questions",
+            "name": "faq", "version": "1.0.0", "contract": contract::CONTRACT, "description": "Answers questions",
             "events": ["message.*"], "settings": {"type": "object"},
             "permissions": {"messages": {"reason": "to answer"}},
         })
@@ -340,6 +356,36 @@ mod tests {
                 "faq.wasm:1: manifest: \"Message\" is no pattern of event kinds; write a kind such as message.text, a family such as message.*, or *; build the plugin again with a current SDK",
             ],
         );
+    }
+
+    /// What it says may be new to this gateway, too.
+    #[test]
+    fn of_a_newer_contract_only_the_version_is_told() {
+        let told = |key: &str, value: Value, contract: &str| {
+            let mut manifest = sound();
+            manifest["contract"] = json!(contract);
+            manifest[key] = value;
+            let problems = Manifest::parse("faq.wasm", manifest.to_string().as_bytes());
+            let problems = problems.err().unwrap_or_default().into_iter();
+            problems
+                .map(|problem| problem.to_string())
+                .collect::<Vec<_>>()
+        };
+        let ours = contract::CONTRACT;
+        let newer = [format!(
+            "faq.wasm:1: the plugin is built for contract 9.0.0, this gateway speaks {ours}; update Duet, or build the plugin against duet:plugin@{ours}"
+        )];
+        let media = || json!({"media": {"reason": "to show it"}});
+        assert_eq!(told("hooks", json!([]), "9.0.0"), newer);
+        assert_eq!(told("permissions", media(), "9.0.0"), newer);
+        assert_eq!(told("description", json!(""), "9.0.0"), [""; 0]);
+        assert_eq!(
+            told("permissions", media(), ours),
+            [
+                "faq.wasm:1: manifest: no interface is called \"media\"; permissions are messages, store, http, conversations, contacts, timers"
+            ]
+        );
+        assert_eq!(told("name", json!("A"), "9").len(), 2);
     }
 
     #[test]

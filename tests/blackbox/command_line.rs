@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use duet_tests::plugins_file::{guest_file, replace};
+use duet_rules::contract::CONTRACT;
+use duet_tests::plugins_file::{guest_file, replace, with_contract};
 use duet_tests::{Gateway, Setup};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,5 +100,37 @@ async fn what_a_component_asks_for_is_told_with_the_lines_that_switch_it_on() ->
 
     let (ended, told) = gateway.duet(&["plugin", "inspect", "plugins.toml"]).await?;
     assert!(!ended.success() && told.contains("is no plugin"), "{told}");
+    gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_of_a_newer_contract_is_refused_with_both_versions() -> anyhow::Result<()> {
+    let gateway = Gateway::start(Setup::default()).await?;
+    let newer = CONTRACT.replacen("0.1.", "0.2.", 1);
+    let component = with_contract(&std::fs::read(guest_file("idle")?)?, &newer);
+    replace(&gateway.folder().join("idle.wasm"), &component)?;
+    let refusal = format!(
+        "is built for contract {newer}, this gateway speaks {CONTRACT}; update Duet, or build the plugin against duet:plugin@{CONTRACT}"
+    );
+    let enable = ["plugin", "enable", "idle.wasm", "--yes"];
+    for arguments in [&["plugin", "inspect", "idle.wasm"][..], &enable] {
+        let (ended, told) = gateway.duet(arguments).await?;
+        assert!(
+            !ended.success() && told.contains(&refusal),
+            "{arguments:?}: {told}"
+        );
+        assert!(told.contains("gets *"), "what it is, too: {told}");
+    }
+    let inspect = ["plugin", "inspect", "idle.wasm", "--json"];
+    let (ended, told) = gateway.duet(&inspect).await?;
+    let told: serde_json::Value = serde_json::from_str(&told)?;
+    let problem = told["problem"].as_str().unwrap_or_default();
+    assert!(!ended.success() && problem.ends_with(&refusal), "{told}");
+
+    let table = b"[plugins.idle]\ncomponent = \"idle.wasm\"\n";
+    replace(&gateway.folder().join("plugins.toml"), table)?;
+    let (ended, told) = gateway.duet(&["check"]).await?;
+    let line = format!("plugins.toml:1: plugin \"idle\" {refusal}");
+    assert!(!ended.success() && told.contains(&line), "{told}");
     gateway.end().await
 }

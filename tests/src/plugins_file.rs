@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use duet_rules::contract::CONTRACT;
 
 use crate::gateway::target_folder;
 
@@ -85,6 +86,23 @@ pub fn guest_file(guest: &str) -> anyhow::Result<PathBuf> {
         );
     }
     Ok(file)
+}
+
+/// The same component built for another version of the contract, which has as many letters as today's.
+#[must_use]
+pub fn with_contract(component: &[u8], version: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(component.len());
+    let mut rest = component;
+    while let Some((first, behind)) = rest.split_first() {
+        if let Some(behind) = rest.strip_prefix(CONTRACT.as_bytes()) {
+            bytes.extend_from_slice(version.as_bytes());
+            rest = behind;
+        } else {
+            bytes.push(*first);
+            rest = behind;
+        }
+    }
+    bytes
 }
 
 /// The same component with a custom section of this content at its end: another digest, the same behaviour.

@@ -4,20 +4,20 @@
 
 use std::sync::{Arc, OnceLock};
 
-use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
+use duet_rules::contract::CONTRACT;
+use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use wasmtime::component::Linker;
 
-use super::bindings::PluginPre;
 use super::compile::Compiler;
 use super::facts::Facts;
+use super::linked::Linked;
 use super::log_book::{LogBook, LogBooks};
 use super::outline::{Outline, outline};
 use super::secrets::Secrets;
-use super::{Component, Plugin, PluginThreads, imports, settings, wasi};
+use super::{Component, Plugin, PluginThreads, settings};
 use crate::outbound::{Egress, Ways};
 
 /// What admits plugins: the compiler, the threads that they will run on and the connections for their calls.
@@ -75,7 +75,6 @@ impl Admission {
                 "see to the machine's TLS certificates",
             )]
         })?;
-        let imports = outline.imports;
         let digest = component.digest;
         let compiled = self
             .compiler
@@ -85,7 +84,7 @@ impl Admission {
                 let message = format!("plugin {:?} cannot be compiled: {error:#}", instance.name);
                 vec![at(&instance, message, "build it again with a current SDK")]
             })?;
-        let pre = link(&imports, &compiled.component).map_err(|error| {
+        let linked = Linked::new(&outline, &compiled.component).map_err(|error| {
             let message = format!(
                 "plugin {:?} does not fit contract {CONTRACT}: {error:#}",
                 instance.name
@@ -98,7 +97,7 @@ impl Admission {
                 self.logs.open(&instance.name, instance.log),
                 egress,
             )),
-            pre,
+            linked,
             share: Semaphore::new(self.threads.share()),
             threads: Arc::clone(&self.threads),
             _compiled: compiled,
@@ -128,21 +127,6 @@ impl Admission {
         let egress = Egress::new(Arc::clone(ways), instance, grant, secrets.clone());
         Ok(Some(Arc::new(egress)))
     }
-}
-
-/// Links the WASI floor and exactly the interfaces that the component imports, which were all granted.
-fn link(
-    imports: &[String],
-    component: &wasmtime::component::Component,
-) -> wasmtime::Result<PluginPre<super::running::Running>> {
-    let mut linker = Linker::new(component.engine());
-    wasi::link(&mut linker)?;
-    for import in imports {
-        if let Some(interface) = import.strip_prefix("duet:plugin/") {
-            imports::link(&mut linker, interface.split('@').next().unwrap_or_default())?;
-        }
-    }
-    PluginPre::new(linker.instantiate_pre(component)?)
 }
 
 /// What is wrong with a component for this instance, as far as can be said without compiling it.
@@ -182,13 +166,8 @@ pub(super) fn inspect<'a>(
         }
     };
     let mut problems = Vec::new();
-    let handler = format!("duet:plugin/on-event@{CONTRACT}");
-    let handles_another_version = outline
-        .exports
-        .iter()
-        .any(|name| name.starts_with("duet:plugin/on-event@"));
-    if !outline.exports.contains(&handler) && !handles_another_version {
-        let message = format!("plugin {name:?} does not export {handler}");
+    if outline.handler().is_none() {
+        let message = format!("plugin {name:?} does not export duet:plugin/on-event@{CONTRACT}");
         problems.push(at(
             instance,
             message,
@@ -197,11 +176,7 @@ pub(super) fn inspect<'a>(
     }
     let manifest = match manifest {
         Ok(manifest) => {
-            problems.extend(plugins_toml::check(
-                instance,
-                &manifest,
-                &versions(&outline),
-            ));
+            problems.extend(plugins_toml::check(instance, &manifest, &outline.uses()));
             problems.extend(settings::check(instance, &manifest.settings));
             Some(manifest)
         }
@@ -215,16 +190,6 @@ pub(super) fn inspect<'a>(
         Some(manifest) if problems.is_empty() => Ok((manifest, outline)),
         _ => Err(problems),
     }
-}
-
-/// The imports, with the handler's version among them: a plugin that imports nothing has a contract too.
-fn versions(outline: &Outline<'_>) -> Vec<String> {
-    let handler = outline
-        .exports
-        .iter()
-        .find_map(|name| name.strip_prefix("duet:plugin/on-event@"));
-    let typed = handler.map(|version| format!("duet:plugin/types@{version}"));
-    outline.imports.iter().cloned().chain(typed).collect()
 }
 
 fn at(instance: &Instance, message: String, remedy: &str) -> Problem {

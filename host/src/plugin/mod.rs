@@ -15,6 +15,7 @@ mod facts;
 mod fault;
 mod guest_log;
 mod imports;
+mod linked;
 mod log_book;
 mod memory;
 mod meter;
@@ -53,7 +54,7 @@ pub use world::{Answer, ConversationState, Unavailable, World};
 /// Runs that go on hold it; a replaced one is gone when its last run ends.
 pub struct Plugin {
     facts: Arc<facts::Facts>,
-    pre: bindings::PluginPre<running::Running>,
+    linked: linked::Linked,
     threads: Arc<PluginThreads>,
     share: tokio::sync::Semaphore,
     /// Held so that another instance of the same component shares the code.

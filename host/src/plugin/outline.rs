@@ -3,16 +3,38 @@
 use duet_rules::manifest::SECTION;
 use wasmparser::{Parser, Payload};
 
+/// A handler's name up to its version.
+const HANDLER: &str = "duet:plugin/on-event@";
+
 /// A component's outside.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outline<'a> {
-    /// `duet:plugin/log@0.1.0-draft`, `wasi:io/error@0.2.6`, …
+    /// `duet:plugin/log@0.1.0`, `wasi:io/error@0.2.6`, …
     pub imports: Vec<String>,
     pub exports: Vec<String>,
     /// The bytes of each manifest section, wherever a toolchain has put it.
     pub manifests: Vec<&'a [u8]>,
     /// What its memories begin with, over all of its modules.
     pub data_bytes: usize,
+}
+
+impl Outline<'_> {
+    /// The export that is called for events, `duet:plugin/on-event@0.1.0`.
+    pub(super) fn handler(&self) -> Option<&str> {
+        let mut exports = self.exports.iter().map(String::as_str);
+        exports.find(|name| name.starts_with(HANDLER))
+    }
+
+    /// The imports, and what each handler takes: a plugin that imports nothing has a contract, too.
+    #[must_use]
+    pub fn uses(&self) -> Vec<String> {
+        let handlers = self
+            .exports
+            .iter()
+            .filter_map(|name| name.strip_prefix(HANDLER));
+        let taken = handlers.map(|version| format!("duet:plugin/types@{version}"));
+        self.imports.iter().cloned().chain(taken).collect()
+    }
 }
 
 /// Names that a component may import or export; a thousand is far more than any toolchain makes.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::Plugin;
 use super::bindings::duet::plugin::types;
 use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
@@ -16,7 +17,6 @@ use super::log_book::Source;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
 use super::world::World;
-use super::{Plugin, bindings};
 use crate::effect::{Effect, Reads};
 use crate::event::{ContactView, Event};
 
@@ -103,7 +103,8 @@ impl Plugin {
         let cpu_us = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
 
-        let guest = self.call_guest(&mut store, call);
+        let event = seen_event(call);
+        let guest = self.linked.call(&mut store, &event);
         let metered = Metered::new(
             guest,
             limits.cpu_ms_max.saturating_mul(1_000),
@@ -165,7 +166,7 @@ impl Plugin {
             call.seed,
             call.rehearsed,
         );
-        let mut store = Store::new(self.pre.engine(), running);
+        let mut store = Store::new(self.linked.engine(), running);
         store.limiter(|running| &mut running.memory);
         store.set_hostcall_fuel(self.transfer_bytes_max());
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);
@@ -187,18 +188,6 @@ impl Plugin {
         usize::try_from(limits.store_bytes_max.max(http))
             .unwrap_or(usize::MAX)
             .saturating_add(TRANSFER_BYTES_SPARE)
-    }
-
-    async fn call_guest(
-        &self,
-        store: &mut Store<Running>,
-        call: Call,
-    ) -> wasmtime::Result<Result<(), types::Failure>> {
-        let instance: bindings::Plugin = self.pre.instantiate_async(&mut *store).await?;
-        instance
-            .duet_plugin_on_event()
-            .call_handle(store, &seen_event(call))
-            .await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use duet::plugin::secrets::Secrets;
 use duet::plugin::{Admission, Compiler, Component, PluginEngine, outline};
+use duet_rules::contract::CONTRACT;
 
 use crate::fixture::{component, instance, threads, try_admit};
 
@@ -46,15 +47,33 @@ answers = [{ words = [], reply = "10" }]
     assert_eq!(told.lines().count(), 4, "{told}");
 }
 
+/// Also where it has what this gateway has not: an interface, a word in its manifest.
 #[tokio::test]
 async fn another_contract_is_refused_naming_both_versions() {
-    let bytes = replaced(component("faq"), b"0.1.0-draft", b"9.1.0-draft");
-    let told = refusal(bytes, FAQ).await;
-    assert!(
-        told.contains("9.1.0-draft") && told.contains("0.1.0-draft"),
-        "{told}"
+    let of = |version: &str| replaced(component("faq"), CONTRACT.as_bytes(), version.as_bytes());
+    let (newer, older) = (
+        CONTRACT.replacen("0.1.", "0.2.", 1),
+        CONTRACT.replacen("0.1.", "0.0.", 1),
     );
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let more = replaced(
+        of(&newer),
+        b"duet:plugin/settings@",
+        b"duet:plugin/children@",
+    );
+    let said = replaced(of(&newer), b"\"permissions\"", b"\"permissionz\"");
+    for (bytes, version, remedy) in [
+        (of(&newer), &newer, "; update Duet, or build the plugin"),
+        (more, &newer, "; update Duet, or build the plugin"),
+        (said, &newer, "; update Duet, or build the plugin"),
+        (of(&older), &older, "; build the plugin"),
+    ] {
+        let told = refusal(bytes, FAQ).await;
+        let words = format!(
+            "is built for contract {version}, this gateway speaks {CONTRACT}{remedy} against duet:plugin@{CONTRACT}\n"
+        );
+        assert!(told.ends_with(&words), "{words}\nis missing in\n{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
 }
 
 #[tokio::test]

@@ -7,9 +7,11 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod additive;
 mod admission;
 mod fixture;
 mod limits;
+mod released;
 mod runs;
 mod section;
 mod world;

@@ -3,16 +3,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Instance;
 use super::draft::{one_line, variable};
 use super::interface::{FREE, GRANTED, WASI, granted_interface};
-use crate::manifest::{CONTRACT, Manifest};
+use crate::contract;
+use crate::manifest::Manifest;
 use crate::outbound::Allow;
 use crate::toml_file::{Problem, quoted};
 
 /// Compares an instance with its component: the manifest and the names of all imports, such as
-/// `duet:plugin/store@0.1.0-draft`. Nothing is loaded while there is a problem.
+/// `duet:plugin/store@0.1.0`. Nothing is loaded while there is a problem.
 pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = contract_problem(instance, manifest, imports)
-        .into_iter()
-        .collect();
+    let mut problems = Vec::new();
+    let refusal = contract::refusal(&manifest.contract, imports);
+    let is_of_another_contract = refusal.is_some();
+    if let Some((message, remedy)) = refusal {
+        let message = format!("plugin {:?} {message}", instance.name);
+        problems.push(instance.problem(instance.line, message, remedy));
+    }
     let mut imported = BTreeSet::new();
     for import in imports {
         match interface_of(import) {
@@ -25,6 +30,8 @@ pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Ve
                 }
             }
             None if is_inert_wasi(import) => {}
+            // That contract may have it.
+            None if is_of_another_contract && import.starts_with("duet:plugin/") => {}
             None => problems.push(no_such_interface(instance, import)),
         }
     }
@@ -68,30 +75,6 @@ fn is_inert_wasi(import: &str) -> bool {
         .map(|(package, _)| package);
     let version_fits = version_of(import).is_some_and(|version| version.starts_with("0.2."));
     version_fits && package.is_some_and(|package| WASI.contains(&package))
-}
-
-/// One problem for a whole contract: manifest and imports come from the same build.
-fn contract_problem(
-    instance: &Instance,
-    manifest: &Manifest,
-    imports: &[String],
-) -> Option<Problem> {
-    let of_duet = imports
-        .iter()
-        .filter(|import| import.starts_with("duet:plugin/"));
-    let mut built_for = std::iter::once(manifest.contract.as_str())
-        .chain(of_duet.filter_map(|import| version_of(import)));
-    let other = built_for.find(|version| *version != CONTRACT)?;
-    let message = format!(
-        "plugin {:?} is built for contract {}, this gateway speaks {CONTRACT}",
-        instance.name,
-        quoted(other).trim_matches('"')
-    );
-    Some(instance.problem(
-        instance.line,
-        message,
-        format!("build the plugin against duet:plugin@{CONTRACT}"),
-    ))
 }
 
 fn missing_grant(instance: &Instance, interface: &str) -> Problem {
@@ -199,6 +182,7 @@ mod tests {
 
     use super::super::tests::instance;
     use super::*;
+    use crate::contract::CONTRACT;
 
     fn manifest(events: &[&str], contract: &str) -> Manifest {
         let text =
@@ -209,95 +193,76 @@ mod tests {
     #[test]
     fn a_component_is_compared_with_its_instance() {
         let head = "\n\n\n\n\n\n\n\n\n\n\n[plugins.crm]\ncomponent = 'crm.wasm'\n";
-        let draft = "0.1.0-draft";
-        let cases: [(&str, &str, &[&str], &str); 11] = [
+        let cases: [(&str, &[&str], &str); 9] = [
+            ("", &["types", "log", "wasi:io/streams@0.2.6"], ""),
             (
                 "",
-                draft,
-                &[
-                    "duet:plugin/types@0.1.0-draft",
-                    "duet:plugin/log@0.1.0-draft",
-                    "wasi:io/streams@0.2.6",
-                ],
-                "",
-            ),
-            (
-                "",
-                draft,
-                &["duet:plugin/store@0.1.0-draft"],
+                &["store"],
                 r#"plugins.toml:12: plugin "crm" imports duet:plugin/store but has no [plugins.crm.store] grant; add: bytes_max = "10MiB""#,
             ),
             (
                 "",
-                draft,
-                &[
-                    "duet:plugin/contacts@0.1.0-draft",
-                    "duet:plugin/messages@0.1.0-draft",
-                ],
+                &["contacts", "messages"],
                 r#"plugins.toml:12: plugin "crm" imports duet:plugin/contacts but has no [plugins.crm.contacts] grant; add: [plugins.crm.contacts]
             plugins.toml:12: plugin "crm" imports duet:plugin/messages but has no [plugins.crm.messages] grant; add: speak = ["automation"]"#,
             ),
             (
                 "",
-                draft,
-                &["duet:plugin/conversations@0.1.0-draft"],
+                &["conversations"],
                 r#"plugins.toml:12: plugin "crm" imports duet:plugin/conversations but has no [plugins.crm.conversations] grant; add: handling = true (it may hand conversations over and give them back), or handling = false (it only reads them)"#,
             ),
-            (
-                "[plugins.crm.store]",
-                draft,
-                &["duet:plugin/store@0.1.0-draft"],
-                "",
-            ),
+            ("[plugins.crm.store]", &["store"], ""),
             (
                 "",
-                draft,
-                &["duet:plugin/http@0.1.0-draft"],
+                &["http"],
                 r#"plugins.toml:12: plugin "crm" imports duet:plugin/http but has no [plugins.crm.http] grant; add: allow = ["https://api.example.com"] (where it may call)"#,
             ),
             (
                 "[plugins.crm.store]",
-                draft,
                 &[],
                 r#"plugins.toml:14: unused grant: plugin "crm" does not import duet:plugin/store; remove [plugins.crm.store]"#,
             ),
             (
                 "",
-                draft,
                 &["wasi:http/outgoing-handler@0.2.6"],
                 r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/http, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/timers"#,
             ),
             (
-                "",
-                "9.0.0",
-                &["duet:plugin/log@9.0.0"],
-                r#"plugins.toml:12: plugin "crm" is built for contract 9.0.0, this gateway speaks 0.1.0-draft; build the plugin against duet:plugin@0.1.0-draft"#,
-            ),
-            (
-                "",
-                draft,
-                &["duet:plugin/clock@0.2.0"],
-                r#"plugins.toml:12: plugin "crm" is built for contract 0.2.0, this gateway speaks 0.1.0-draft; build the plugin against duet:plugin@0.1.0-draft"#,
-            ),
-            (
                 "events = ['message.text', 'echo.*']",
-                draft,
                 &[],
                 r#"plugins.toml:14: plugin "crm" does not want "echo.*" events; choose among what its manifest wants: "message.*", "status.read""#,
             ),
         ];
-        for (tail, contract, imports, expect) in cases {
+        for (tail, imports, expect) in cases {
             let instance = instance(&format!("{head}{tail}\n"));
-            let imports: Vec<_> = imports.iter().map(ToString::to_string).collect();
-            let problems = check(
-                &instance,
-                &manifest(&["message.*", "status.read"], contract),
-                &imports,
-            );
+            let imports: Vec<_> = imports
+                .iter()
+                .map(|import| match import.contains(':') {
+                    true => (*import).to_owned(),
+                    false => format!("duet:plugin/{import}@{CONTRACT}"),
+                })
+                .collect();
+            let manifest = manifest(&["message.*", "status.read"], CONTRACT);
+            let problems = check(&instance, &manifest, &imports);
             let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let expect: Vec<_> = expect.lines().map(str::trim).collect();
             assert_eq!(told, expect, "of {tail} with {imports:?}");
         }
+    }
+
+    /// What else it has may be right there.
+    #[test]
+    fn of_a_newer_contract_the_version_is_told_and_no_new_interface() {
+        let instance = instance("[plugins.crm]\ncomponent = 'crm.wasm'\n");
+        let imports = ["log", "agents"].map(|name| format!("duet:plugin/{name}@9.0.0"));
+        let problems = check(&instance, &manifest(&["*"], "9.0.0"), &imports);
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [format!(
+                r#"plugins.toml:1: plugin "crm" is built for contract 9.0.0, this gateway speaks {CONTRACT}; update Duet, or build the plugin against duet:plugin@{CONTRACT}"#
+            )]
+        );
     }
 
     #[test]

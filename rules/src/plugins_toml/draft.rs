@@ -10,7 +10,7 @@ use crate::outbound::Allow;
 /// What a plugin says is shown in one line of this many characters.
 const LINE_CHARS_MAX: usize = 200;
 
-/// The interfaces that need a grant among a component's imports, such as `duet:plugin/store@0.1.0-draft`.
+/// The interfaces that need a grant among a component's imports, such as `duet:plugin/store@0.1.0`.
 #[must_use]
 pub fn needed(imports: &[String]) -> Vec<&'static Interface> {
     let imported = |interface: &&Interface| {
@@ -178,7 +178,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::manifest::{CONTRACT, Permission};
+    use crate::contract::CONTRACT;
+    use crate::manifest::Permission;
     use crate::plugins_toml::{check, parse};
 
     fn manifest(settings: Value, reason: &str) -> Manifest {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use duet_rules::manifest::{CONTRACT, Manifest, SECTION};
+use duet_rules::contract::{self, CONTRACT};
+use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{Wish, draft, name_is_valid, needed, one_line};
 use duet_rules::toml_file::Problem;
 use serde_json::json;
@@ -57,6 +58,7 @@ fn of_file(named: &Named) -> anyhow::Result<Ended> {
         manifest,
         component,
         imports,
+        refusal,
     } = &inspected;
     if named.json {
         let told = json!({
@@ -65,11 +67,19 @@ fn of_file(named: &Named) -> anyhow::Result<Ended> {
             "bytes": component.bytes.len(),
             "imports": imports,
             "contract": CONTRACT,
+            "problem": refusal.as_ref().map(Problem::to_string),
         });
         say!("{told:#}");
-        return Ok(Ended::Done);
+        return Ok(match refusal {
+            Some(_) => Ended::Problems,
+            None => Ended::Done,
+        });
     }
     inspected.tell();
+    if let Some(problem) = refusal {
+        say!("");
+        return Ok(told(std::slice::from_ref(problem)));
+    }
     let path = named.component.display().to_string();
     let wish = Wish {
         name: &manifest.name,
@@ -97,6 +107,8 @@ pub(super) struct Inspected {
     pub(super) manifest: Manifest,
     pub(super) imports: Vec<String>,
     component: Component,
+    /// That this gateway does not serve its contract.
+    refusal: Option<Problem>,
 }
 
 impl Inspected {
@@ -115,12 +127,23 @@ impl Inspected {
                 outside.manifests.len()
             );
         };
-        let manifest = Manifest::parse(&path, section);
-        let imports = outside.imports;
-        Ok(manifest.map(|manifest| Inspected {
+        let manifest = match Manifest::parse(&path, section) {
+            Ok(manifest) => manifest,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let refusal = contract::refusal(&manifest.contract, &outside.uses());
+        let refusal = refusal.map(|(message, remedy)| Problem {
+            file: path,
+            line: 1,
+            column: 1,
+            message: format!("the plugin {message}"),
+            remedy,
+        });
+        Ok(Ok(Inspected {
             manifest,
-            imports,
+            imports: outside.imports,
             component,
+            refusal,
         }))
     }
 
@@ -130,6 +153,7 @@ impl Inspected {
             manifest,
             component,
             imports,
+            ..
         } = self;
         say!(
             "{} {}, {} bytes, SHA-256 {}",

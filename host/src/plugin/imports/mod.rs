@@ -18,13 +18,19 @@ use super::running::Running;
 use super::world::Unavailable;
 use crate::event::ContactView;
 
-/// Links one interface of the contract. False for a name that the contract does not have.
-pub(super) fn link(linker: &mut Linker<Running>, interface: &str) -> Result<bool> {
+/// Links an import of the contract's under the name that the component has for it, in whatever version.
+pub(super) fn link(linker: &mut Linker<Running>, import: &str) -> Result<()> {
+    let Some(interface) = import.strip_prefix("duet:plugin/") else {
+        return Ok(());
+    };
     macro_rules! link {
         ($($name:literal => $module:ident),* $(,)?) => {
-            match interface {
-                $($name => contract::$module::add_to_linker::<_, HasSelf<_>>(linker, |running| running)?,)*
-                _ => return Ok(false),
+            match interface.split('@').next().unwrap_or_default() {
+                $($name => contract::$module::add_to_linker_instance::<_, HasSelf<_>>(
+                    &mut linker.instance(import)?,
+                    |running| running,
+                ),)*
+                _ => Ok(()),
             }
         };
     }
@@ -40,7 +46,6 @@ pub(super) fn link(linker: &mut Linker<Running>, interface: &str) -> Result<bool
         "contacts" => contacts,
         "timers" => timers,
     }
-    Ok(true)
 }
 
 impl contract::types::Host for Running {}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
-use duet_rules::manifest::CONTRACT;
+use duet_rules::contract::CONTRACT;
 use hdrhistogram::Histogram;
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Lower};
 use wasmtime::{Config, Engine, Store};

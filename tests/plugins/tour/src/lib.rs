@@ -1,0 +1,213 @@
+//! Goes through every function of the contract once, and keeps what it was told under the function's name.
+//!
+//! The one that was built for a released contract is kept below `tests/fixtures/released` and runs for as long as that
+//! contract is served. It implements the contract itself, so that no SDK stands between the two.
+
+use duet_sdk::bindings::duet::plugin::conversations::State;
+use duet_sdk::bindings::duet::plugin::http::{
+    Encoding, Error, Place, Placement, Prefixed, Request, Response, Signed, Signing, Timed,
+};
+use duet_sdk::bindings::duet::plugin::log::Level;
+use duet_sdk::bindings::duet::plugin::types::{Contact, Event, Failure, Handling, Speaker};
+use duet_sdk::bindings::duet::plugin::{
+    clock, contacts, conversations, http, log, messages, settings, store, timers,
+};
+use duet_sdk::bindings::exports::duet::plugin::on_event::Guest;
+
+#[cfg(target_arch = "wasm32")]
+#[used]
+#[unsafe(link_section = "duet:manifest")]
+static MANIFEST: [u8; include_bytes!("../manifest.json").len()] =
+    *include_bytes!("../manifest.json");
+
+struct Tour;
+
+impl Guest for Tour {
+    fn handle(event: Event) -> Result<(), Failure> {
+        match event.kind.as_str() {
+            "message.text" => go(&event).map_err(Failure::Reject),
+            "message.audio" => Err(Failure::Retry(Some(7))),
+            "message.video" => Err(Failure::Retry(None)),
+            kind => Err(Failure::Reject(format!("{kind} is not on the tour"))),
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+duet_sdk::bindings::export!(Tour with_types_in duet_sdk::bindings);
+
+fn go(event: &Event) -> Result<(), String> {
+    keep_event(event)?;
+    for level in [Level::Debug, Level::Info, Level::Warn, Level::Error] {
+        log::write(level, "on tour");
+    }
+    keep("settings.get", &settings::get())?;
+    keep("clock.now-ms", &clock::now_ms().to_string())?;
+    use_store()?;
+    let contact = event.contact.as_ref().ok_or("there is no contact")?;
+    let found = contacts::get(contact.id).ok_or("the contact is not there")?;
+    keep("contacts.get", &of_contact(&found))?;
+    let conversation = event.conversation.ok_or("there is no conversation")?;
+    use_messages(conversation)?;
+    use_conversations(conversation)?;
+    use_http()?;
+    timers::set(
+        "tea",
+        clock::now_ms() + 60_000,
+        "two cups",
+        Some(conversation),
+    )?;
+    timers::cancel("coffee");
+    Ok(())
+}
+
+fn keep(name: &str, told: &str) -> Result<(), String> {
+    store::set(name, told.as_bytes(), None)
+}
+
+fn keep_event(event: &Event) -> Result<(), String> {
+    let Event {
+        seq,
+        id,
+        kind,
+        number,
+        conversation,
+        contact,
+        at_ms,
+        received_ms,
+        attempt,
+        body,
+    } = event;
+    let contact = contact.as_ref().map_or_else(String::new, of_contact);
+    keep(
+        "event",
+        &format!(
+            "{seq} {id} {kind} {number:?} {conversation:?} ({contact}) {at_ms:?} {received_ms} {attempt} {body}"
+        ),
+    )
+}
+
+fn of_contact(contact: &Contact) -> String {
+    let Contact {
+        id,
+        name,
+        wa_id,
+        user_id,
+    } = contact;
+    format!("{id} {name:?} {wa_id:?} {user_id:?}")
+}
+
+fn use_store() -> Result<(), String> {
+    store::set("a/kept", b"1", Some(60))?;
+    store::set("a/gone", b"1", None)?;
+    store::delete("a/gone");
+    keep("store.get", &format!("{:?}", store::get("a/kept")))?;
+    let swapped = store::compare_and_set("a/kept", Some(b"1"), Some(b"2"), Some(120));
+    let missed = store::compare_and_set("a/kept", None, None, None);
+    keep("store.compare-and-set", &format!("{swapped:?} {missed:?}"))?;
+    let keys = store::list_keys("a/", Some("a/a"));
+    keep("store.list-keys", &keys.join(" "))
+}
+
+fn use_messages(conversation: u64) -> Result<(), String> {
+    let send = |speaker, message: &str| {
+        let sent = messages::send(conversation, speaker, message);
+        sent.map_or_else(|refusal| refusal.code, |()| "sent".to_owned())
+    };
+    let told = [
+        send(
+            Speaker::Automation,
+            r#"{"type":"text","text":{"body":"Namaste"}}"#,
+        ),
+        send(
+            Speaker::Person,
+            r#"{"type":"text","text":{"body":"Here I am"}}"#,
+        ),
+        send(Speaker::Automation, "Namaste"),
+    ];
+    keep("messages.send", &told.join(" "))
+}
+
+fn use_conversations(conversation: u64) -> Result<(), String> {
+    let before = of_state(conversations::get(conversation));
+    conversations::hand_over(conversation, Some(60))?;
+    let handed = of_state(conversations::get(conversation));
+    conversations::give_back(conversation)?;
+    let elsewhere = of_state(conversations::get(conversation + 1));
+    keep(
+        "conversations.get",
+        &format!("{before}, {handed}, {elsewhere}"),
+    )
+}
+
+fn of_state(state: Option<State>) -> String {
+    let Some(state) = state else {
+        return "none".to_owned();
+    };
+    let handling = match state.handling {
+        Handling::Automation => "automation",
+        Handling::Person => "person",
+    };
+    format!(
+        "{handling} {:?} {:?}",
+        state.handling_until_ms, state.window_until_ms
+    )
+}
+
+/// Nothing leaves: the host is none of those that are granted.
+fn use_http() -> Result<(), String> {
+    keep("http.send", &of_answer(http::send(&request())))?;
+    let answers = http::send_all(&[request(), request()]);
+    let told: Vec<String> = answers.into_iter().map(of_answer).collect();
+    keep("http.send-all", &told.join(" "))
+}
+
+/// Has something of everything in it.
+fn request() -> Request {
+    let prefixed = || Prefixed {
+        name: "x-key".into(),
+        prefix: "Key ".into(),
+    };
+    let places = [
+        Place::Header(prefixed()),
+        Place::Query("key".into()),
+        Place::Json("/key".into()),
+        Place::Form("key".into()),
+        Place::Basic(Some("tour".into())),
+    ];
+    let timed = Timed {
+        header: "x-time".into(),
+        before: "v1:".into(),
+        between: ".".into(),
+    };
+    let signed = [
+        (Signed::Body, Encoding::Hex),
+        (Signed::TimedBody(timed), Encoding::Base64),
+    ];
+    Request {
+        method: "POST".into(),
+        url: "https://elsewhere.example.com/".into(),
+        headers: vec![("accept".into(), "text/plain".into())],
+        body: b"{}".to_vec(),
+        timeout_ms: Some(1_000),
+        idempotency_key: Some("tour".into()),
+        secrets: places
+            .map(|place| Placement {
+                secret: "token".into(),
+                place,
+            })
+            .into(),
+        signatures: signed
+            .map(|(over, encoding)| Signing {
+                secret: "token".into(),
+                over,
+                encoding,
+                header: prefixed(),
+            })
+            .into(),
+    }
+}
+
+fn of_answer(answer: Result<Response, Error>) -> String {
+    answer.map_or_else(|error| error.code, |answer| answer.status.to_string())
+}
