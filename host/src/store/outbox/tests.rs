@@ -227,6 +227,16 @@ async fn a_failed_status_settles_once_and_yields_to_proof_that_it_was_read() {
     }
     house
         .store
+        .sent(row, Some("wamid.A".into()), NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        house.state(row).await,
+        "failed",
+        "an answer that was overtaken changes nothing"
+    );
+    house
+        .store
         .change("UPDATE messages SET status = 'failed'")
         .await
         .unwrap();
