@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use duet_sim::Sim;
+use duet_tests::outside::{Outside, Reply};
 use duet_tests::plugins_file::{PluginsFile, guest_file};
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
 use reqwest::Method;
@@ -153,6 +154,67 @@ async fn what_plugins_do_and_take_is_told_by_the_api_the_metrics_and_the_table()
         "{told}"
     );
     gateway.end().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_sends_are_spans_for_a_collector_and_hold_nothing_that_was_written()
+-> anyhow::Result<()> {
+    let collector = Outside::start(|_| Reply::new(200, "")).await?;
+    let sim = Sim::start(gateway::open_sim()).await?;
+    let plugins = PluginsFile::default()
+        .and("probe", &PluginsFile::probe_table("good", "good", 1))
+        .and("misbehave", &bad(""));
+    let setup = Setup::default()
+        .graph(sim.url())
+        .plugins(plugins)
+        .env("DUET_OTLP_URL", collector.url())
+        .env(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "x-collector-key=open%20sesame",
+        );
+    let gateway = Gateway::start(setup).await?;
+    let admin = gateway.admin()?;
+    admin.plugins_run(PATIENCE).await?;
+    say(&gateway, 1, "recurse").await?;
+    plugin(&admin, "bad", |row| row["events"]["dead"] == 1).await?;
+    plugin(&admin, "good", |row| row["events"]["done"] == 1).await?;
+    admin
+        .row("outbox", "a send", PATIENCE, |row| row["state"] == "sent")
+        .await?;
+    let events = admin.rows("events", "").await?;
+    let event = events[0]["id"].as_str().context("an event")?;
+    // What is still here leaves at the end.
+    gateway.end().await?;
+
+    let called = collector.called();
+    assert!(!called.is_empty());
+    // Names and words stand in protobuf as they are.
+    for batch in &called {
+        assert_eq!(
+            (batch.method.as_str(), batch.path.as_str()),
+            ("POST", "/v1/traces")
+        );
+        assert_eq!(batch.header("content-type"), "application/x-protobuf");
+        assert_eq!(batch.header("x-collector-key"), "open sesame");
+    }
+    let told: String = called.iter().map(|batch| batch.body.as_str()).collect();
+    for word in [
+        "service.name",
+        "duet",
+        "plugin.call",
+        "send",
+        "good",
+        "bad",
+        "fault.trap",
+        "http_calls",
+        event,
+    ] {
+        assert!(told.contains(word), "{word} in {told}");
+    }
+    for written in ["recurse", "919600000001", "wamid."] {
+        assert!(!told.contains(written), "{written} in {told}");
+    }
+    Ok(())
 }
 
 /// All that is kept of a plugin's log.

@@ -244,5 +244,6 @@ fn ended(outcome: Outcome) -> Run {
         wall_us: 0,
         memory_peak_bytes: 0,
         host_calls: 0,
+        http_calls: 0,
     }
 }

@@ -5,8 +5,9 @@ use super::Ended;
 use crate::admin::RootToken;
 use crate::config::{Flags, Problem, Secrets, Settings, Sources, admin_token, environment};
 use crate::gateway;
+use crate::outbound::{Reach, client};
 use crate::store::make_folder;
-use crate::telemetry::start_logs;
+use crate::telemetry::{Traces, start_logs};
 
 const DATA_REMEDY: &str = "name a folder that this user can write with --data or DUET_DATA";
 
@@ -23,15 +24,22 @@ pub(super) async fn serve(flags: Flags) -> anyhow::Result<Ended> {
     let (Some(settings), Some(secrets)) = (settings, secrets) else {
         bail!("the settings are not whole")
     };
-    start_logs(settings.log, &settings.log_level)?;
+    let traces = match settings.otlp_url.as_str() {
+        "" => None,
+        url => Some(Traces::new(url, client(Reach::Anywhere)?)?),
+    };
+    start_logs(settings.log, &settings.log_level, traces.as_ref())?;
 
     make_folder(&settings.data).with_context(|| {
         let data = settings.data.display();
         format!("cannot make the data folder {data}; {DATA_REMEDY}")
     })?;
     let root = root_token(&settings, &secrets)?;
-    gateway::run(&settings, &secrets, root, stopped()?).await?;
-    Ok(Ended::Done)
+    let ended = gateway::run(&settings, &secrets, root, stopped()?).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    ended.map(|()| Ended::Done)
 }
 
 fn root_token(settings: &Settings, secrets: &Secrets) -> anyhow::Result<RootToken> {

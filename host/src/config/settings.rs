@@ -17,6 +17,8 @@ pub struct Settings {
     pub graph_url: String,
     pub log: LogFormat,
     pub log_level: String,
+    /// Without a slash at its end; empty when it is not set.
+    pub otlp_url: String,
     pub person_hours: u64,
     pub unknown_hold_seconds: u64,
     pub body_bytes_max: u64,
@@ -67,6 +69,7 @@ impl Settings {
                 _ => LogFormat::Text,
             },
             log_level: read.text("log_level", &file.log_level),
+            otlp_url: read.text("otlp_url", &file.otlp_url),
             person_hours: read.number("person_hours", file.person_hours),
             unknown_hold_seconds: read.number("unknown_hold_seconds", file.unknown_hold_seconds),
             body_bytes_max: read.number("body_bytes_max", file.body_bytes_max),

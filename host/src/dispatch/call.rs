@@ -9,7 +9,7 @@ use tracing::field::Empty;
 use super::Shared;
 use super::instance::Loaded;
 use crate::event::Event;
-use crate::plugin::Run;
+use crate::plugin::{Outcome, Run};
 use crate::telemetry::PluginCall;
 
 /// So many calls make the percentiles.
@@ -27,6 +27,8 @@ pub struct Calls {
     /// The most that one of them held.
     pub memory_peak_bytes: u64,
     pub host_calls: u64,
+    /// Among them, those to outside systems.
+    pub http_calls: u64,
 }
 
 /// Adds the calls of an instance up.
@@ -61,6 +63,7 @@ impl Tally {
         calls.wall_us = calls.wall_us.saturating_add(run.wall_us);
         calls.memory_peak_bytes = calls.memory_peak_bytes.max(run.memory_peak_bytes);
         calls.host_calls = calls.host_calls.saturating_add(run.host_calls);
+        calls.http_calls = calls.http_calls.saturating_add(run.http_calls);
         sums.remember(run.wall_us);
     }
 }
@@ -98,6 +101,8 @@ pub(super) fn span(loaded: &Loaded, event: &Event, attempt: u32) -> Span {
         wall_ms = Empty,
         memory_peak_bytes = Empty,
         host_calls = Empty,
+        http_calls = Empty,
+        otel.status_code = Empty,
     )
 }
 
@@ -113,6 +118,7 @@ pub(super) fn tell(shared: &Shared, loaded: &Loaded, span: &Span, run: &Run) {
         cpu,
         memory_peak_bytes: run.memory_peak_bytes,
         host_calls: run.host_calls,
+        http_calls: run.http_calls,
     };
     shared.metrics.plugins.call(loaded.name(), &outcome, &call);
     loaded.status.calls.add(run);
@@ -120,7 +126,11 @@ pub(super) fn tell(shared: &Shared, loaded: &Loaded, span: &Span, run: &Run) {
         .record("cpu_ms", cpu.as_secs_f64() * 1000.0)
         .record("wall_ms", wall.as_secs_f64() * 1000.0)
         .record("memory_peak_bytes", run.memory_peak_bytes)
-        .record("host_calls", run.host_calls);
+        .record("host_calls", run.host_calls)
+        .record("http_calls", run.http_calls);
+    if matches!(run.outcome, Outcome::Fault(_)) {
+        span.record("otel.status_code", "ERROR");
+    }
     tracing::debug!(parent: span, effects = run.effects.len(), "plugin call");
 }
 
@@ -128,7 +138,6 @@ pub(super) fn tell(shared: &Shared, loaded: &Loaded, span: &Span, run: &Run) {
 mod tests {
     use super::*;
     use crate::effect::Reads;
-    use crate::plugin::Outcome;
 
     fn run(wall_us: u64) -> Run {
         Run {
@@ -139,6 +148,7 @@ mod tests {
             wall_us,
             memory_peak_bytes: wall_us,
             host_calls: 3,
+            http_calls: 2,
         }
     }
 
@@ -160,6 +170,7 @@ mod tests {
             wall_p99_us: Some(507),
             memory_peak_bytes: 1_000_000,
             host_calls: 3336,
+            http_calls: 2224,
         };
         assert_eq!(tally.calls(), calls);
         let one = Tally::default();

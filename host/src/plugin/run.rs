@@ -54,6 +54,8 @@ pub struct Run {
     pub wall_us: u64,
     pub memory_peak_bytes: u64,
     pub host_calls: u64,
+    /// Among them, those to outside systems.
+    pub http_calls: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +137,7 @@ impl Plugin {
             },
         };
         let memory_peak_bytes = u64::try_from(running.memory.bytes_peak).unwrap_or(u64::MAX);
-        let host_calls = running.host_calls;
+        let (host_calls, http_calls) = (running.host_calls, running.http_calls);
         let (effects, reads) = running.buffer.into_parts();
         let effects = if outcome == Outcome::Done {
             effects
@@ -150,6 +152,7 @@ impl Plugin {
             wall_us,
             memory_peak_bytes,
             host_calls,
+            http_calls,
         }
     }
 
@@ -201,6 +204,7 @@ impl Run {
             wall_us: 0,
             memory_peak_bytes: 0,
             host_calls: 0,
+            http_calls: 0,
         }
     }
 }

@@ -258,6 +258,7 @@ mod tests {
             cpu: Duration::from_millis(5),
             memory_peak_bytes: 1 << 20,
             host_calls: 7,
+            http_calls: 3,
         };
         metrics.plugins.call("crm", "fault.cpu", &call);
         metrics.plugins.reload("loaded");
@@ -295,6 +296,7 @@ mod tests {
             "duet_plugin_cpu_seconds_total{plugin=\"crm\"} 0.005",
             "duet_plugin_memory_peak_bytes_sum{plugin=\"crm\"} 1048576.0",
             "duet_plugin_host_calls_total{plugin=\"crm\"} 7",
+            "duet_plugin_http_calls_total{plugin=\"crm\"} 3",
             "duet_plugin_state{plugin=\"crm\",state=\"ready\"} 1",
             "duet_plugin_queue_depth{plugin=\"crm\"} 2",
             "duet_plugin_log_lines_dropped_total{plugin=\"crm\"} 9",

@@ -42,6 +42,7 @@ pub struct PluginCall {
     pub cpu: Duration,
     pub memory_peak_bytes: u64,
     pub host_calls: u64,
+    pub http_calls: u64,
 }
 
 /// An instance at the moment of a scrape.
@@ -63,6 +64,7 @@ pub struct PluginMetrics {
     cpu_seconds: Family<Plugin, Counter<f64, AtomicU64>>,
     memory_bytes: Histograms,
     host_calls: Family<Plugin, Counter>,
+    http_calls: Family<Plugin, Counter>,
     reloads: Family<Reload, Counter>,
 }
 
@@ -77,6 +79,7 @@ impl Default for PluginMetrics {
             cpu_seconds: Family::default(),
             memory_bytes: Family::new_with_constructor(bytes),
             host_calls: Family::default(),
+            http_calls: Family::default(),
             reloads: Family::default(),
         }
     }
@@ -113,6 +116,11 @@ impl PluginMetrics {
             self.host_calls.clone(),
         );
         registry.register(
+            "plugin_http_calls",
+            "Calls of outside systems by plugins",
+            self.http_calls.clone(),
+        );
+        registry.register(
             "plugin_reloads",
             "Changes of plugins by what became of them",
             self.reloads.clone(),
@@ -139,6 +147,9 @@ impl PluginMetrics {
         self.host_calls
             .get_or_create(&plugin)
             .inc_by(call.host_calls);
+        self.http_calls
+            .get_or_create(&plugin)
+            .inc_by(call.http_calls);
     }
 
     /// A change was read: `loaded` or `refused` for one plugin, `file-refused` for `plugins.toml` as a whole.

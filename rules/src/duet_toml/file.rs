@@ -26,6 +26,7 @@ pub struct FileSettings {
     pub log: Option<String>,
     /// `error`, `warn`, `info`, `debug` or `trace`
     pub log_level: Option<String>,
+    pub otlp_url: Option<String>,
     pub person_hours: Option<u64>,
     pub unknown_hold_seconds: Option<u64>,
     pub body_bytes_max: Option<u64>,
@@ -108,6 +109,7 @@ impl FileSettings {
                 "graph_url" => self.graph_url = Some(text),
                 "log" => self.log = Some(text),
                 "log_level" => self.log_level = Some(text),
+                "otlp_url" => self.otlp_url = Some(text),
                 "signup.app_id" => self.signup_app_id = Some(text),
                 "signup.config_id" => self.signup_config_id = Some(text),
                 "signup.extras" => self.signup_extras = Some(text),

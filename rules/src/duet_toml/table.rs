@@ -31,7 +31,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order of the documents.
-pub const SETTINGS: [Setting; 54] = [
+pub const SETTINGS: [Setting; 55] = [
     Setting {
         key: "listen",
         env: "DUET_LISTEN",
@@ -150,6 +150,13 @@ pub const SETTINGS: [Setting; 54] = [
         kind: Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
         default: Some("info"),
         doc: "The least important lines that are logged",
+    },
+    Setting {
+        key: "otlp_url",
+        env: "DUET_OTLP_URL",
+        kind: Kind::Url,
+        default: None,
+        doc: "OpenTelemetry collector that takes spans by OTLP over HTTP, such as http://127.0.0.1:4318",
     },
     Setting {
         key: "person_hours",

@@ -112,6 +112,8 @@ struct PluginCalls {
     memory_peak_bytes: u64,
     /// Calls of the host's functions.
     host_calls: u64,
+    /// Among them, those to outside systems.
+    http_calls: u64,
 }
 
 impl From<Calls> for PluginCalls {
@@ -124,6 +126,7 @@ impl From<Calls> for PluginCalls {
             wall_p99_us: calls.wall_p99_us,
             memory_peak_bytes: calls.memory_peak_bytes,
             host_calls: calls.host_calls,
+            http_calls: calls.http_calls,
         }
     }
 }
