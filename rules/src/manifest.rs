@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::contract;
 use crate::outbound::Allow;
-use crate::plugins_toml::{GRANTED, Pattern, granted_interface, name_is_valid};
+use crate::plugins_toml::{GRANTED, Pattern, SCHEDULES_MAX, granted_interface, name_is_valid};
+use crate::schedule::{self, Schedule};
 use crate::toml_file::{Problem, nearest, quoted};
 
 /// The name of the component's custom section.
@@ -47,6 +48,9 @@ pub struct Manifest {
     /// Name of an interface that needs a grant to why the plugin needs it.
     #[serde(default)]
     pub permissions: BTreeMap<String, Permission>,
+    /// Schedules that its author proposes, as `plugins.toml` writes them: `{"tidy": "15m"}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub every: BTreeMap<String, String>,
 }
 
 /// One permission, in words that an admin understands.
@@ -159,7 +163,25 @@ impl Manifest {
             }
             refusals.extend(permission.refusals(name));
         }
+        refusals.extend(self.schedule_refusals());
         refusals
+    }
+
+    fn schedule_refusals(&self) -> Vec<(String, String)> {
+        let surplus = (self.every.len() > SCHEDULES_MAX).then(|| {
+            (
+                format!("every has {} schedules", self.every.len()),
+                format!("keep it to {SCHEDULES_MAX}"),
+            )
+        });
+        let wrong = self.every.iter().filter_map(|(name, text)| {
+            let told = format!("every {} is {}", quoted(name), quoted(text));
+            if !schedule::name_is_valid(name) {
+                return Some((told, "name it with 1 to 32 of a-z, 0-9 and _".to_owned()));
+            }
+            Some((told, Schedule::read(name, text).err()?))
+        });
+        surplus.into_iter().chain(wrong.take(1)).collect()
     }
 
     /// Names of the secrets that the plugin puts into calls, and what each is.
@@ -326,6 +348,20 @@ mod tests {
             "events",
             json!([]),
             &["faq.wasm:1: manifest: events has 0 items; name 1 to 100 event patterns"],
+        );
+        check_problems("every", json!({"tidy": "15m"}), &[]);
+        check_problems(
+            "every",
+            json!({"Tidy": "15m"}),
+            &[
+                "faq.wasm:1: manifest: every \"Tidy\" is \"15m\"; name it with 1 to 32 of a-z, 0-9 and _",
+            ],
+        );
+        let many: BTreeMap<_, _> = (0..21).map(|n| (format!("n{n}"), "15m")).collect();
+        check_problems(
+            "every",
+            json!(many),
+            &["faq.wasm:1: manifest: every has 21 schedules; keep it to 20"],
         );
         check_problems(
             "settings",

@@ -70,6 +70,11 @@ pub fn draft(manifest: &Manifest, imports: &[String], wish: &Wish<'_>) -> String
     if let Some(business) = wish.business {
         let _ = writeln!(text, "business = {}", Value::from(business));
     }
+    if !manifest.every.is_empty() {
+        let of = |(name, text): (&String, &String)| format!("{name} = {}", Value::from(&**text));
+        let every: Vec<_> = manifest.every.iter().map(of).collect();
+        let _ = writeln!(text, "every = {{ {} }}", every.join(", "));
+    }
     let settings = settings(&manifest.settings, wish.settings);
     if !settings.is_empty() {
         let _ = write!(text, "\n[plugins.{name}.settings]\n{settings}");
@@ -202,6 +207,7 @@ mod tests {
                 ("messages".to_owned(), reason),
                 ("http".to_owned(), http),
             ]),
+            every: BTreeMap::new(),
         }
     }
 
@@ -264,6 +270,25 @@ mod tests {
         let wanted = "[plugins.crm]\ncomponent = \"crm.wasm\"\n\n# Asks the CRM.\n[plugins.crm.http]\nallow = [\"GET https://a.example.com\", \"https://a.example.com\"]\n\n# Asks the CRM.\n[plugins.crm.http.secrets.token]\nenv = \"PLUGIN_CRM_TOKEN\" # or file = \"…\"\nhosts = [\"https://a.example.com\"]\n";
         assert_eq!(told, wanted);
         assert!(parse("plugins.toml", told).into_result().is_ok());
+    }
+
+    #[test]
+    fn the_schedules_that_a_plugin_proposes_are_there_to_be_changed() {
+        let mut manifest = manifest(json!({}), "");
+        manifest.every = [("tidy", "15m"), ("report", "daily 03:00 Europe/Berlin")]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into();
+        let wish = Wish {
+            name: "crm",
+            component: "crm.wasm",
+            business: None,
+            settings: &[],
+        };
+        let told = draft(&manifest, &[], &wish);
+        let wanted = "[plugins.crm]\ncomponent = \"crm.wasm\"\nevery = { report = \"daily 03:00 Europe/Berlin\", tidy = \"15m\" }\n";
+        assert_eq!(told, wanted);
+        let read = parse("plugins.toml", &told).into_result().unwrap();
+        assert_eq!(read.plugins[0].every.len(), 2);
     }
 
     proptest! {

@@ -2,7 +2,7 @@ use crate::schedule::{Schedule, name_is_valid};
 use crate::toml_file::{Findings, Section, quoted};
 
 /// So many schedules one instance may have.
-const SCHEDULES_MAX: usize = 20;
+pub(crate) const SCHEDULES_MAX: usize = 20;
 
 /// Reads `[plugins.<name>.every]`, in the order of the file.
 pub(super) fn read(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<Schedule> {

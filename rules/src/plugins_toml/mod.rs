@@ -28,6 +28,7 @@ use toml::de::DeTable;
 
 pub use check::check;
 pub use draft::{GivenSetting, Wish, draft, needed, one_line};
+pub(crate) use every::SCHEDULES_MAX;
 pub use grants::{
     ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant, TimersGrant,
 };
