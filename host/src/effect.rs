@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::cases::Case;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 /// Who speaks in a send, and who has a conversation now.
-pub use duet_rules::sending::{Handling, Speaker};
+pub use duet_rules::sending::{Agent, Handling, Speaker};
 
 /// Told which rows of the outbox wait now, or were settled.
 pub type Wake = Box<dyn Fn(&[i64]) + std::marker::Send + Sync>;
@@ -18,6 +19,8 @@ pub type Wake = Box<dyn Fn(&[i64]) + std::marker::Send + Sync>;
 pub struct Send {
     pub conversation: i64,
     pub speaker: Speaker,
+    /// Which person speaks, if that is known.
+    pub agent: Option<Agent>,
     pub message: serde_json::Value,
 }
 
@@ -37,6 +40,8 @@ pub enum Effect {
     Handle {
         conversation: i64,
         handling: Handling,
+        /// Which person gets it, if that is known.
+        agent: Option<Agent>,
         until_ms: Option<i64>,
     },
     /// Takes the place of the instance's timer of this name.
@@ -50,6 +55,41 @@ pub enum Effect {
     CancelTimer {
         name: String,
     },
+    /// Has the instance told once the file of a message is stored, or will not come.
+    AwaitFile {
+        conversation: i64,
+        /// Meta's id of the message.
+        message: String,
+    },
+    /// Opens a case, or opens it again and changes it.
+    OpenCase {
+        conversation: i64,
+        case: Case,
+    },
+    ChangeCase {
+        case: Case,
+    },
+    CloseCase {
+        key: String,
+    },
+}
+
+impl Effect {
+    /// Whether events may come of it in the transaction that commits it.
+    pub fn makes_events(&self) -> bool {
+        match self {
+            Effect::AwaitFile { .. }
+            | Effect::OpenCase { .. }
+            | Effect::ChangeCase { .. }
+            | Effect::CloseCase { .. } => true,
+            Effect::Set { .. }
+            | Effect::Delete { .. }
+            | Effect::Send(_)
+            | Effect::Handle { .. }
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer { .. } => false,
+        }
+    }
 }
 
 /// What was seen under a key: the SHA-256 of its value, or nothing.

@@ -411,14 +411,14 @@ mod tests {
         let newer = [format!(
             "faq.wasm:1: the plugin is built for contract 9.0.0, this gateway speaks {ours}; update Duet, or build the plugin against duet:plugin@{ours}"
         )];
-        let media = || json!({"media": {"reason": "to show it"}});
+        let wires = || json!({"wires": {"reason": "to pull"}});
         assert_eq!(told("hooks", json!([]), "9.0.0"), newer);
-        assert_eq!(told("permissions", media(), "9.0.0"), newer);
+        assert_eq!(told("permissions", wires(), "9.0.0"), newer);
         assert_eq!(told("description", json!(""), "9.0.0"), [""; 0]);
         assert_eq!(
-            told("permissions", media(), ours),
+            told("permissions", wires(), ours),
             [
-                "faq.wasm:1: manifest: no interface is called \"media\"; permissions are messages, store, http, conversations, contacts, timers"
+                "faq.wasm:1: manifest: no interface is called \"wires\"; permissions are messages, store, http, conversations, contacts, timers, media, cases"
             ]
         );
         assert_eq!(told("name", json!("A"), "9").len(), 2);

@@ -84,6 +84,8 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         "conversations",
         "contacts",
         "timers",
+        "media",
+        "cases",
     ];
     let mut count = 0;
     for key in known_keys("") {
@@ -112,7 +114,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         row("\n## plugins.toml", &format!("http.secrets.<name>.{key}"));
     }
     count += secret.len();
-    assert_eq!(count, 40, "known_keys no longer finds the keys");
+    assert_eq!(count, 43, "known_keys no longer finds the keys");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cases::Case;
 use crate::plugins_toml::one_line;
-use crate::sending::{Handling, Speaker};
+use crate::sending::{Agent, Handling, Speaker};
 
 /// More differences of one run are counted and not told.
 const TOLD_MAX: usize = 50;
@@ -47,11 +48,13 @@ pub enum Deed {
     Send {
         conversation: i64,
         speaker: Speaker,
+        agent: Option<Agent>,
         message: Value,
     },
     Handle {
         conversation: i64,
         handling: Handling,
+        agent: Option<Agent>,
         until_ms: Option<i64>,
     },
     SetTimer {
@@ -62,6 +65,20 @@ pub enum Deed {
     },
     CancelTimer {
         name: String,
+    },
+    AwaitFile {
+        conversation: i64,
+        message: String,
+    },
+    OpenCase {
+        conversation: i64,
+        case: Case,
+    },
+    ChangeCase {
+        case: Case,
+    },
+    CloseCase {
+        key: String,
     },
 }
 
@@ -141,6 +158,11 @@ impl Deed {
             Deed::SetTimer { name, .. } | Deed::CancelTimer { name } => {
                 format!("timer {:?}", one_line(name))
             }
+            Deed::AwaitFile { message, .. } => format!("file of message {:?}", one_line(message)),
+            Deed::OpenCase { case, .. } | Deed::ChangeCase { case } => {
+                format!("case {:?}", one_line(&case.key))
+            }
+            Deed::CloseCase { key } => format!("case {:?}", one_line(key)),
         }
     }
 
@@ -156,20 +178,26 @@ impl Deed {
             }
             Deed::Delete { .. } => "deleted".to_owned(),
             Deed::Send {
-                speaker, message, ..
+                speaker,
+                agent,
+                message,
+                ..
             } => {
                 let by = match speaker {
-                    Speaker::Automation => "",
-                    Speaker::Person => " as a person",
+                    Speaker::Automation => String::new(),
+                    Speaker::Person => format!(" as {}", person(agent.as_ref())),
                 };
                 format!("{}{by}", said(message))
             }
             Deed::Handle {
-                handling, until_ms, ..
+                handling,
+                agent,
+                until_ms,
+                ..
             } => {
                 let until = until_ms.map_or_else(String::new, |at| format!(" until {}", time(at)));
                 match handling {
-                    Handling::Person => format!("a person{until}"),
+                    Handling::Person => format!("{}{until}", person(agent.as_ref())),
                     Handling::Automation => "automations".to_owned(),
                 }
             }
@@ -184,8 +212,44 @@ impl Deed {
                 format!("{}{within} with {:?}", time(*at_ms), one_line(payload))
             }
             Deed::CancelTimer { .. } => "cancelled".to_owned(),
+            Deed::AwaitFile { conversation, .. } => {
+                format!("awaited in conversation {conversation}")
+            }
+            Deed::OpenCase { conversation, case } => {
+                format!("open in conversation {conversation}, {}", told(case))
+            }
+            Deed::ChangeCase { case } => told(case),
+            Deed::CloseCase { .. } => "closed".to_owned(),
         }
     }
+}
+
+fn person(agent: Option<&Agent>) -> String {
+    agent.map_or_else(
+        || "a person".to_owned(),
+        |agent| format!("a person, {}", one_line(&agent.to_string())),
+    )
+}
+
+fn told(case: &Case) -> String {
+    let Case {
+        key: _,
+        title,
+        url,
+        status,
+        assignee,
+    } = case;
+    let assignee = assignee.as_ref().map(Agent::to_string);
+    let told = [
+        ("title", title.as_ref()),
+        ("url", url.as_ref()),
+        ("status", status.as_ref()),
+        ("assignee", assignee.as_ref()),
+    ];
+    let told = told
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name} {:?}", one_line(text?))));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// The words of a text message; another one as JSON.
@@ -270,11 +334,13 @@ mod tests {
         let send = |speaker| Deed::Send {
             conversation: id(),
             speaker,
+            agent: None,
             message: json!({"type": "text", "text": {"body": rest}}),
         };
         let handle = |handling| Deed::Handle {
             conversation: id(),
             handling,
+            agent: None,
             until_ms: None,
         };
         match word.as_bytes()[at] {

@@ -12,6 +12,7 @@ mod command_line;
 mod connecting;
 mod crash;
 mod decode_table;
+mod desk;
 mod disk_full;
 mod egress;
 mod history;

@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 60] = [
+const ROUTES: [(&str, &str, Sight); 61] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -79,6 +79,7 @@ const ROUTES: [(&str, &str, Sight); 60] = [
     ("get", "/api/v1/conversations/{id}", Sight::Absent),
     ("get", "/api/v1/conversations/{id}/handling", Sight::Absent),
     ("post", "/api/v1/conversations/{id}/handling", Sight::Absent),
+    ("get", "/api/v1/conversations/{id}/cases", Sight::Absent),
     ("get", "/api/v1/conversations/{id}/messages", Sight::Absent),
     ("post", "/api/v1/conversations/{id}/messages", Sight::Absent),
     (

@@ -185,6 +185,7 @@ impl Automation {
             run.effects.push(Effect::Handle {
                 conversation,
                 handling: Handling::Person,
+                agent: None,
                 until_ms: None,
             });
         }
@@ -216,6 +217,7 @@ impl Automation {
         let send = Send {
             conversation,
             speaker: Speaker::Automation,
+            agent: None,
             message,
         };
         if dice.percent(50) && !matches!(call.world.refuse(&send, None).await, Ok(None)) {

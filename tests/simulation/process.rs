@@ -11,6 +11,7 @@ use duet::effect::Wake;
 use duet::graph::{self, Clients, Connections};
 use duet::intake::feed::Feed;
 use duet::intake::{CaughtUp, Intake};
+use duet::media::{self, Deposits};
 use duet::newest::Newest;
 use duet::outbox::{self, Outbox};
 use duet::plugin::Handler;
@@ -103,6 +104,15 @@ impl Process {
             person_ms: PERSON_MS,
             begun_after: 0,
             metrics: metrics.clone(),
+            // Nobody brings files along here.
+            deposits: Deposits::new(
+                store.clone(),
+                media::Settings {
+                    file_bytes_max: 0,
+                    total_bytes_max: 0,
+                    fetches_max: 1,
+                },
+            ),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

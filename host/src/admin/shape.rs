@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use duet_rules::sending::Agent;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -46,6 +47,23 @@ impl PartialSchema for Time {
 impl ToSchema for Time {
     fn name() -> Cow<'static, str> {
         "Time".into()
+    }
+}
+
+/// One of the business's own people, as the system that they work in knows them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agent)]
+pub(super) struct AgentShape {
+    id: String,
+    name: Option<String>,
+}
+
+impl From<Agent> for AgentShape {
+    fn from(agent: Agent) -> AgentShape {
+        AgentShape {
+            id: agent.id,
+            name: agent.name,
+        }
     }
 }
 

@@ -167,10 +167,17 @@ async fn until_committed(
             }
         };
         let record = draft.and_then(|draft| draft.record(&end));
+        let tells = match &end {
+            End::Done { effects, .. } => effects.iter().any(Effect::makes_events),
+            End::Retry { .. } | End::Dead { .. } => false,
+        };
         match commit(shared, loaded, event, end, record, now_ms).await {
             Ok(waiting) => {
                 crate::failpoint::hit("dispatch.finished");
                 (shared.outbox)(&waiting);
+                if tells {
+                    shared.feed.announce_newest().await;
+                }
                 return ended;
             }
             // What it has read no longer holds: once more.
@@ -225,9 +232,11 @@ async fn run(
         instance: loaded.name().to_owned(),
         business: loaded.plugin.instance().business.clone(),
         seq: event.seq,
+        contact: event.contact,
         is_history: event.history,
         now_ms,
         journal,
+        deposits: shared.deposits.clone(),
     };
     let (world, recorder): (Arc<dyn World>, _) = match seed.filter(|_| kept) {
         Some(seed) => {
@@ -363,6 +372,7 @@ async fn commit(
             keys_max: grant.keys_max,
         }),
         timers_max: grants.timers.map(|grant| grant.max),
+        cases_max: grants.cases.map(|grant| grant.max),
         runs_max: loaded.plugin.instance().runs_kept,
         record,
         end,

@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 use super::Shared;
 use super::instance::Loaded;
 use crate::event::Event;
-use crate::outbound::{Answered, Outgoing};
+use crate::outbound::{Answered, Files, Outgoing};
 use crate::plugin::Unavailable;
 use crate::store::journal::{Begun, Circumstances, Past, Run};
 use crate::store::{Store, StoreError};
@@ -122,7 +122,9 @@ impl Journal {
             idempotency_key(&self.event_id, instance, &begun.request, occurrence, own)
         });
         crate::failpoint::hit("journal.before_call");
-        let answered = call.make(key.as_deref()).await;
+        let folder = self.store.media_folder();
+        let files: Files = Arc::new(move |digest| folder.open(digest));
+        let answered = call.make(key.as_deref(), &files).await;
         crate::failpoint::hit("journal.answered_before_commit");
         let kept = self
             .store

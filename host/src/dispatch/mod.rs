@@ -16,6 +16,7 @@
 mod attempt;
 mod call;
 mod clock;
+mod files;
 mod instance;
 mod journal;
 mod lanes;
@@ -40,6 +41,7 @@ use tokio::task::JoinHandle;
 use crate::config::environment;
 use crate::effect::Wake;
 use crate::intake::feed::Feed;
+use crate::media::Deposits;
 use crate::plugin::secrets::{self, Secrets};
 use crate::plugin::{Admission, Component, Handler, LogBook, Plugin, Shelf};
 use crate::store::lanes::{Claim, From};
@@ -66,6 +68,8 @@ pub struct Shared {
     /// The newest event when the gateway started: for the instances that are loaded first, what came since is new.
     pub begun_after: i64,
     pub metrics: Arc<Metrics>,
+    /// Where files go that plugins bring along.
+    pub deposits: Deposits,
 }
 
 /// All instances of `plugins.toml`.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use duet_rules::cases::CaseEntry;
+use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
 use duet_rules::shadow::{self, Content, Deed};
 use futures_util::FutureExt;
@@ -11,7 +13,7 @@ use super::world::StoreWorld;
 use crate::effect::{Effect, Handling, ListRead, Send};
 use crate::event::ContactView;
 use crate::outbound::{Answered, Outgoing};
-use crate::plugin::{Answer, ConversationState, Outcome, World};
+use crate::plugin::{Answer, Attachment, ConversationState, KeptFile, NewFile, Outcome, World};
 use crate::store::lanes::End;
 use crate::store::runs::Record;
 
@@ -117,7 +119,8 @@ impl World for Recorder {
         async move {
             let state = self.world.conversation(id).await?;
             self.note(0, |seen| {
-                seen.conversations.entry(id).or_insert(state);
+                let first = seen.conversations.entry(id);
+                first.or_insert_with(|| state.clone());
             });
             Ok(state)
         }
@@ -177,6 +180,82 @@ impl World for Recorder {
         }
         .boxed()
     }
+
+    fn attachment<'a>(
+        &'a self,
+        conversation: i64,
+        message: &'a str,
+    ) -> Answer<'a, Option<Attachment>> {
+        async move {
+            let found = self.world.attachment(conversation, message).await?;
+            let bytes = found
+                .as_ref()
+                .map_or(0, |found| found.filename.as_ref().map_or(0, String::len));
+            self.note(message.len() + bytes, |seen| {
+                let first = seen.attachments.entry((conversation, message.to_owned()));
+                first.or_insert_with(|| found.clone());
+            });
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn file(&self, digest: Digest) -> Answer<'_, Option<KeptFile>> {
+        async move {
+            let file = self.world.file(digest).await?;
+            self.note(0, |seen| {
+                let first = seen.files.entry(digest.to_string());
+                first.or_insert_with(|| file.clone());
+            });
+            Ok(file)
+        }
+        .boxed()
+    }
+
+    /// The bytes are not written down: they stand in the folder of the files for as long as anybody may have them.
+    fn read_file(
+        &self,
+        digest: Digest,
+        offset: u64,
+        bytes_max: u32,
+    ) -> Answer<'_, Option<Vec<u8>>> {
+        self.world.read_file(digest, offset, bytes_max)
+    }
+
+    /// The answer follows from the bytes.
+    fn keep_file(&self, file: NewFile) -> Answer<'_, Result<Digest, String>> {
+        self.world.keep_file(file)
+    }
+
+    fn case<'a>(&'a self, key: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        async move {
+            let case = self.world.case(key).await?;
+            let bytes = key.len() + case.as_ref().map_or(0, case_bytes);
+            self.note(bytes, |seen| {
+                let first = seen.cases.entry(key.to_owned());
+                first.or_insert_with(|| case.clone());
+            });
+            Ok(case)
+        }
+        .boxed()
+    }
+
+    fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>> {
+        async move {
+            let cases = self.world.cases(conversation).await?;
+            let bytes = cases.iter().map(case_bytes).sum();
+            self.note(bytes, |seen| {
+                let first = seen.cases_of.entry(conversation);
+                first.or_insert_with(|| cases.clone());
+            });
+            Ok(cases)
+        }
+        .boxed()
+    }
+}
+
+fn case_bytes(entry: &CaseEntry) -> usize {
+    json(entry).len()
 }
 
 fn bytes_of(answered: &Answered) -> usize {
@@ -252,15 +331,18 @@ pub(super) fn deed(effect: &Effect) -> Deed {
         Effect::Send(send) => Deed::Send {
             conversation: send.conversation,
             speaker: send.speaker,
+            agent: send.agent.clone(),
             message: send.message.clone(),
         },
         Effect::Handle {
             conversation,
             handling,
+            agent,
             until_ms,
         } => Deed::Handle {
             conversation: *conversation,
             handling: *handling,
+            agent: agent.clone(),
             until_ms: *until_ms,
         },
         Effect::SetTimer {
@@ -275,5 +357,18 @@ pub(super) fn deed(effect: &Effect) -> Deed {
             conversation: *conversation,
         },
         Effect::CancelTimer { name } => Deed::CancelTimer { name: name.clone() },
+        Effect::AwaitFile {
+            conversation,
+            message,
+        } => Deed::AwaitFile {
+            conversation: *conversation,
+            message: message.clone(),
+        },
+        Effect::OpenCase { conversation, case } => Deed::OpenCase {
+            conversation: *conversation,
+            case: case.clone(),
+        },
+        Effect::ChangeCase { case } => Deed::ChangeCase { case: case.clone() },
+        Effect::CloseCase { key } => Deed::CloseCase { key: key.clone() },
     }
 }

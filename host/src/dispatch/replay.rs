@@ -1,15 +1,20 @@
 //! Another version of a plugin over runs that were kept: all that it asks for is answered from what was written down then,
 //! and what it does is told and not done. What it asks for beyond that is told, too, and never made.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use duet_rules::cases::CaseEntry;
+use duet_rules::media::Digest;
 use duet_rules::plugins_toml::one_line;
 use duet_rules::sending::Refusal;
 use duet_rules::shadow::{Came, Outcome, differences};
 use futures_util::FutureExt;
+use ring::digest::{SHA256, digest};
 
 use super::Shared;
+use super::files;
 use super::instance::settings_digest;
 use super::record::{deed, outcome};
 use super::seen::{Asked, Call, Seen};
@@ -17,8 +22,11 @@ use super::subscription::Subscription;
 use crate::effect::{Handling, Send};
 use crate::event::{ContactView, Event};
 use crate::outbound::{Answered, CallError, Outgoing};
-use crate::plugin::{self, Answer, ConversationState, Plugin, World};
+use crate::plugin::{
+    self, Answer, Attachment, ConversationState, KeptFile, NewFile, Plugin, World,
+};
 use crate::store::StoreError;
+use crate::store::media::MediaFolder;
 use crate::store::runs::KeptRun;
 
 /// No further run begins after so long.
@@ -118,7 +126,7 @@ pub(super) async fn replay(
         };
         if began.elapsed() < TIME_MAX {
             rerun.result = match event {
-                Some(event) => again(plugin, event, run).await,
+                Some(event) => again(plugin, event, run, shared.store.media_folder()).await,
                 None => Rehearsed::Skipped("the event is gone".into()),
             };
         }
@@ -131,7 +139,7 @@ pub(super) async fn replay(
     })
 }
 
-async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun) -> Rehearsed {
+async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun, folder: MediaFolder) -> Rehearsed {
     let record = run.record;
     let Some(kept) = record.seen else {
         return Rehearsed::Skipped("what it read was too much to be kept".into());
@@ -155,7 +163,7 @@ async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun) -> Rehearsed {
             unmatched: Vec::new(),
         };
     }
-    let past = Arc::new(Past::new(seen));
+    let past = Arc::new(Past::new(seen, folder));
     let call = plugin::Call {
         event,
         contact: past.seen.contact.clone(),
@@ -184,6 +192,8 @@ async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun) -> Rehearsed {
 /// The world of a run, as it was then.
 struct Past {
     seen: Seen,
+    /// The bytes of files are what they were, or gone.
+    folder: MediaFolder,
     rest: Mutex<Rest>,
 }
 
@@ -193,10 +203,12 @@ struct Rest {
     calls: Vec<Option<Call>>,
     unmatched: Vec<String>,
     more: usize,
+    /// What the run has brought along, by its digest in hex.
+    kept: BTreeMap<String, KeptFile>,
 }
 
 impl Past {
-    fn new(mut seen: Seen) -> Past {
+    fn new(mut seen: Seen, folder: MediaFolder) -> Past {
         let calls = std::mem::take(&mut seen.calls);
         let rest = Rest {
             calls: calls.into_iter().map(Some).collect(),
@@ -204,6 +216,7 @@ impl Past {
         };
         Past {
             seen,
+            folder,
             rest: Mutex::new(rest),
         }
     }
@@ -289,7 +302,7 @@ impl World for Past {
     }
 
     fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>> {
-        let state = self.seen.conversations.get(&id).copied();
+        let state = self.seen.conversations.get(&id).cloned();
         if state.is_none() {
             self.miss(|| {
                 format!("conversation {id} was not looked at then: it is as if there were none")
@@ -329,5 +342,85 @@ impl World for Past {
     fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
         let answers = calls.iter().map(|call| self.answer(call)).collect();
         async move { Ok(answers) }.boxed()
+    }
+
+    fn attachment<'a>(
+        &'a self,
+        conversation: i64,
+        message: &'a str,
+    ) -> Answer<'a, Option<Attachment>> {
+        let asked = (conversation, message.to_owned());
+        let found = self.seen.attachments.get(&asked).cloned();
+        if found.is_none() {
+            self.miss(|| {
+                let message = one_line(message);
+                format!("the file of message {message:?} was not asked for then: it is as if there were none")
+            });
+        }
+        async move { Ok(found.flatten()) }.boxed()
+    }
+
+    fn file(&self, digest: Digest) -> Answer<'_, Option<KeptFile>> {
+        let name = digest.to_string();
+        let file = self.seen.files.get(&name).cloned();
+        let kept = self.lock().kept.get(&name).cloned();
+        let found = file.or(kept.map(Some));
+        if found.is_none() {
+            self.miss(|| {
+                format!("file {name} was not asked for then: it is as if there were none")
+            });
+        }
+        async move { Ok(found.flatten()) }.boxed()
+    }
+
+    fn read_file(
+        &self,
+        digest: Digest,
+        offset: u64,
+        bytes_max: u32,
+    ) -> Answer<'_, Option<Vec<u8>>> {
+        async move {
+            let bytes = files::read(self.folder.clone(), digest, offset, bytes_max).await?;
+            if bytes.is_none() {
+                self.miss(|| format!("file {digest} has gone since then"));
+            }
+            Ok(bytes)
+        }
+        .boxed()
+    }
+
+    /// Nothing is kept; what comes of it names the same digest.
+    fn keep_file(&self, file: NewFile) -> Answer<'_, Result<Digest, String>> {
+        let hash = digest(&SHA256, &file.bytes);
+        let named = hash.as_ref().try_into().map(Digest);
+        if let Ok(named) = named {
+            let kept = KeptFile {
+                mime_type: file.mime_type.to_owned(),
+                bytes: u64::try_from(file.bytes.len()).unwrap_or(u64::MAX),
+            };
+            self.lock().kept.insert(named.to_string(), kept);
+        }
+        async move { Ok(named.map_err(|error| error.to_string())) }.boxed()
+    }
+
+    fn case<'a>(&'a self, key: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        let case = self.seen.cases.get(key).cloned();
+        if case.is_none() {
+            self.miss(|| {
+                let key = one_line(key);
+                format!("the case {key:?} was not looked at then: it is as if there were none")
+            });
+        }
+        async move { Ok(case.flatten()) }.boxed()
+    }
+
+    fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>> {
+        let cases = self.seen.cases_of.get(&conversation).cloned();
+        if cases.is_none() {
+            self.miss(|| {
+                format!("the cases of conversation {conversation} were not looked at then: it is as if there were none")
+            });
+        }
+        async move { Ok(cases.unwrap_or_default()) }.boxed()
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::cases::CaseEntry;
 use duet_rules::sending::{self, Kind, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Handling, ListRead, Send, Speaker};
 use crate::event::ContactView;
 use crate::outbound::{Answered, CallError, Outgoing, Response};
-use crate::plugin::ConversationState;
+use crate::plugin::{Attachment, ConversationState, KeptFile};
 use crate::store::runs;
 
 /// All that a run saw of the world.
@@ -21,6 +22,14 @@ pub(super) struct Seen {
     pub(super) lists: Vec<ListRead>,
     pub(super) conversations: BTreeMap<i64, Option<ConversationState>>,
     pub(super) contacts: BTreeMap<i64, Option<ContactView>>,
+    /// By conversation and Meta's id of the message.
+    pub(super) attachments: BTreeMap<(i64, String), Option<Attachment>>,
+    /// By their digests in hex. Their bytes are not here.
+    pub(super) files: BTreeMap<String, Option<KeptFile>>,
+    /// By their keys.
+    pub(super) cases: BTreeMap<String, Option<CaseEntry>>,
+    /// By conversation.
+    pub(super) cases_of: BTreeMap<i64, Vec<CaseEntry>>,
     pub(super) gate: Vec<Judged>,
     /// In the order in which they were made.
     pub(super) calls: Vec<Call>,
@@ -91,6 +100,14 @@ struct Reads {
     lists: Vec<ListRead>,
     conversations: Vec<(i64, Option<ConversationState>)>,
     contacts: Vec<(i64, Option<ContactView>)>,
+    #[serde(default)]
+    attachments: Vec<((i64, String), Option<Attachment>)>,
+    #[serde(default)]
+    files: Vec<(String, Option<KeptFile>)>,
+    #[serde(default)]
+    cases: Vec<(String, Option<CaseEntry>)>,
+    #[serde(default)]
+    cases_of: Vec<(i64, Vec<CaseEntry>)>,
     gate: Vec<Judged>,
 }
 
@@ -122,6 +139,10 @@ impl Seen {
             lists: self.lists,
             conversations: self.conversations.into_iter().collect(),
             contacts: self.contacts.into_iter().collect(),
+            attachments: self.attachments.into_iter().collect(),
+            files: self.files.into_iter().collect(),
+            cases: self.cases.into_iter().collect(),
+            cases_of: self.cases_of.into_iter().collect(),
             gate: self.gate,
         };
         let calls = self.calls.into_iter().map(|call| {
@@ -188,6 +209,10 @@ impl Seen {
             lists: reads.lists,
             conversations: reads.conversations.into_iter().collect(),
             contacts: reads.contacts.into_iter().collect(),
+            attachments: reads.attachments.into_iter().collect(),
+            files: reads.files.into_iter().collect(),
+            cases: reads.cases.into_iter().collect(),
+            cases_of: reads.cases_of.into_iter().collect(),
             gate: reads.gate,
             calls,
         })
@@ -223,6 +248,7 @@ mod tests {
         let send = Send {
             conversation: 7,
             speaker: Speaker::Automation,
+            agent: None,
             message: json!({"type": "template", "template": {"name": "order"}}),
         };
         let call = |request: u8, answered| Call {
@@ -257,11 +283,24 @@ mod tests {
                 7,
                 Some(ConversationState {
                     handling: Handling::Person,
+                    agent: None,
                     handling_until_ms: Some(9),
                     window_until_ms: None,
                 }),
             )]),
             contacts: BTreeMap::from([(5, Some(contact)), (6, None)]),
+            attachments: BTreeMap::from([(
+                (7, "wamid.1".into()),
+                Some(Attachment {
+                    state: "stored".into(),
+                    stored: Some(("ab".into(), 7)),
+                    mime_type: Some("image/jpeg".into()),
+                    filename: None,
+                }),
+            )]),
+            files: BTreeMap::from([("ab".into(), None)]),
+            cases: BTreeMap::from([("a".into(), None)]),
+            cases_of: BTreeMap::from([(7, Vec::new())]),
             gate: vec![Judged {
                 asked: Asked::of(&send, Some(Handling::Automation)),
                 refusal: Some(Refusal {

@@ -1,5 +1,6 @@
 //! Which events an instance is to see.
 
+use duet_rules::cases::is_own;
 use duet_rules::plugins_toml::{Instance, Pattern};
 
 use crate::event::Event;
@@ -50,7 +51,11 @@ impl Subscription {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        event.business == self.business && kind && number && !(self.speaks && stale(event))
+        event.business == self.business
+            && kind
+            && number
+            && !(self.speaks && stale(event))
+            && !is_own(&event.kind, &event.body, &self.instance)
     }
 
     /// Imported history reaches only an instance that asks for it by name.
@@ -108,6 +113,19 @@ mod tests {
         assert!(!all.wants(&event("timer.fired", Some("shop"))));
         assert!(all.wants(&event("message.text", None)));
         assert!(!crm.wants(&event("message.text", None)));
+    }
+
+    #[test]
+    fn an_instance_is_not_told_of_its_own_cases() {
+        let told = |by: &str| Event {
+            at_ms: None,
+            body: format!("{{\"instance\": \"{by}\"}}"),
+            ..event("case.closed", None)
+        };
+        let crm = subscription("events = ['case.*']");
+        assert!(crm.wants(&told("desk")));
+        assert!(!crm.wants(&told("crm")));
+        assert!(!subscription("").wants(&told("desk")));
     }
 
     #[test]

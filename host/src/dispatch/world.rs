@@ -1,14 +1,20 @@
 //! What a run may read, answered from the store, and the calls that it makes, for one instance and one event. What is
 //! another business's is not there: the answer is the one for an id that nobody has.
 
+use bytes::Bytes;
+use duet_rules::cases::CaseEntry;
+use duet_rules::media::Digest;
 use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
 
+use super::files;
 use super::journal::Journal;
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
+use crate::media::{Deposit, DepositError, Deposits, NoRoom};
 use crate::outbound::{Answered, Outgoing};
-use crate::plugin::{Answer, ConversationState, Unavailable, World};
+use crate::plugin::{Answer, Attachment, ConversationState, KeptFile, NewFile, Unavailable, World};
+use crate::store::wall::Wall;
 use crate::store::{Conversation, Store, StoreError};
 
 pub(super) struct StoreWorld {
@@ -18,11 +24,15 @@ pub(super) struct StoreWorld {
     pub(super) business: String,
     /// The event that the run handles.
     pub(super) seq: i64,
+    /// Whom that is about.
+    pub(super) contact: Option<i64>,
     /// Whether that is of the imported history: it is there to be read, not to be answered.
     pub(super) is_history: bool,
     pub(super) now_ms: i64,
     /// Of a plugin that may call.
     pub(super) journal: Option<Journal>,
+    /// Where files go that it brings along.
+    pub(super) deposits: Deposits,
 }
 
 impl World for StoreWorld {
@@ -49,18 +59,23 @@ impl World for StoreWorld {
 
     fn conversation(&self, id: i64) -> Answer<'_, Option<ConversationState>> {
         async move {
-            let found = self.seen(id).await?;
-            Ok(found.map(|conversation| {
-                let person = conversation.with_person(self.now_ms);
-                ConversationState {
-                    handling: if person {
-                        Handling::Person
-                    } else {
-                        Handling::Automation
-                    },
-                    handling_until_ms: conversation.handling_until_ms.filter(|_| person),
-                    window_until_ms: conversation.window_until_ms,
-                }
+            let Some(conversation) = self.seen(id).await? else {
+                return Ok(None);
+            };
+            let person = conversation.with_person(self.now_ms);
+            let agent = match person {
+                true => told(self.store.agent_of(id).await)?,
+                false => None,
+            };
+            Ok(Some(ConversationState {
+                handling: if person {
+                    Handling::Person
+                } else {
+                    Handling::Automation
+                },
+                agent,
+                handling_until_ms: conversation.handling_until_ms.filter(|_| person),
+                window_until_ms: conversation.window_until_ms,
             }))
         }
         .boxed()
@@ -118,9 +133,108 @@ impl World for StoreWorld {
         }
         .boxed()
     }
+
+    fn attachment<'a>(
+        &'a self,
+        conversation: i64,
+        message: &'a str,
+    ) -> Answer<'a, Option<Attachment>> {
+        let wall = Wall::around(&self.business);
+        let found = self
+            .store
+            .message_file(wall, conversation, message.to_owned());
+        async move {
+            Ok(told(found.await)?.map(|file| Attachment {
+                state: file.state,
+                stored: file
+                    .stored
+                    .map(|stored| (stored.digest.to_string(), stored.bytes)),
+                mime_type: file.mime_type,
+                filename: file.filename,
+            }))
+        }
+        .boxed()
+    }
+
+    fn file(&self, digest: Digest) -> Answer<'_, Option<KeptFile>> {
+        let found = self.store.business_file(self.business.clone(), digest);
+        async move {
+            Ok(told(found.await)?.map(|file| KeptFile {
+                mime_type: file.mime_type,
+                bytes: file.bytes,
+            }))
+        }
+        .boxed()
+    }
+
+    fn read_file(
+        &self,
+        digest: Digest,
+        offset: u64,
+        bytes_max: u32,
+    ) -> Answer<'_, Option<Vec<u8>>> {
+        files::read(self.store.media_folder(), digest, offset, bytes_max).boxed()
+    }
+
+    fn keep_file(&self, file: NewFile) -> Answer<'_, Result<Digest, String>> {
+        async move {
+            match self.keep(file).await {
+                Ok(digest) => Ok(Ok(digest)),
+                Err(error) if passes(&error) => Err(Unavailable(error.to_string())),
+                Err(error) => Ok(Err(error.to_string())),
+            }
+        }
+        .boxed()
+    }
+
+    fn case<'a>(&'a self, key: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        let found = self.store.case(self.instance.clone(), key.to_owned());
+        async move { told(found.await) }.boxed()
+    }
+
+    fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>> {
+        async move {
+            match self.seen(conversation).await? {
+                Some(_) => told(self.store.cases(conversation).await),
+                None => Ok(Vec::new()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Whether a file may be kept later: the plugin is not told, and the run is repeated.
+fn passes(error: &DepositError) -> bool {
+    match error {
+        DepositError::NoPlace(_)
+        | DepositError::Disk(_)
+        | DepositError::Store(_)
+        | DepositError::NoRoom(NoRoom::Coming { .. } | NoRoom::Store(_)) => true,
+        DepositError::NoRoom(NoRoom::Full { .. })
+        | DepositError::TooLarge(_)
+        | DepositError::Empty
+        | DepositError::Broken(_)
+        | DepositError::Stalled(_)
+        | DepositError::Slow(_) => false,
+    }
 }
 
 impl StoreWorld {
+    async fn keep(&self, file: NewFile) -> Result<Digest, DepositError> {
+        let deposit = Deposit {
+            business: self.business.clone(),
+            mime_type: file.mime_type,
+            bytes: u64::try_from(file.bytes.len()).ok(),
+        };
+        let body = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(file.bytes))]);
+        let (digest, _) = self.deposits.take(deposit, body).await?;
+        if let Some(contact) = self.contact {
+            let business = self.business.clone();
+            self.store.given_for(business, digest, contact).await?;
+        }
+        Ok(digest)
+    }
+
     /// A conversation of the instance's business.
     async fn seen(&self, id: i64) -> Result<Option<Conversation>, Unavailable> {
         let found = told(self.store.conversation(id).await)?;

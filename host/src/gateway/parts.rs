@@ -65,7 +65,7 @@ impl Parts {
             clients: ground.keyring.clients(),
             app: app(settings, secrets, &ground.connections)?,
         };
-        let dispatch = dispatch(ground, settings, &sends).await?;
+        let dispatch = dispatch(ground, settings, &sends, deposits.clone()).await?;
         let reloader = Arc::new(Reloader::new(dispatch.clone(), settings.plugins.clone()));
         let operations = GatewayOperations {
             store: ground.store.clone(),
@@ -150,6 +150,7 @@ async fn dispatch(
     ground: &Ground,
     settings: &Settings,
     sends: &outbox::Feed,
+    deposits: Deposits,
 ) -> anyhow::Result<Arc<Dispatch>> {
     let shared = Shared {
         store: ground.store.clone(),
@@ -158,6 +159,7 @@ async fn dispatch(
         person_ms: ground.person_ms,
         begun_after: ground.store.newest_event().await?,
         metrics: ground.metrics.clone(),
+        deposits,
     };
     Ok(Arc::new(Dispatch::new(
         shared,
@@ -208,6 +210,7 @@ fn media(
         settings,
         deposits,
         bell: ground.bell.clone(),
+        feed: ground.feed.clone(),
         movable: Arc::new(wake(sends)),
         metrics: ground.metrics.clone(),
     }

@@ -49,6 +49,14 @@ impl Feed {
         self.newest.raise(seq);
     }
 
+    /// Makes known what is in the store by now. When it cannot be read, the next event that is published tells.
+    pub async fn announce_newest(&self) {
+        match self.store.newest_event().await {
+            Ok(seq) => self.announce(seq),
+            Err(error) => tracing::warn!(%error, "events wait for the next one"),
+        }
+    }
+
     /// The newest `seq` published since the start.
     pub fn newest(&self) -> Newest {
         self.newest.clone()

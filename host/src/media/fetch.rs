@@ -8,6 +8,7 @@ use duet_rules::sending::Call;
 
 use crate::effect::Wake;
 use crate::graph::{Client, Clients, Description, NoFile};
+use crate::intake::feed::Feed;
 use crate::store::access::RefusedToken;
 use crate::store::calls::WAITS_FOR_TOKEN;
 use crate::store::media::{Arrival, Fetch, Fetched, MediaFolder};
@@ -19,6 +20,8 @@ pub(super) struct Fetcher {
     pub(super) folder: MediaFolder,
     pub(super) clients: Clients,
     pub(super) file_bytes_max: u64,
+    /// Told of events that come of a file.
+    pub(super) feed: Arc<Feed>,
     /// Told the sends that were held for a token.
     pub(super) movable: Arc<Wake>,
     pub(super) metrics: Arc<Metrics>,
@@ -128,17 +131,24 @@ impl Fetcher {
         let cause = WAITS_FOR_TOKEN.to_owned();
         let end = next.end();
         let fetched = Fetched::Not { next, cause };
-        Ok(
-            match (self.store.settle_fetch(fetch, fetched).await?, end) {
-                (false, _) => Ended::Unwanted,
-                (true, None) => Ended::Waits,
-                (true, end) => Ended::Not {
-                    outcome: "token",
-                    end,
-                    cause: "the token was refused for as long as Meta keeps files".to_owned(),
-                },
+        Ok(match (self.write_down(fetch, fetched).await?, end) {
+            (false, _) => Ended::Unwanted,
+            (true, None) => Ended::Waits,
+            (true, end) => Ended::Not {
+                outcome: "token",
+                end,
+                cause: "the token was refused for as long as Meta keeps files".to_owned(),
             },
-        )
+        })
+    }
+
+    /// False when nobody waits for it any more. Events may have come of it.
+    async fn write_down(&self, fetch: Fetch, fetched: Fetched) -> Result<bool, StoreError> {
+        let told = self.store.settle_fetch(fetch, fetched).await?;
+        if told {
+            self.feed.announce_newest().await;
+        }
+        Ok(told)
     }
 
     async fn settle(&self, fetch: Fetch, got: Result<Fetched, Fault>) -> Ended {
@@ -166,7 +176,7 @@ impl Fetcher {
                 (Fetched::Not { next, cause }, ended)
             }
         };
-        match self.store.settle_fetch(fetch, fetched).await {
+        match self.write_down(fetch, fetched).await {
             Ok(true) => ended,
             Ok(false) => Ended::Unwanted,
             // It was swept just now, and is fetched once more.

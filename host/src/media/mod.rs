@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::effect::Wake;
 use crate::graph::Clients;
+use crate::intake::feed::Feed;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -50,6 +51,8 @@ pub struct Media {
     pub deposits: Deposits,
     /// Rung after a commit that has made something to fetch.
     pub bell: Arc<Notify>,
+    /// Told of events that come of a file.
+    pub feed: Arc<Feed>,
     /// Told the sends that may leave since a file was fetched under their token.
     pub movable: Arc<Wake>,
     pub metrics: Arc<Metrics>,

@@ -29,6 +29,7 @@ impl Media {
             folder: self.store.media_folder(),
             clients: self.clients.clone(),
             file_bytes_max: settings.file_bytes_max.min(settings.total_bytes_max),
+            feed: self.feed.clone(),
             movable: self.movable.clone(),
             metrics: self.metrics.clone(),
         };

@@ -175,7 +175,7 @@ fn check_header(name: &str) -> Result<(), CallError> {
 
 #[cfg(test)]
 mod tests {
-    use duet_rules::outbound::{Encoding, Method, Placement, Signing};
+    use duet_rules::outbound::{Body, Encoding, Method, Placement, Signing};
     use duet_rules::plugins_toml::parse;
 
     use super::*;
@@ -206,7 +206,7 @@ mod tests {
             method: Method::Get,
             url: url.into(),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Body::Bytes(Vec::new()),
             timeout_ms: None,
             idempotency_key: None,
             secrets: Vec::new(),

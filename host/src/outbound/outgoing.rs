@@ -4,8 +4,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use duet_rules::outbound::{Filled, Reach, Request, fill};
 use reqwest::Url;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
+use super::carried::{Carried, Files};
 use super::client::leads_inside;
 use super::egress::Egress;
 
@@ -45,8 +46,16 @@ impl CallError {
         CallError::new("invalid", detail)
     }
 
-    pub(super) fn not_granted(detail: impl Into<String>) -> CallError {
+    pub fn not_granted(detail: impl Into<String>) -> CallError {
         CallError::new("not-granted", detail)
+    }
+
+    pub fn no_such_file() -> CallError {
+        CallError::new("no-such-file", "the body names a file that is not there")
+    }
+
+    pub fn file_too_large(detail: impl Into<String>) -> CallError {
+        CallError::new("file-too-large", detail)
     }
 
     pub(super) fn private() -> CallError {
@@ -92,15 +101,16 @@ impl Outgoing {
         self.hash
     }
 
-    /// Makes it, with this idempotency key unless the plugin has set one itself. Dropping the future breaks it off.
-    pub async fn make(&self, key: Option<&str>) -> Answered {
+    /// Makes it, with this idempotency key unless the plugin has set one itself, and with its files from `files`. Dropping
+    /// the future breaks it off.
+    pub async fn make(&self, key: Option<&str>, files: &Files) -> Answered {
         let ms = self.request.timeout_ms.unwrap_or(TIMEOUT_MS);
         let time = Duration::from_millis(ms.clamp(1, TIMEOUT_MS_MAX).into());
-        let exchange = tokio::time::timeout(time, self.exchange(key, time));
+        let exchange = tokio::time::timeout(time, self.exchange(key, files, time));
         exchange.await.unwrap_or_else(|_| Err(CallError::timeout()))
     }
 
-    async fn exchange(&self, key: Option<&str>, time: Duration) -> Answered {
+    async fn exchange(&self, key: Option<&str>, files: &Files, time: Duration) -> Answered {
         let egress = &self.egress;
         // The semaphore is never closed; without a permit the call goes on all the same.
         let _place = egress.places.acquire().await;
@@ -113,11 +123,12 @@ impl Outgoing {
             .request(method(&self.request)?, url)
             .headers(header_map(headers, key)?)
             .timeout(time);
-        // A length of 0 says nothing about a GET, and confuses some.
-        let request = if body.is_empty() {
-            request
-        } else {
-            request.body(body)
+        let body = Carried::open(body, files).await;
+        let request = match body.map_err(|_| CallError::no_such_file())? {
+            // A length of 0 says nothing about a GET, and confuses some.
+            Carried::Bytes(body) if body.is_empty() => request,
+            Carried::Bytes(body) => request.body(body),
+            Carried::Stream(body, bytes) => request.header(CONTENT_LENGTH, bytes).body(body),
         };
         let response = request.send().await.map_err(|error| self.told(error))?;
         self.read(response).await
@@ -207,7 +218,7 @@ fn header_map(headers: Vec<(String, String)>, key: Option<&str>) -> Result<Heade
 
 #[cfg(test)]
 mod tests {
-    use duet_rules::outbound::Method;
+    use duet_rules::outbound::{Body, Method};
     use duet_rules::plugins_toml::{HttpGrant, parse};
 
     use super::*;
@@ -232,14 +243,15 @@ mod tests {
                 method: Method::Get,
                 url: "http://localhost:9/".into(),
                 headers: Vec::new(),
-                body: Vec::new(),
+                body: Body::Bytes(Vec::new()),
                 timeout_ms: Some(60_000),
                 idempotency_key: None,
                 secrets: Vec::new(),
                 signatures: Vec::new(),
             };
             let call = egress.check(request).ok().unwrap();
-            let error = call.make(None).await.unwrap_err();
+            let files: Files = Arc::new(|_| Err(std::io::Error::other("none")));
+            let error = call.make(None, &files).await.unwrap_err();
             assert_eq!(error.code, code, "{error:?}");
         }
     }

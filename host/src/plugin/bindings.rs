@@ -12,6 +12,8 @@ wasmtime::component::bindgen!({
         "duet:plugin/conversations": async | trappable,
         "duet:plugin/contacts": async | trappable,
         "duet:plugin/timers.set": async | trappable,
+        "duet:plugin/media": async | trappable,
+        "duet:plugin/cases": async | trappable,
         default: trappable,
     },
     exports: { default: async },

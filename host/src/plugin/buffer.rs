@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::cases::{Case, CaseEntry};
+
 use super::fault::Stop;
 use super::world::{Unavailable, World};
-use crate::effect::{Effect, Handling, ListRead, Reads};
+use crate::effect::{Agent, Effect, Handling, ListRead, Reads};
 
 /// A value to be kept, and until when, ms since 1970.
 type Kept = (Vec<u8>, Option<i64>);
@@ -18,7 +20,7 @@ pub(super) struct Buffer {
     store_bytes: u64,
     /// The last write to each key; `None` deletes.
     writes: BTreeMap<String, Option<Kept>>,
-    /// Sends and handovers, in the order they were made.
+    /// All other effects, in the order they were made.
     acts: Vec<Effect>,
     reads: Reads,
 }
@@ -66,6 +68,14 @@ impl Buffer {
         Ok(())
     }
 
+    /// The same effect again is none.
+    pub(super) fn act_once(&mut self, effect: Effect) -> Result<(), Stop> {
+        match self.acts.contains(&effect) {
+            true => Ok(()),
+            false => self.act(effect),
+        }
+    }
+
     fn room(&self) -> Result<(), Stop> {
         let effects = u64::try_from(self.writes.len() + self.acts.len()).unwrap_or(u64::MAX);
         if effects < self.effects_max {
@@ -76,15 +86,90 @@ impl Buffer {
     }
 
     /// What this run itself has made of a conversation.
-    pub(super) fn handling(&self, id: i64) -> Option<(Handling, Option<i64>)> {
+    pub(super) fn handling(&self, id: i64) -> Option<(Handling, Option<&Agent>, Option<i64>)> {
         self.acts.iter().rev().find_map(|effect| match effect {
             Effect::Handle {
                 conversation,
                 handling,
+                agent,
                 until_ms,
-            } if *conversation == id => Some((*handling, *until_ms)),
+            } if *conversation == id => Some((*handling, agent.as_ref(), *until_ms)),
             _ => None,
         })
+    }
+
+    /// A case of the instance's own, as this run has left what is `stored`.
+    pub(super) fn case(
+        &self,
+        instance: &str,
+        key: &str,
+        stored: Option<CaseEntry>,
+        now_ms: i64,
+    ) -> Option<CaseEntry> {
+        let opened = |conversation: i64, case: &Case| CaseEntry {
+            instance: instance.to_owned(),
+            conversation,
+            case: case.clone(),
+            opened_ms: now_ms,
+            closed_ms: None,
+        };
+        let mut entry = stored;
+        for effect in &self.acts {
+            match (effect, &mut entry) {
+                (Effect::OpenCase { conversation, case }, was) if case.key == key => match was {
+                    Some(was) if was.closed_ms.is_none() => was.case.clone_from(case),
+                    _ => entry = Some(opened(*conversation, case)),
+                },
+                (Effect::ChangeCase { case }, Some(was)) if case.key == key => {
+                    was.case.clone_from(case);
+                }
+                (Effect::CloseCase { key: closed }, Some(was)) if closed == key => {
+                    was.closed_ms = was.closed_ms.or(Some(now_ms));
+                }
+                _ => {}
+            }
+        }
+        entry
+    }
+
+    /// The cases of a conversation, the newest first, as this run has left what is `stored`.
+    pub(super) fn cases(
+        &self,
+        instance: &str,
+        conversation: i64,
+        stored: Vec<CaseEntry>,
+        now_ms: i64,
+    ) -> Vec<CaseEntry> {
+        let is_own =
+            |entry: &CaseEntry, key: &str| entry.instance == instance && entry.case.key == key;
+        let opened = self.acts.iter().filter_map(|effect| match effect {
+            Effect::OpenCase {
+                conversation: id,
+                case,
+            } if *id == conversation => Some(&case.key),
+            _ => None,
+        });
+        let mut new: Vec<&String> = Vec::new();
+        for key in opened {
+            if !new.contains(&key) && !stored.iter().any(|entry| is_own(entry, key)) {
+                new.insert(0, key);
+            }
+        }
+        let new = new
+            .into_iter()
+            .filter_map(|key| self.case(instance, key, None, now_ms));
+        let new: Vec<CaseEntry> = new.collect();
+        let stored = stored
+            .into_iter()
+            .map(|entry| match entry.instance == instance {
+                true => {
+                    let key = entry.case.key.clone();
+                    self.case(instance, &key, Some(entry.clone()), now_ms)
+                        .unwrap_or(entry)
+                }
+                false => entry,
+            });
+        new.into_iter().chain(stored).collect()
     }
 
     pub(super) async fn get(
@@ -167,11 +252,12 @@ impl Buffer {
 mod tests {
     use super::*;
     use crate::effect::Send;
+    use duet_rules::media::Digest;
     use duet_rules::sending::Refusal;
 
     use crate::event::ContactView;
     use crate::outbound::{Answered, Outgoing};
-    use crate::plugin::world::{Answer, ConversationState};
+    use crate::plugin::world::{Answer, Attachment, ConversationState, KeptFile, NewFile};
 
     /// A store whose keys have themselves as value.
     struct Keys(Vec<&'static str>);
@@ -208,6 +294,30 @@ mod tests {
         }
 
         fn call(&self, _: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn attachment<'a>(&'a self, _: i64, _: &'a str) -> Answer<'a, Option<Attachment>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn file(&self, _: Digest) -> Answer<'_, Option<KeptFile>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn read_file(&self, _: Digest, _: u64, _: u32) -> Answer<'_, Option<Vec<u8>>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn keep_file(&self, _: NewFile) -> Answer<'_, Result<Digest, String>> {
+            Box::pin(async { Ok(Err("no".into())) })
+        }
+
+        fn case<'a>(&'a self, _: &'a str) -> Answer<'a, Option<CaseEntry>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
             Box::pin(async { Ok(Vec::new()) })
         }
     }
@@ -306,6 +416,71 @@ mod tests {
             ("a5".to_owned(), None),
         ];
         assert_eq!(reads.keys, expected.into());
+    }
+
+    #[test]
+    fn cases_are_seen_as_the_run_has_left_them() {
+        let case = |key: &str, status: &str| Case {
+            key: key.into(),
+            title: None,
+            url: None,
+            status: Some(status.into()),
+            assignee: None,
+        };
+        let stored = |instance: &str, key: &str, closed_ms| CaseEntry {
+            instance: instance.into(),
+            conversation: 7,
+            case: case(key, "old"),
+            opened_ms: 1,
+            closed_ms,
+        };
+        let open = |key: &str| Effect::OpenCase {
+            conversation: 7,
+            case: case(key, "new"),
+        };
+        let close = |key: &str| Effect::CloseCase { key: key.into() };
+        let change = Effect::ChangeCase {
+            case: case("b", "new"),
+        };
+        let mut buffer = buffer(&[]);
+        for act in [
+            open("c"),
+            open("a"),
+            change,
+            close("a"),
+            open("d"),
+            close("d"),
+        ] {
+            buffer.act(act).unwrap();
+        }
+        let there = vec![
+            stored("desk", "a", None),
+            stored("desk", "b", Some(2)),
+            stored("csat", "a", None),
+        ];
+        let seen = buffer.cases("desk", 7, there, 9);
+        let told: Vec<String> = seen
+            .iter()
+            .map(|entry| {
+                let status = entry.case.status.as_deref().unwrap();
+                let (at, until) = (entry.opened_ms, entry.closed_ms);
+                format!(
+                    "{} {} {status} {at} {until:?}",
+                    entry.instance, entry.case.key
+                )
+            })
+            .collect();
+        let expect = [
+            "desk d new 9 Some(9)",
+            "desk c new 9 None",
+            "desk a new 1 Some(9)",
+            "desk b new 1 Some(2)",
+            "csat a old 1 None",
+        ];
+        assert_eq!(told, expect);
+        let again = buffer.case("desk", "c", Some(stored("desk", "c", Some(3))), 9);
+        let again = again.unwrap();
+        assert_eq!((again.opened_ms, again.closed_ms), (9, None));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duet_rules::plugins_toml::{Grants, Instance, Limits};
+use duet_rules::plugins_toml::{Grants, Instance, Limits, MediaGrant};
 use duet_rules::sending::Speaker;
 
 use super::log_book::LogBook;
@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) speaks_as_automation: bool,
     /// Whether it may hand conversations over and give them back.
     pub(super) handles: bool,
+    /// Which files it may touch, if any.
+    pub(super) media: Option<MediaGrant>,
     /// Where it may call, if anywhere.
     pub(super) egress: Option<Arc<Egress>>,
 }
@@ -35,6 +37,7 @@ impl Facts {
         let Grants {
             messages,
             conversations,
+            media,
             ..
         } = &instance.grants;
         let speaks = |speaker| {
@@ -50,6 +53,7 @@ impl Facts {
             speaks_as_person: speaks(Speaker::Person),
             speaks_as_automation: speaks(Speaker::Automation),
             handles: conversations.is_some_and(|grant| grant.handling),
+            media: *media,
             egress,
         }
     }

@@ -47,7 +47,7 @@ pub use outline::{Outline, outline};
 pub use run::{Call, Outcome, Run};
 pub use shelf::Shelf;
 pub use threads::PluginThreads;
-pub use world::{Answer, ConversationState, Unavailable, World};
+pub use world::{Answer, Attachment, ConversationState, KeptFile, NewFile, Unavailable, World};
 
 /// A plugin that may run: checked, compiled, linked to what it was granted, with its settings.
 ///

@@ -20,7 +20,8 @@ use super::world::World;
 use crate::effect::{Effect, Reads};
 use crate::event::{ContactView, Event};
 
-/// Bytes that a guest may hand over in one host call beyond what it may write to its store, or put into calls.
+/// Bytes that a guest may hand over in one host call beyond what it may write to its store, put into calls, or bring
+/// along as a file.
 const TRANSFER_BYTES_SPARE: usize = 1024 * 1024;
 
 /// Handles of resources that a guest may own at once.
@@ -188,7 +189,9 @@ impl Plugin {
         let limits = &self.facts.limits;
         let http = self.facts.egress.as_ref();
         let http = http.map_or(0, |_| limits.http_request_bytes_max);
-        usize::try_from(limits.store_bytes_max.max(http))
+        let media = self.facts.media.filter(|grant| grant.keep);
+        let media = media.map_or(0, |grant| grant.bytes_max);
+        usize::try_from(limits.store_bytes_max.max(http).max(media))
             .unwrap_or(usize::MAX)
             .saturating_add(TRANSFER_BYTES_SPARE)
     }

@@ -1,11 +1,13 @@
 //! What a run may read and whom it may call. Dispatch answers from the store and makes the calls; a run never touches
 //! the store itself.
 
+use duet_rules::cases::CaseEntry;
+use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::effect::{Handling, Send};
+use crate::effect::{Agent, Handling, Send};
 use crate::event::ContactView;
 use crate::outbound::{Answered, Outgoing};
 
@@ -35,6 +37,29 @@ pub trait World: std::marker::Send + Sync {
 
     /// Makes calls, all at once; the answers stand in their order.
     fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>>;
+
+    /// The file of a message in a conversation, by Meta's id of the message.
+    fn attachment<'a>(
+        &'a self,
+        conversation: i64,
+        message: &'a str,
+    ) -> Answer<'a, Option<Attachment>>;
+
+    /// A file that the instance's business has.
+    fn file(&self, digest: Digest) -> Answer<'_, Option<KeptFile>>;
+
+    /// At most so many bytes from `offset` on of a file that [`World::file`] has found; `None` when it has just gone.
+    fn read_file(&self, digest: Digest, offset: u64, bytes_max: u32)
+    -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Keeps a file for the instance's business, at once. The inner error is why it is not kept.
+    fn keep_file(&self, file: NewFile) -> Answer<'_, Result<Digest, String>>;
+
+    /// A case of the instance's own.
+    fn case<'a>(&'a self, key: &'a str) -> Answer<'a, Option<CaseEntry>>;
+
+    /// The cases of a conversation, the newest first.
+    fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>>;
 }
 
 /// An answer, or why there is none. None is never the plugin's fault: the run ends as
@@ -46,9 +71,36 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 pub struct Unavailable(pub String);
 
 /// Who has a conversation; times in ms since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationState {
     pub handling: Handling,
+    /// Which person has it, if that was said.
+    pub agent: Option<Agent>,
     pub handling_until_ms: Option<i64>,
     pub window_until_ms: Option<i64>,
+}
+
+/// The file of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// `stored`, or why it is not here.
+    pub state: String,
+    /// SHA-256 in hex, and how many bytes.
+    pub stored: Option<(String, u64)>,
+    pub mime_type: Option<String>,
+    pub filename: Option<String>,
+}
+
+/// A file that is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    pub mime_type: String,
+    pub bytes: u64,
+}
+
+/// A file that a plugin brings along.
+pub struct NewFile {
+    pub bytes: Vec<u8>,
+    /// One that Meta takes, without parameters.
+    pub mime_type: &'static str,
 }

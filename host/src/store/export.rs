@@ -112,6 +112,18 @@ fn rows(
             format!("SELECT * FROM handovers WHERE conversation {CONVERSATIONS} ORDER BY id"),
         ),
         (
+            "cases",
+            format!("SELECT * FROM cases WHERE conversation {CONVERSATIONS} ORDER BY opened_ms, instance, key"),
+        ),
+        (
+            "media_given",
+            "SELECT g.mime_type, g.digest AS sha256, g.bytes,
+             'media/' || substr(g.digest, 1, 2) || '/' || g.digest AS file
+             FROM media_given_for f JOIN media_given g ON g.business = f.business AND g.digest = f.digest
+             WHERE f.contact = ?1 ORDER BY g.digest"
+                .to_owned(),
+        ),
+        (
             "openings",
             "SELECT * FROM openings WHERE contact = ?1".to_owned(),
         ),

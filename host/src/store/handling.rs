@@ -1,5 +1,6 @@
 //! Who has a conversation: how long a person keeps it, by the settings of its number, and the story of all changes.
 
+use duet_rules::sending::Agent;
 use duet_rules::takeover::{self, Cause, Change, Settings};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -36,6 +37,8 @@ pub(super) struct Handover<'a> {
     pub(super) cause: Cause,
     /// The instance, or `api`.
     pub(super) who: Option<&'a str>,
+    /// Which person gets it, if that is known.
+    pub(super) agent: Option<&'a Agent>,
     /// The instance that may still say the words of its own handover.
     pub(super) by: Option<&'a str>,
 }
@@ -89,13 +92,26 @@ impl Store {
     ) -> Result<Vec<Change>, StoreError> {
         self.read(move |connection| {
             let mut query = connection.prepare_cached(
-                "SELECT handling, cause, who, seq, at_ms, until_ms FROM handovers WHERE conversation = ?1 ORDER BY id",
+                "SELECT handling, cause, who, seq, at_ms, until_ms, agent FROM handovers WHERE conversation = ?1 ORDER BY id",
             )?;
             let stored = query.query_map([conversation], change)?;
             let stored: Vec<Change> = stored.collect::<Result<_, _>>()?;
             Ok(takeover::story(stored, now_ms))
         })
         .await
+    }
+
+    /// The person who was given a conversation last, if that was said.
+    pub async fn agent_of(&self, conversation: i64) -> Result<Option<Agent>, StoreError> {
+        self.peek(|connection| {
+            let told: Option<Option<String>> = connection
+                .prepare_cached(
+                    "SELECT agent FROM handovers WHERE conversation = ?1 ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row([conversation], |row| row.get(0))
+                .optional()?;
+            Ok(told.flatten().as_deref().and_then(Agent::read))
+        })
     }
 }
 
@@ -166,28 +182,12 @@ fn tell(
     until_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     let (handling, cause) = (handover.handling.as_str(), handover.cause.as_str());
+    let agent = handover.agent.map(Agent::json);
     let prolonged = connection
         .prepare_cached(
             "UPDATE handovers SET last_seq = ?5, last_ms = max(last_ms, ?6), until_ms = ?7
              WHERE id = (SELECT max(id) FROM handovers WHERE conversation = ?1)
-             AND handling = ?2 AND cause = ?3 AND who IS ?4 AND coalesce(until_ms, ?6) >= ?6",
-        )?
-        .execute(params![
-            conversation,
-            handling,
-            cause,
-            handover.who,
-            handover.seq,
-            handover.at_ms,
-            until_ms
-        ])?;
-    if prolonged > 0 {
-        return Ok(());
-    }
-    connection
-        .prepare_cached(
-            "INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?8, ?6, ?5, ?6, ?7)",
+             AND handling = ?2 AND cause = ?3 AND who IS ?4 AND agent IS ?8 AND coalesce(until_ms, ?6) >= ?6",
         )?
         .execute(params![
             conversation,
@@ -197,7 +197,26 @@ fn tell(
             handover.seq,
             handover.at_ms,
             until_ms,
-            handover.event.unwrap_or_default()
+            agent
+        ])?;
+    if prolonged > 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms, agent)
+             VALUES (?1, ?2, ?3, ?4, ?8, ?6, ?5, ?6, ?7, ?9)",
+        )?
+        .execute(params![
+            conversation,
+            handling,
+            cause,
+            handover.who,
+            handover.seq,
+            handover.at_ms,
+            until_ms,
+            handover.event.unwrap_or_default(),
+            agent
         ])?;
     connection
         .prepare_cached(
@@ -216,8 +235,8 @@ pub(super) fn join(connection: &Connection, contact: i64) -> Result<(), StoreErr
             "WITH person AS (
                  SELECT c.id, c.number, c.handling_seq FROM conversations c JOIN contacts k ON k.id = c.contact
                  WHERE k.id = ?1 OR k.same_as = ?1)
-             INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms)
-             SELECT p.id, h.handling, h.cause, h.who, h.seq, h.at_ms, h.last_seq, h.last_ms, h.until_ms
+             INSERT INTO handovers (conversation, handling, cause, who, seq, at_ms, last_seq, last_ms, until_ms, agent)
+             SELECT p.id, h.handling, h.cause, h.who, h.seq, h.at_ms, h.last_seq, h.last_ms, h.until_ms, h.agent
              FROM person p JOIN person o ON o.number = p.number AND o.id <> p.id
              JOIN handovers h ON h.conversation = o.id AND h.last_seq = p.handling_seq
              WHERE NOT EXISTS (SELECT 1 FROM handovers x WHERE x.conversation = p.id AND x.last_seq = p.handling_seq)
@@ -229,10 +248,12 @@ pub(super) fn join(connection: &Connection, contact: i64) -> Result<(), StoreErr
 
 fn change(row: &Row<'_>) -> Result<Change, rusqlite::Error> {
     let (handling, cause): (String, String) = (row.get(0)?, row.get(1)?);
+    let agent: Option<String> = row.get(6)?;
     Ok(Change {
         handling: Handling::from_word(&handling),
         cause: Cause::from_word(&cause).unwrap_or(Cause::Api),
         who: row.get(2)?,
+        agent: agent.as_deref().and_then(Agent::read),
         seq: row.get(3)?,
         at_ms: row.get(4)?,
         until_ms: row.get(5)?,

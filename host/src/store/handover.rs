@@ -89,6 +89,7 @@ fn by_api(conversation: i64, cause: Cause, seq: i64, at_ms: i64) -> Handover<'st
         at_ms,
         cause,
         who: Some(API),
+        agent: None,
         by: None,
     }
 }

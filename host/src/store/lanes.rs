@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events::newest;
 use super::handling::{Handover, Keeps, hand};
 use super::ledger::{self, Reason};
-use super::media::{hold, sendable};
+use super::media::{Awaited, await_file, hold, sendable};
 use super::runs::{self, Record};
 use super::timers::Timer;
-use super::{Store, StoreError, businesses, journal, kv, timers};
-use crate::effect::{Effect, Handling, Reads, Send, Speaker};
+use super::{Store, StoreError, businesses, cases, journal, kv, timers};
+use crate::effect::{Agent, Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub struct Finish {
     pub store_max: Option<kv::Bounds>,
     /// So many timers it may have at once.
     pub timers_max: Option<u64>,
+    /// So many open cases it may have at once.
+    pub cases_max: Option<u64>,
     /// So many runs of the instance are kept.
     pub runs_max: u64,
     /// To be kept when the event is done or dead.
@@ -329,7 +331,7 @@ fn commit_effects(
     effects: &[Effect],
 ) -> Result<Vec<i64>, StoreError> {
     let mut waiting = Vec::new();
-    let (mut written, mut timed) = (false, false);
+    let (mut written, mut timed, mut opened) = (false, false, false);
     for effect in effects {
         match effect {
             Effect::Set {
@@ -352,6 +354,7 @@ fn commit_effects(
             Effect::Handle {
                 conversation,
                 handling,
+                agent,
                 until_ms,
             } => {
                 let by = author(connection, finish, *conversation, *handling)?;
@@ -365,6 +368,7 @@ fn commit_effects(
                     at_ms: finish.now_ms,
                     cause: Cause::Plugin,
                     who: Some(&finish.instance),
+                    agent: agent.as_ref(),
                     by: by.as_deref(),
                 };
                 hand(connection, &handover)?;
@@ -385,6 +389,32 @@ fn commit_effects(
                 timers::set(connection, finish, &timer)?;
             }
             Effect::CancelTimer { name } => timers::cancel(connection, &finish.instance, name)?,
+            Effect::AwaitFile {
+                conversation,
+                message,
+            } => {
+                let awaited = Awaited {
+                    instance: &finish.instance,
+                    conversation: *conversation,
+                    message,
+                };
+                await_file(connection, &awaited, finish.now_ms)?;
+            }
+            Effect::OpenCase { conversation, case } => {
+                opened = true;
+                let conversation = *conversation;
+                cases::act(
+                    connection,
+                    finish,
+                    &cases::Deed::Open { conversation, case },
+                )?;
+            }
+            Effect::ChangeCase { case } => {
+                cases::act(connection, finish, &cases::Deed::Change(case))?;
+            }
+            Effect::CloseCase { key } => {
+                cases::act(connection, finish, &cases::Deed::Close(key))?;
+            }
         }
     }
     if let (true, Some(bounds)) = (written, finish.store_max) {
@@ -392,6 +422,9 @@ fn commit_effects(
     }
     if let (true, Some(max)) = (timed, finish.timers_max) {
         timers::within(connection, &finish.instance, max)?;
+    }
+    if let (true, Some(max)) = (opened, finish.cases_max) {
+        cases::within(connection, &finish.instance, max)?;
     }
     Ok(waiting)
 }
@@ -431,8 +464,8 @@ fn enqueue(
     };
     let id = connection
         .prepare_cached(
-            "INSERT INTO outbox (instance, digest, seq, conversation, speaker, message, state, next_ms, created_ms, cause)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+            "INSERT INTO outbox (instance, digest, seq, conversation, speaker, message, state, next_ms, created_ms, cause, agent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)",
         )?
         .insert(params![
             finish.instance,
@@ -443,7 +476,8 @@ fn enqueue(
             send.message.to_string(),
             state,
             finish.now_ms,
-            cause
+            cause,
+            send.agent.as_ref().map(Agent::json)
         ])?;
     ledger::said(connection, id, "sends")?;
     if let (Ok(files), "pending") = (files, state) {
@@ -459,6 +493,7 @@ fn enqueue(
             at_ms: finish.now_ms,
             cause: Cause::Agent,
             who: Some(&finish.instance),
+            agent: send.agent.as_ref(),
             by: Some(&finish.instance),
         };
         hand(connection, &handover)?;

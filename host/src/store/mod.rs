@@ -19,6 +19,7 @@
 //! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
 //! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last
+//! - `cases`: those that other systems keep of conversations
 //! - `schedules`: when its admin wants it to be
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
@@ -34,6 +35,7 @@ pub mod access;
 pub mod alarms;
 pub mod businesses;
 pub mod calls;
+pub mod cases;
 mod checkpoint;
 pub mod connections;
 mod conversations;
@@ -86,7 +88,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -107,6 +109,7 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("schema/19.sql"),
     include_str!("schema/20.sql"),
     include_str!("schema/21.sql"),
+    include_str!("schema/23.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

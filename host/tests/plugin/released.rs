@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use duet::effect::Effect;
+use duet::effect::{Agent, Effect};
 use duet::event::{ContactView, Event};
 use duet::plugin::{Call, Outcome, Plugin, Run, outline};
+use duet_rules::cases::Case;
 use duet_rules::contract::{CONTRACT, SERVED};
 use wasmparser::Validator;
 use wasmparser::component_types::ComponentEntityType;
@@ -33,6 +34,9 @@ const TOUR: &str = r#"
     handling = true
     [plugins.tour.contacts]
     [plugins.tour.timers]
+    [plugins.tour.media]
+    keep = true
+    [plugins.tour.cases]
 "#;
 
 fn house(path: &str) -> PathBuf {
@@ -177,18 +181,21 @@ fn line(effect: &Effect) -> String {
         }
         Effect::Delete { key } => format!("delete {key}"),
         Effect::Send(send) => format!(
-            "send in {} as {}: {}",
+            "send in {} as {}{}: {}",
             send.conversation,
             send.speaker.as_str(),
+            of(send.agent.as_ref()),
             send.message
         ),
         Effect::Handle {
             conversation,
             handling,
+            agent,
             until_ms,
         } => format!(
-            "{conversation} goes to {} until {until_ms:?}",
-            handling.as_str()
+            "{conversation} goes to {}{} until {until_ms:?}",
+            handling.as_str(),
+            of(agent.as_ref())
         ),
         Effect::SetTimer {
             name,
@@ -197,7 +204,36 @@ fn line(effect: &Effect) -> String {
             conversation,
         } => format!("timer {name} at {at_ms} in {conversation:?}: {payload}"),
         Effect::CancelTimer { name } => format!("no timer {name}"),
+        Effect::AwaitFile {
+            conversation,
+            message,
+        } => format!("await the file of {message} in {conversation}"),
+        Effect::OpenCase { conversation, case } => {
+            format!("open in {conversation}: {}", about(case))
+        }
+        Effect::ChangeCase { case } => format!("change: {}", about(case)),
+        Effect::CloseCase { key } => format!("close {key}"),
     }
+}
+
+fn about(case: &Case) -> String {
+    let Case {
+        key,
+        title,
+        url,
+        status,
+        assignee,
+    } = case;
+    format!(
+        "{key} {title:?} {url:?} {status:?}{}",
+        of(assignee.as_ref())
+    )
+}
+
+fn of(agent: Option<&Agent>) -> String {
+    agent.map_or_else(String::new, |agent| {
+        format!(" {} {:?}", agent.id, agent.name)
+    })
 }
 
 /// `store.get` for each function of the contract that a component imports.

@@ -1,13 +1,34 @@
 //! A world in memory: what a run may read, and what a test wants it to see.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use duet::effect::{Effect, Handling, Send};
 use duet::event::ContactView;
-use duet::outbound::{Answered, Outgoing};
-use duet::plugin::{Answer, ConversationState, Unavailable, World};
+use duet::outbound::{Answered, Files, Outgoing};
+use duet::plugin::{Answer, Attachment, ConversationState, KeptFile, NewFile, Unavailable, World};
+use duet_rules::cases::{Case, CaseEntry};
+use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
+
+/// The only file that is here.
+const FILE: Digest = Digest([7; 32]);
+
+fn stored_case() -> CaseEntry {
+    CaseEntry {
+        instance: "tour".into(),
+        conversation: 7,
+        case: Case {
+            key: "41".into(),
+            title: Some("Late".into()),
+            url: None,
+            status: None,
+            assignee: None,
+        },
+        opened_ms: 1_700_000_000_000,
+        closed_ms: None,
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct MemoryWorld {
@@ -28,7 +49,11 @@ impl MemoryWorld {
                 Effect::Send(_)
                 | Effect::Handle { .. }
                 | Effect::SetTimer { .. }
-                | Effect::CancelTimer { .. } => {}
+                | Effect::CancelTimer { .. }
+                | Effect::AwaitFile { .. }
+                | Effect::OpenCase { .. }
+                | Effect::ChangeCase { .. }
+                | Effect::CloseCase { .. } => {}
             }
         }
     }
@@ -68,6 +93,7 @@ impl World for MemoryWorld {
         };
         answer((id == 7).then_some(ConversationState {
             handling,
+            agent: None,
             handling_until_ms: None,
             window_until_ms: None,
         }))
@@ -104,10 +130,55 @@ impl World for MemoryWorld {
     fn call(&self, calls: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
         Box::pin(async move {
             let mut answers = Vec::new();
+            let files: Files = Arc::new(|_| Err(std::io::Error::other("no file is here")));
             for call in &calls {
-                answers.push(call.make(None).await);
+                answers.push(call.make(None, &files).await);
             }
             Ok(answers)
+        })
+    }
+
+    fn attachment<'a>(
+        &'a self,
+        conversation: i64,
+        message: &'a str,
+    ) -> Answer<'a, Option<Attachment>> {
+        answer(
+            (conversation == 7 && message == "wamid.file").then(|| Attachment {
+                state: "stored".into(),
+                stored: Some((FILE.to_string(), 5)),
+                mime_type: Some("image/jpeg".into()),
+                filename: Some("cat.jpg".into()),
+            }),
+        )
+    }
+
+    fn file(&self, digest: Digest) -> Answer<'_, Option<KeptFile>> {
+        answer((digest == FILE).then(|| KeptFile {
+            mime_type: "image/jpeg".into(),
+            bytes: 5,
+        }))
+    }
+
+    fn read_file(&self, _: Digest, offset: u64, bytes_max: u32) -> Answer<'_, Option<Vec<u8>>> {
+        let bytes = b"photo".iter().skip(offset.try_into().unwrap());
+        answer(Some(
+            bytes.take(bytes_max.try_into().unwrap()).copied().collect(),
+        ))
+    }
+
+    fn keep_file(&self, _: NewFile) -> Answer<'_, Result<Digest, String>> {
+        answer(Ok(FILE))
+    }
+
+    fn case<'a>(&'a self, key: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        answer((key == "41").then(stored_case))
+    }
+
+    fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>> {
+        answer(match conversation {
+            7 => vec![stored_case()],
+            _ => Vec::new(),
         })
     }
 }

@@ -6,6 +6,7 @@ use duet::effect::{Effect, Reads, Send, Speaker};
 use duet::store::erase::EraseError;
 use duet::store::lanes::{End, Finish, From};
 use duet::store::media::Skipped;
+use duet_rules::cases::Case;
 use serde_json::{Value, json};
 
 use super::bodies::{ANA, BEN, NUMBER, Person, change, write};
@@ -33,6 +34,7 @@ pub(crate) fn done(house: &House, event: &duet::event::Event, effects: Vec<Effec
         person_ms: PERSON_MS,
         store_max: None,
         timers_max: None,
+        cases_max: None,
         runs_max: 0,
         record: None,
         end: End::Done {
@@ -89,6 +91,7 @@ async fn fill(house: &House, person: &Person, secret: &str) {
         Effect::Send(Send {
             conversation,
             speaker: Speaker::Automation,
+            agent: None,
             message: json!({"type": "text", "text": {"body": text}}),
         })
     };
@@ -103,6 +106,16 @@ async fn fill(house: &House, person: &Person, secret: &str) {
             format!("case/{secret}"),
             format!("{} wants {secret}", person.name),
         ),
+        Effect::OpenCase {
+            conversation,
+            case: Case {
+                key: format!("of {secret}"),
+                title: Some(format!("{} wants {secret}", person.name)),
+                url: None,
+                status: None,
+                assignee: None,
+            },
+        },
     ];
     house
         .store
@@ -483,6 +496,7 @@ async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
         Effect::Send(Send {
             conversation: said[0].conversation.unwrap(),
             speaker: Speaker::Automation,
+            agent: None,
             message: json!({"type": "text", "text": {"body": "dear Quittenmus"}}),
         }),
     ];

@@ -70,6 +70,7 @@ async fn story() -> House {
     let effects = vec![Effect::Send(Send {
         conversation: events[0].conversation.unwrap(),
         speaker: Speaker::Automation,
+        agent: None,
         message: json!({"type": "text", "text": {"body": "hi"}}),
     })];
     let end = |event, end| Finish {

@@ -9,8 +9,10 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod awaited;
 mod bodies;
 mod businesses;
+mod cases;
 mod erasure;
 mod full_disk;
 mod handling;

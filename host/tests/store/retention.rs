@@ -142,6 +142,7 @@ async fn an_event_that_something_still_refers_to_stays() {
     let send = duet::effect::Effect::Send(duet::effect::Send {
         conversation: events[2].conversation.unwrap(),
         speaker: duet::effect::Speaker::Automation,
+        agent: None,
         message: json!({"type": "text"}),
     });
     house

@@ -24,6 +24,7 @@ fn send(event: &Event, speaker: Speaker) -> Effect {
     Effect::Send(Send {
         conversation: event.conversation.unwrap(),
         speaker,
+        agent: None,
         message,
     })
 }
@@ -326,6 +327,7 @@ async fn speaking_as_a_person_takes_over_and_handing_back_returns_it() {
     let back = Effect::Handle {
         conversation: id,
         handling: Handling::Automation,
+        agent: None,
         until_ms: None,
     };
     let later = house
@@ -373,6 +375,7 @@ async fn a_plugin_that_called_a_person_is_silent_beside_one_who_was_there() {
     let call = Effect::Handle {
         conversation: other,
         handling: Handling::Person,
+        agent: None,
         until_ms: None,
     };
     let run = done(&house, &event, vec![call]);

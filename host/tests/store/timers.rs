@@ -164,6 +164,7 @@ async fn a_grant_bounds_how_many_there_are_at_once() {
     let second = house.deliver(&ANA.writes("3A02", "hello")).await.remove(0);
     let with = |event: &Event, effects| Finish {
         timers_max: Some(2),
+        cases_max: None,
         ..done(&house, event, effects)
     };
     let two = vec![set("a", NOW_MS, None), set("b", NOW_MS, None)];
@@ -212,6 +213,7 @@ async fn sent_because(house: &House, event: &Event) -> String {
     let send = Effect::Send(Send {
         conversation: event.conversation.unwrap(),
         speaker: Speaker::Automation,
+        agent: None,
         message: json!({"type": "text", "text": {"body": "hi"}}),
     });
     let rows = commit(house, event, vec![send]).await;

@@ -3,6 +3,7 @@
 //! - `address`: what is public
 //! - `target`: the URL of a call; `allow`: the list of those that a plugin may call
 //! - `request`: a plugin's request, and the hash by which it is known again
+//! - `body`: what it carries: bytes, files, forms
 //! - `placing`: how it gets its secrets and signatures
 //! - `mask`: how no secret comes back
 //!
@@ -10,6 +11,7 @@
 
 mod address;
 mod allow;
+mod body;
 mod mask;
 mod placing;
 mod request;
@@ -17,6 +19,7 @@ mod target;
 
 pub use address::is_public;
 pub use allow::{Allow, Origin};
+pub use body::{Body, Content, File, PARTS_MAX, Part, Piece};
 pub use mask::{MASKED, Mask, SECRET_BYTES_MIN};
 pub use placing::{Filled, fill};
 pub use request::{Encoding, Method, Place, Placement, Request, Signed, Signing};

@@ -1,12 +1,14 @@
 use ring::digest::{Context, SHA256};
 
+use super::body::{Body, Content};
+
 /// What a plugin asks for. Secrets stand in it by their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub method: Method,
     pub url: String,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: Body,
     pub timeout_ms: Option<u32>,
     /// The author's own, in place of one that is made of the request.
     pub idempotency_key: Option<String>,
@@ -122,7 +124,7 @@ impl Request {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        self.url.len() + headers + self.body.len()
+        self.url.len() + headers + self.body.own_bytes()
     }
 
     /// SHA-256 of what is asked for, before secrets: two requests with the same one are the same. How long the plugin
@@ -137,7 +139,7 @@ impl Request {
             parts.add(name);
             parts.add(value);
         }
-        parts.add(&self.body);
+        parts.add_body(&self.body);
         parts.maybe(self.idempotency_key.as_deref());
         parts.count(self.secrets.len());
         for Placement { secret, place } in &self.secrets {
@@ -177,6 +179,39 @@ impl Request {
 struct Parts(Context);
 
 impl Parts {
+    /// A file by its digest: its bytes need not be there.
+    fn add_body(&mut self, body: &Body) {
+        match body {
+            Body::Bytes(bytes) => {
+                self.add("bytes");
+                self.add(bytes);
+            }
+            Body::File(file) => {
+                self.add("file");
+                self.add(file.digest.0);
+            }
+            Body::Form(parts) => {
+                self.add("form-data");
+                self.count(parts.len());
+                for part in parts {
+                    self.add(&part.name);
+                    self.maybe(part.filename.as_deref());
+                    self.maybe(part.content_type.as_deref());
+                    match &part.content {
+                        Content::Bytes(bytes) => {
+                            self.add("bytes");
+                            self.add(bytes);
+                        }
+                        Content::File(file) => {
+                            self.add("file");
+                            self.add(file.digest.0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn add(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
         self.count(part.len());
@@ -206,18 +241,37 @@ impl Parts {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::body::{File, Part};
     use super::*;
+    use crate::media::Digest;
 
     pub(in super::super) fn request() -> Request {
         Request {
             method: Method::Post,
             url: "https://api.example.com/things".into(),
             headers: vec![("a".into(), "b".into())],
-            body: b"body".to_vec(),
+            body: Body::Bytes(b"body".to_vec()),
             timeout_ms: None,
             idempotency_key: None,
             secrets: Vec::new(),
             signatures: Vec::new(),
+        }
+    }
+
+    fn file(byte: u8) -> File {
+        File {
+            digest: Digest([byte; 32]),
+            mime_type: "image/jpeg".into(),
+            bytes: 7,
+        }
+    }
+
+    fn part(filename: Option<&str>, content: Content) -> Part {
+        Part {
+            name: "file".into(),
+            filename: filename.map(str::to_owned),
+            content_type: None,
+            content,
         }
     }
 
@@ -236,13 +290,19 @@ pub(super) mod tests {
                 user: user.map(str::to_owned),
             },
         };
-        let changes: [&dyn Fn(&mut Request); 12] = [
+        let changes: [&dyn Fn(&mut Request); 18] = [
             &|_| {},
             &|request| request.method = Method::Put,
             &|request| request.url.push('x'),
             &|request| request.headers = vec![("ab".into(), String::new())],
             &|request| request.headers.clear(),
-            &|request| request.body.push(b'x'),
+            &|request| request.body = Body::Bytes(b"bodyx".to_vec()),
+            &|request| request.body = Body::File(file(1)),
+            &|request| request.body = Body::File(file(2)),
+            &|request| request.body = Body::Form(Vec::new()),
+            &|request| request.body = Body::Form(vec![part(None, Content::File(file(1)))]),
+            &|request| request.body = Body::Form(vec![part(Some("a"), Content::File(file(1)))]),
+            &|request| request.body = Body::Form(vec![part(None, Content::Bytes(vec![1; 32]))]),
             &|request| request.idempotency_key = Some(String::new()),
             &|request| request.secrets = vec![header("x", "yz")],
             &|request| request.secrets = vec![header("xy", "z")],
@@ -267,6 +327,18 @@ pub(super) mod tests {
             })
             .collect();
         assert_eq!(hashes.len(), changes.len());
+        let renamed = Request {
+            body: Body::File(File {
+                mime_type: "image/png".into(),
+                ..file(1)
+            }),
+            ..request()
+        };
+        let same = Request {
+            body: Body::File(file(1)),
+            ..request()
+        };
+        assert_eq!(renamed.hash(), same.hash());
         let patient = Request {
             timeout_ms: Some(1),
             ..request()

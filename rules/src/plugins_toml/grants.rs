@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use super::http::{self, HttpGrant};
 use super::interface::GRANTED;
+use crate::cases::OPEN_DEFAULT;
+use crate::media::FILE_BYTES_MAX;
 use crate::sending::Speaker;
 use crate::timers::TIMERS_DEFAULT;
 use crate::toml_file::{Findings, Section, quoted};
@@ -15,6 +17,8 @@ pub struct Grants {
     pub conversations: Option<ConversationsGrant>,
     pub contacts: Option<ContactsGrant>,
     pub timers: Option<TimersGrant>,
+    pub media: Option<MediaGrant>,
+    pub cases: Option<CasesGrant>,
 }
 
 /// `duet:plugin/messages`: may send to customers.
@@ -50,6 +54,22 @@ pub struct TimersGrant {
     pub max: u64,
 }
 
+/// `duet:plugin/media`: may read files, and have calls carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaGrant {
+    /// The largest file, and all files of one call.
+    pub bytes_max: u64,
+    /// Whether it may also bring files along.
+    pub keep: bool,
+}
+
+/// `duet:plugin/cases`: may say which cases other systems keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CasesGrant {
+    /// So many open ones at once.
+    pub max: u64,
+}
+
 impl Grants {
     /// Whether there is a grant for `messages`, `store`, …
     pub fn has(&self, interface: &str) -> bool {
@@ -60,6 +80,8 @@ impl Grants {
             "conversations" => self.conversations.is_some(),
             "contacts" => self.contacts.is_some(),
             "timers" => self.timers.is_some(),
+            "media" => self.media.is_some(),
+            "cases" => self.cases.is_some(),
             _ => false,
         }
     }
@@ -98,6 +120,12 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Re
                 let max = max.unwrap_or(TIMERS_DEFAULT);
                 grants.timers = Some(TimersGrant { max });
             }
+            "media" => grants.media = Some(read_media(&mut table, findings)),
+            "cases" => {
+                let max = table.integer("max", 1..=100_000, findings);
+                let max = max.unwrap_or(OPEN_DEFAULT);
+                grants.cases = Some(CasesGrant { max });
+            }
             _ => grants.contacts = Some(ContactsGrant),
         }
         table.finish(findings);
@@ -127,6 +155,17 @@ fn read_messages(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Mess
         }
     }
     MessagesGrant { speak }
+}
+
+fn read_media(section: &mut Section<'_>, findings: &mut Findings<'_>) -> MediaGrant {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    MediaGrant {
+        bytes_max: section
+            .bytes("bytes_max", KIB..=FILE_BYTES_MAX, findings)
+            .unwrap_or(16 * MIB),
+        keep: section.boolean("keep", findings).unwrap_or(false),
+    }
 }
 
 fn read_store(section: &mut Section<'_>, findings: &mut Findings<'_>) -> StoreGrant {

@@ -13,7 +13,7 @@ pub struct Interface {
 pub(super) const EXAMPLE: &str = "https://api.example.com";
 
 /// Every interface that needs a grant, in the order of the documents.
-pub const GRANTED: [Interface; 6] = [
+pub const GRANTED: [Interface; 8] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
@@ -43,6 +43,16 @@ pub const GRANTED: [Interface; 6] = [
         name: "timers",
         grant: "max = 1000",
         draft: "max = 1000\n",
+    },
+    Interface {
+        name: "media",
+        grant: "keep = true (it reads files and brings some along), or keep = false (it only reads them)",
+        draft: "keep = false # true: it may bring files along, to be sent\n",
+    },
+    Interface {
+        name: "cases",
+        grant: "max = 10000",
+        draft: "max = 10000\n",
     },
 ];
 

@@ -30,7 +30,8 @@ pub use check::check;
 pub use draft::{GivenSetting, Wish, draft, needed, one_line};
 pub(crate) use every::SCHEDULES_MAX;
 pub use grants::{
-    ContactsGrant, ConversationsGrant, Grants, MessagesGrant, StoreGrant, TimersGrant,
+    CasesGrant, ContactsGrant, ConversationsGrant, Grants, MediaGrant, MessagesGrant, StoreGrant,
+    TimersGrant,
 };
 pub use http::{HttpGrant, SecretGrant, SecretSource};
 pub use instance::{

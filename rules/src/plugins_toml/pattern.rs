@@ -3,9 +3,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The first words of all event kinds that Duet makes.
-pub(super) const FAMILIES: [&str; 15] = [
+pub(super) const FAMILIES: [&str; 17] = [
     "account",
     "call",
+    "case",
     "coexistence",
     "contact",
     "echo",
@@ -13,6 +14,7 @@ pub(super) const FAMILIES: [&str; 15] = [
     "flow",
     "group",
     "history",
+    "media",
     "message",
     "number",
     "schedule",

@@ -19,6 +19,7 @@
 //! Deliberately absent: attempts; those are the sender's.
 
 mod access;
+mod agent;
 mod alert;
 mod callback;
 mod entry_point;
@@ -36,6 +37,7 @@ mod standing;
 mod template;
 
 pub use access::{Access, Call};
+pub use agent::Agent;
 pub use alert::AlertWord;
 pub use callback::{callback, read_callback};
 pub use entry_point::free_until_ms;

@@ -1,4 +1,4 @@
-use crate::sending::Handling;
+use crate::sending::{Agent, Handling};
 
 /// Why somebody else has a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Change {
     pub cause: Cause,
     /// The plugin instance, or `api`; nobody is known for an echo.
     pub who: Option<String>,
+    /// Which person has it, if whoever gave it to a person has said so.
+    pub agent: Option<Agent>,
     /// The event that made it so first, 0 when none did; for [`Cause::Time`] the one that gave it to the person.
     pub seq: i64,
     /// ms since 1970, by Meta's clock for an echo.
@@ -51,6 +53,7 @@ fn expiry(change: &Change, by_ms: i64) -> Option<Change> {
         handling: Handling::Automation,
         cause: Cause::Time,
         who: None,
+        agent: None,
         seq: change.seq,
         at_ms: until_ms,
         until_ms: None,
@@ -92,6 +95,7 @@ mod tests {
             handling: Handling::Person,
             cause: Cause::Echo,
             who: None,
+            agent: None,
             seq: at_ms,
             at_ms,
             until_ms: Some(until_ms),
@@ -103,6 +107,7 @@ mod tests {
             handling: Handling::Automation,
             cause: Cause::Api,
             who: Some("api".into()),
+            agent: None,
             seq: at_ms,
             at_ms,
             until_ms: None,

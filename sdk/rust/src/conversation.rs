@@ -7,7 +7,7 @@ use crate::{Result, reject};
 
 pub use crate::bindings::duet::plugin::conversations::State;
 pub use crate::bindings::duet::plugin::messages::Refusal;
-pub use crate::bindings::duet::plugin::types::Handling;
+pub use crate::bindings::duet::plugin::types::{Agent, Handling};
 
 /// One conversation with one customer over one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,18 +35,23 @@ impl Conversation {
     ///
     /// Only what the author or the admin must correct is an error: an invalid message or a missing grant.
     pub fn send(self, message: Message) -> Result<Sent> {
-        self.send_as(Speaker::Automation, &message)
+        self.say(&Speaker::Automation, &message)
     }
 
     /// Sends a message that a person wrote, from a bridge to an agents' desk for example; this takes the
     /// conversation over. Needs the grant `speak = ["person"]`.
     pub fn send_as_person(self, message: Message) -> Result<Sent> {
-        self.send_as(Speaker::Person, &message)
+        self.say(&Speaker::Person(None), &message)
+    }
+
+    /// The same, by this person: `GET /api/v1/conversations/{id}/handling` tells who had the conversation.
+    pub fn send_as(self, agent: Agent, message: Message) -> Result<Sent> {
+        self.say(&Speaker::Person(Some(agent)), &message)
     }
 
     /// Shows the customer two blue ticks at the message with this id of Meta's, and at those before it.
     pub fn mark_read(self, message_id: &str) -> Result<Sent> {
-        self.send_as(Speaker::Automation, &mark_read(message_id))
+        self.say(&Speaker::Automation, &mark_read(message_id))
     }
 
     /// Who has the conversation, and until when. Needs the grant `conversations`.
@@ -57,7 +62,12 @@ impl Conversation {
     /// Hands the conversation to a person, for so many seconds or for Duet's default: automations fall silent.
     /// Needs `handling = true` in the grant `conversations`.
     pub fn hand_over(self, seconds: Option<u32>) -> Result {
-        conversations::hand_over(self.id, seconds).map_err(reject)
+        conversations::hand_over(self.id, None, seconds).map_err(reject)
+    }
+
+    /// The same to this person. Needs the same grant.
+    pub fn hand_over_to(self, agent: &Agent, seconds: Option<u32>) -> Result {
+        conversations::hand_over(self.id, Some(agent), seconds).map_err(reject)
     }
 
     /// Gives the conversation back: automations may speak again. Needs the same grant.
@@ -65,7 +75,7 @@ impl Conversation {
         conversations::give_back(self.id).map_err(reject)
     }
 
-    fn send_as(self, speaker: Speaker, message: &Message) -> Result<Sent> {
+    fn say(self, speaker: &Speaker, message: &Message) -> Result<Sent> {
         match messages::send(self.id, speaker, &message.to_string()) {
             Ok(()) => Ok(Sent::Queued),
             Err(refusal) if ["invalid", "not-granted"].contains(&refusal.code.as_str()) => {

@@ -58,6 +58,19 @@ pub struct Timer<'a> {
     pub at_ms: u64,
 }
 
+/// What became of a file that the plugin has awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled<'a> {
+    /// Meta's id of the message.
+    pub message_id: &'a str,
+    /// `stored`, or why there is none: `too-large`, `failed`, `expired`, …
+    pub state: &'a str,
+    /// When it is stored.
+    pub handle: Option<&'a str>,
+    /// As its sender calls it.
+    pub filename: Option<&'a str>,
+}
+
 /// The ids of a person who was erased; nothing leads from them to anybody any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
@@ -139,6 +152,16 @@ impl Event {
             name: self.of("timer.fired", "/name")?,
             payload: self.str("/payload")?,
             at_ms: self.body.pointer("/at_ms").and_then(Value::as_u64)?,
+        })
+    }
+
+    /// What became of a file that the plugin has awaited.
+    pub fn settled(&self) -> Option<Settled<'_>> {
+        Some(Settled {
+            message_id: self.of("media.settled", "/message")?,
+            state: self.str("/state")?,
+            handle: self.str("/handle"),
+            filename: self.str("/filename"),
         })
     }
 

@@ -26,19 +26,21 @@
 //! with "this event is done", or not at all. An interface that the plugin does not use is not imported, and
 //! so needs no grant.
 
+pub mod cases;
 mod contact;
 mod conversation;
 mod event;
 mod failure;
 pub mod http;
 pub mod log;
+pub mod media;
 pub mod message;
 pub mod store;
 pub mod timers;
 
 pub use contact::Contact;
-pub use conversation::{Conversation, Handling, Refusal, Sent, State};
-pub use event::{Choice, Erased, Event, Status, Timer};
+pub use conversation::{Agent, Conversation, Handling, Refusal, Sent, State};
+pub use event::{Choice, Erased, Event, Settled, Status, Timer};
 pub use failure::{Failure, Result, reject, retry, retry_after};
 pub use message::Message;
 

@@ -59,6 +59,16 @@ impl Message {
         Message(json!({ "type": kind, kind: media }))
     }
 
+    /// A file that the business has: `kind` is as in [`Message::media`], `handle` one of [`media`](crate::media). Duet
+    /// uploads it.
+    pub fn file(kind: &str, handle: &str, caption: Option<&str>) -> Message {
+        let mut media = json!({ "file": handle });
+        if let Some(caption) = caption {
+            media["caption"] = caption.into();
+        }
+        Message(json!({ "type": kind, kind: media }))
+    }
+
     /// An emoji on the message with this id of Meta's; an empty one takes it away.
     pub fn reaction(message_id: &str, emoji: &str) -> Message {
         Message(
@@ -102,6 +112,10 @@ mod tests {
             (
                 Message::media("image", "123", Some("A cat")),
                 r#"{"image":{"caption":"A cat","id":"123"},"type":"image"}"#,
+            ),
+            (
+                Message::file("document", "ab12", None),
+                r#"{"document":{"file":"ab12"},"type":"document"}"#,
             ),
             (
                 Message::template("hello", "en_US", None),

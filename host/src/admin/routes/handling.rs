@@ -11,7 +11,7 @@ use crate::admin::App;
 use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, MetaId};
-use crate::admin::shape::Time;
+use crate::admin::shape::{AgentShape, Time};
 use crate::now_ms;
 
 /// How the conversations of a number are handled. What is absent is as for every number.
@@ -52,6 +52,8 @@ struct HandlingChange {
     cause: &'static str,
     /// The plugin, or `api`.
     by: Option<String>,
+    /// Which person has it, where a plugin has said so.
+    agent: Option<AgentShape>,
     /// The event that made it so. Absent when it was the live copy of a message that had come with the history before.
     event: Option<i64>,
     at: Time,
@@ -125,6 +127,7 @@ pub(super) async fn story(
         handling: change.handling.into(),
         cause: change.cause.as_str(),
         by: change.who,
+        agent: change.agent.map(Into::into),
         event: (change.seq > 0).then_some(change.seq),
         at: Time::new(change.at_ms),
         until: Time::maybe(change.until_ms),

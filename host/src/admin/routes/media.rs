@@ -13,7 +13,7 @@ use crate::admin::App;
 use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::Within;
-use crate::store::media::{Kept, StoredFile};
+use crate::store::media::{MessageFile, StoredFile};
 
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -33,22 +33,22 @@ pub(super) async fn file(
     Within(conversation, message): Within,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let stored = match app.store.message_file(wall, conversation, message).await? {
-        Some(Kept::Stored(stored)) => stored,
-        Some(Kept::Not(state)) => {
-            let message = format!("the file is not here, its state is {state}");
-            return Err(ApiError::not_found(message));
-        }
-        None => return Err(ApiError::not_found("there is no such message with a file")),
+    let found = app.store.message_file(wall, conversation, message).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("there is no such message with a file"))?;
+    let Some(StoredFile { digest, .. }) = found.stored else {
+        let message = format!("the file is not here, its state is {}", found.state);
+        return Err(ApiError::not_found(message));
     };
-    let tag = format!("\"{}\"", stored.digest);
+    let head = Head {
+        tag: format!("\"{digest}\""),
+        file: found,
+    };
+    let tag = head.tag.clone();
     let asked = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if asked(header::IF_NONE_MATCH) == Some(&tag) {
-        return answer(&stored, StatusCode::NOT_MODIFIED, Body::empty(), |head| {
-            head
-        });
+        return answer(&head, StatusCode::NOT_MODIFIED, Body::empty(), |head| head);
     }
-    let (folder, digest) = (app.store.media_folder(), stored.digest);
+    let folder = app.store.media_folder();
     let opened = tokio::task::spawn_blocking(move || folder.open(digest)).await;
     let (file, bytes) = match opened {
         Ok(Ok(opened)) => opened,
@@ -60,14 +60,14 @@ pub(super) async fn file(
     };
     let same = asked(header::IF_RANGE).is_none_or(|known| known == tag);
     match part(asked(header::RANGE).filter(|_| same), bytes) {
-        Part::Whole => answer(&stored, StatusCode::OK, stream(file, 0, bytes)?, |head| {
+        Part::Whole => answer(&head, StatusCode::OK, stream(file, 0, bytes)?, |head| {
             head.header(header::CONTENT_LENGTH, bytes)
         }),
         Part::Bytes(range) => {
             let (first, last) = (*range.start(), *range.end());
             let count = last - first + 1;
             let body = stream(file, first, count)?;
-            answer(&stored, StatusCode::PARTIAL_CONTENT, body, |head| {
+            answer(&head, StatusCode::PARTIAL_CONTENT, body, |head| {
                 head.header(header::CONTENT_LENGTH, count).header(
                     header::CONTENT_RANGE,
                     format!("bytes {first}-{last}/{bytes}"),
@@ -75,7 +75,7 @@ pub(super) async fn file(
             })
         }
         Part::Beyond => answer(
-            &stored,
+            &head,
             StatusCode::RANGE_NOT_SATISFIABLE,
             Body::empty(),
             |head| head.header(header::CONTENT_RANGE, format!("bytes */{bytes}")),
@@ -83,23 +83,29 @@ pub(super) async fn file(
     }
 }
 
+/// What every answer about a file says of it.
+struct Head {
+    tag: String,
+    file: MessageFile,
+}
+
 fn answer(
-    stored: &StoredFile,
+    about: &Head,
     status: StatusCode,
     body: Body,
     more: impl FnOnce(Builder) -> Builder,
 ) -> Result<Response, ApiError> {
     let head = Response::builder()
         .status(status)
-        .header(header::ETAG, format!("\"{}\"", stored.digest))
+        .header(header::ETAG, &about.tag)
         .header(header::ACCEPT_RANGES, "bytes")
         .header(
             header::CONTENT_TYPE,
-            content_type(stored.mime_type.as_deref()),
+            content_type(about.file.mime_type.as_deref()),
         )
         .header(
             header::CONTENT_DISPOSITION,
-            attachment(stored.filename.as_deref()),
+            attachment(about.file.filename.as_deref()),
         )
         .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(header::CONTENT_SECURITY_POLICY, "sandbox");

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod businesses;
+mod cases;
 mod connections;
 mod contacts;
 mod conversations;
@@ -66,6 +67,7 @@ pub(super) fn walled_read() -> OpenApiRouter<App> {
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::one))
         .routes(routes!(handling::story))
+        .routes(routes!(cases::list))
         .routes(routes!(messages::list))
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))

@@ -1,5 +1,6 @@
 use axum::extract::State;
 use axum::{Extension, Json};
+use duet_rules::sending::Agent;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -9,7 +10,7 @@ use crate::admin::access::{Access, Scope, Walled};
 use crate::admin::error::ApiError;
 use crate::admin::input::Params;
 use crate::admin::page::page;
-use crate::admin::shape::{Time, is_false, raw};
+use crate::admin::shape::{AgentShape, Time, is_false, raw};
 use crate::store::views::{OutboxFilter, OutboxRow};
 
 #[derive(Deserialize, IntoParams)]
@@ -76,6 +77,8 @@ struct OutboxSend {
     conversation: i64,
     /// `automation` or `person`.
     speaker: String,
+    /// Which person, where a plugin has said so.
+    agent: Option<AgentShape>,
     state: String,
     /// Meta's message object without addressee; needs the scope `personal`.
     #[schema(value_type = Option<Object>)]
@@ -132,6 +135,7 @@ fn shape(row: OutboxRow, personal: bool) -> OutboxSend {
         event: row.seq,
         conversation: row.conversation,
         speaker: row.speaker,
+        agent: row.agent.as_deref().and_then(Agent::read).map(Into::into),
         state: row.state,
         message: if personal { raw(&row.message) } else { None },
         attempts: row.attempt,

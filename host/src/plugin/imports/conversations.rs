@@ -2,8 +2,8 @@
 
 use wasmtime::Result;
 
-use super::{after_seconds, time_ms};
-use crate::effect::{Effect, Handling};
+use super::{after_seconds, agent, time_ms};
+use crate::effect::{Agent, Effect, Handling};
 use crate::plugin::bindings::duet::plugin::conversations::{Host, State};
 use crate::plugin::bindings::duet::plugin::types;
 use crate::plugin::fault::Stop;
@@ -20,8 +20,9 @@ impl Host for Running {
         let Some(mut state) = self.world.conversation(id).await.map_err(Stop::from)? else {
             return Ok(None);
         };
-        if let Some((handling, until_ms)) = self.buffer.handling(id) {
+        if let Some((handling, agent, until_ms)) = self.buffer.handling(id) {
             state.handling = handling;
+            state.agent = agent.cloned();
             state.handling_until_ms = until_ms;
         }
         Ok(Some(State {
@@ -30,17 +31,30 @@ impl Host for Running {
                 Handling::Person => types::Handling::Person,
             },
             handling_until_ms: state.handling_until_ms.map(time_ms),
+            agent: state.agent.map(agent),
             window_until_ms: state.window_until_ms.map(time_ms),
         }))
     }
 
-    async fn hand_over(&mut self, conversation: u64, seconds: Option<u32>) -> Result<Told> {
+    async fn hand_over(
+        &mut self,
+        conversation: u64,
+        agent: Option<types::Agent>,
+        seconds: Option<u32>,
+    ) -> Result<Told> {
         let until_ms = seconds.map(|seconds| after_seconds(self.now_ms, seconds));
-        self.handle(conversation, Handling::Person, until_ms).await
+        let agent = agent.map(Agent::from);
+        if let Some(Err(refusal)) = agent.as_ref().map(Agent::check) {
+            self.count_call()?;
+            return Ok(Err(refusal));
+        }
+        self.handle(conversation, Handling::Person, agent, until_ms)
+            .await
     }
 
     async fn give_back(&mut self, conversation: u64) -> Result<Told> {
-        self.handle(conversation, Handling::Automation, None).await
+        self.handle(conversation, Handling::Automation, None, None)
+            .await
     }
 }
 
@@ -49,6 +63,7 @@ impl Running {
         &mut self,
         conversation: u64,
         handling: Handling,
+        agent: Option<Agent>,
         until_ms: Option<i64>,
     ) -> Result<Told> {
         self.count_call()?;
@@ -64,6 +79,7 @@ impl Running {
         self.buffer.act(Effect::Handle {
             conversation,
             handling,
+            agent,
             until_ms,
         })?;
         Ok(Ok(()))

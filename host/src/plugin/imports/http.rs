@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use duet_rules::outbound::{Encoding, Method, Place, Placement, Request, Signed, Signing};
+use duet_rules::outbound::{
+    Body, Content, Encoding, File, Method, PARTS_MAX, Part, Place, Placement, Request, Signed,
+    Signing,
+};
 use tokio::task::JoinSet;
 use wasmtime::Result;
 
@@ -34,7 +37,7 @@ impl Running {
     async fn exchange(&mut self, requests: Vec<http::Request>) -> Result<Vec<Told>> {
         let mut checked = Vec::new();
         for request in requests {
-            let request = Request::try_from(request);
+            let request = self.resolve(request).await?;
             self.count_http(request.as_ref().map_or(0, Request::bytes))?;
             checked.push(request.and_then(|request| self.check(request)));
         }
@@ -65,6 +68,88 @@ impl Running {
             answers.push(answered.map(Into::into).map_err(Into::into));
         }
         Ok(answers)
+    }
+
+    /// The request with what there is of its files, or why it is none.
+    async fn resolve(
+        &mut self,
+        request: http::Request,
+    ) -> Result<std::result::Result<Request, CallError>> {
+        let body = match request.body {
+            http::Body::Bytes(bytes) => Body::Bytes(bytes),
+            http::Body::Media(handle) => match self.named(&handle).await? {
+                Ok(file) => Body::File(file),
+                Err(error) => return Ok(Err(error)),
+            },
+            http::Body::FormData(parts) => match self.form(parts).await? {
+                Ok(parts) => Body::Form(parts),
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        if let Err(detail) = self.within(body.file_bytes()) {
+            return Ok(Err(CallError::file_too_large(detail)));
+        }
+        let method = Method::read(&request.method).ok_or_else(|| {
+            CallError::invalid(
+                "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS",
+            )
+        });
+        Ok(method.map(|method| Request {
+            method,
+            url: request.url,
+            headers: request.headers,
+            body,
+            timeout_ms: request.timeout_ms,
+            idempotency_key: request.idempotency_key,
+            secrets: request.secrets.into_iter().map(Into::into).collect(),
+            signatures: request.signatures.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn form(
+        &mut self,
+        parts: Vec<http::Part>,
+    ) -> Result<std::result::Result<Vec<Part>, CallError>> {
+        if parts.len() > PARTS_MAX {
+            let detail = format!("form-data has at most {PARTS_MAX} parts");
+            return Ok(Err(CallError::invalid(detail)));
+        }
+        let mut form = Vec::new();
+        for part in parts {
+            let content = match part.content {
+                http::Content::Bytes(bytes) => Content::Bytes(bytes),
+                http::Content::Media(handle) => match self.named(&handle).await? {
+                    Ok(file) => Content::File(file),
+                    Err(error) => return Ok(Err(error)),
+                },
+            };
+            form.push(Part {
+                name: part.name,
+                filename: part.filename,
+                content_type: part.content_type,
+                content,
+            });
+        }
+        Ok(Ok(form))
+    }
+
+    /// A file that a call is to carry.
+    async fn named(&mut self, handle: &str) -> Result<std::result::Result<File, CallError>> {
+        if self.facts.media.is_none() {
+            let detail = format!(
+                "a call with a file needs [plugins.{}.media]",
+                self.facts.name
+            );
+            return Ok(Err(CallError::not_granted(detail)));
+        }
+        let found = self.file(handle).await?;
+        Ok(found
+            .map(|(digest, file)| File {
+                digest,
+                mime_type: file.mime_type,
+                bytes: file.bytes,
+            })
+            .ok_or_else(CallError::no_such_file))
     }
 
     fn check(&self, request: Request) -> std::result::Result<Outgoing, CallError> {
@@ -104,28 +189,6 @@ impl Running {
                 Err(Stop::from(Unavailable("the gateway is ending".into())).into())
             }
         }
-    }
-}
-
-impl TryFrom<http::Request> for Request {
-    type Error = CallError;
-
-    fn try_from(request: http::Request) -> std::result::Result<Request, CallError> {
-        let method = Method::read(&request.method).ok_or_else(|| {
-            CallError::invalid(
-                "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS",
-            )
-        })?;
-        Ok(Request {
-            method,
-            url: request.url,
-            headers: request.headers,
-            body: request.body,
-            timeout_ms: request.timeout_ms,
-            idempotency_key: request.idempotency_key,
-            secrets: request.secrets.into_iter().map(Into::into).collect(),
-            signatures: request.signatures.into_iter().map(Into::into).collect(),
-        })
     }
 }
 

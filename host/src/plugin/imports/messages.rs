@@ -3,7 +3,7 @@
 use duet_rules::sending::{self, Refusal};
 use wasmtime::Result;
 
-use crate::effect::{Effect, Send, Speaker};
+use crate::effect::{Agent, Effect, Send, Speaker};
 use crate::plugin::bindings::duet::plugin::{messages, types};
 use crate::plugin::fault::Stop;
 use crate::plugin::guest_log::Level;
@@ -36,7 +36,7 @@ impl messages::Host for Running {
         let handling = self
             .buffer
             .handling(send.conversation)
-            .map(|(handling, _)| handling);
+            .map(|(handling, ..)| handling);
         if let Some(refusal) = self
             .world
             .refuse(&send, handling)
@@ -63,13 +63,15 @@ fn parse(
     let (message, _) = sending::parse(message).map_err(|invalid| invalid.to_string())?;
     let conversation =
         i64::try_from(conversation).map_err(|_| "no such conversation".to_owned())?;
-    let speaker = match speaker {
-        types::Speaker::Automation => Speaker::Automation,
-        types::Speaker::Person => Speaker::Person,
+    let (speaker, agent) = match speaker {
+        types::Speaker::Automation => (Speaker::Automation, None),
+        types::Speaker::Person(agent) => (Speaker::Person, agent.map(Agent::from)),
     };
+    agent.as_ref().map_or(Ok(()), Agent::check)?;
     Ok(Send {
         conversation,
         speaker,
+        agent,
         message,
     })
 }
@@ -114,5 +116,16 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    #[test]
+    fn a_person_who_speaks_has_an_id() {
+        let agent = |id: &str| {
+            let (id, name) = (id.to_owned(), None);
+            types::Speaker::Person(Some(types::Agent { id, name }))
+        };
+        let message = r#"{"type":"text","text":{"body":"Hi"}}"#;
+        assert!(parse(1, agent("7"), message).is_ok());
+        assert!(parse(1, agent(""), message).unwrap_err().contains("id"));
     }
 }

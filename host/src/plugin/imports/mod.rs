@@ -1,9 +1,12 @@
 //! The host's side of the contract, one file for each interface that needs more than a line.
 //!
-//! Nothing here changes anything: writes and sends are buffered, and become effects when the run ends well.
+//! Nothing here changes anything: writes and sends are buffered, and become effects when the run ends well. Only a file
+//! that the plugin brings along is kept at once, since its next host call may name it.
 
+mod cases;
 mod conversations;
 mod http;
+mod media;
 mod messages;
 mod store;
 mod timers;
@@ -16,6 +19,7 @@ use super::fault::Stop;
 use super::guest_log::Level;
 use super::running::Running;
 use super::world::Unavailable;
+use crate::effect::Agent;
 use crate::event::ContactView;
 
 /// Links an import of the contract's under the name that the component has for it, in whatever version.
@@ -45,6 +49,8 @@ pub(super) fn link(linker: &mut Linker<Running>, import: &str) -> Result<()> {
         "conversations" => conversations,
         "contacts" => contacts,
         "timers" => timers,
+        "media" => media,
+        "cases" => cases,
     }
 }
 
@@ -101,6 +107,23 @@ impl From<ContactView> for contract::types::Contact {
             wa_id: contact.wa_id,
             user_id: contact.user_id,
         }
+    }
+}
+
+impl From<contract::types::Agent> for Agent {
+    fn from(agent: contract::types::Agent) -> Self {
+        Agent {
+            id: agent.id,
+            name: agent.name,
+        }
+    }
+}
+
+/// As the contract has it.
+fn agent(agent: Agent) -> contract::types::Agent {
+    contract::types::Agent {
+        id: agent.id,
+        name: agent.name,
     }
 }
 

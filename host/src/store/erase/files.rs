@@ -47,7 +47,8 @@ pub(super) fn let_go(
                      WHERE f.digest = ?2 AND k.business = ?1)
                  AND NOT EXISTS (SELECT 1 FROM outbox_files f JOIN outbox o ON o.id = f.outbox
                      JOIN conversations c ON c.id = o.conversation JOIN contacts k ON k.id = c.contact
-                     WHERE f.digest = ?2 AND k.business = ?1)",
+                     WHERE f.digest = ?2 AND k.business = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM media_given_for WHERE business = ?1 AND digest = ?2)",
             )?
             .execute(params![business, digest])?;
     }

@@ -93,6 +93,8 @@ pub(in super::super) struct Mentions {
     pub(in super::super) kv: Vec<(String, String)>,
     /// Instance and name.
     pub(in super::super) timers: Vec<(String, String)>,
+    /// Instance and key.
+    pub(in super::super) cases: Vec<(String, String)>,
     /// Dedupe keys of the contact's messages.
     pub(in super::super) keys: Vec<Vec<u8>>,
 }
@@ -132,6 +134,7 @@ impl Mentions {
             .await?,
             kv: entries(store, subject, KV).await?,
             timers: entries(store, subject, TIMERS).await?,
+            cases: entries(store, subject, CASES).await?,
             keys: keys(store, subject).await?,
         })
     }
@@ -143,6 +146,9 @@ const KV: &str = "SELECT instance, key, value,
 const TIMERS: &str = "SELECT instance, name, payload,
     coalesce((SELECT i.business FROM instances i WHERE i.name = timers.instance), '') = ?4
     FROM timers WHERE (instance, name) > (?1, ?2) ORDER BY instance, name LIMIT ?3";
+const CASES: &str = "SELECT instance, key, concat_ws(' ', title, url, status, assignee),
+    coalesce((SELECT i.business FROM instances i WHERE i.name = cases.instance), '') = ?4
+    FROM cases WHERE (instance, key) > (?1, ?2) ORDER BY instance, key LIMIT ?3";
 
 /// What plugins keep under a name, where name or content names the contact.
 async fn entries(

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::super::StoreError;
+use super::super::media::let_go_of;
 use super::files::{let_go, of_conversation};
 use super::told::Ids;
 use super::{Erased, Mentions, Subject};
@@ -80,7 +81,7 @@ fn remove_contact(
         .prepare_cached("SELECT id FROM conversations WHERE contact = ?1")?
         .query_map([contact], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut files = BTreeSet::new();
+    let mut files: BTreeSet<String> = let_go_of(connection, contact)?.into_iter().collect();
     for conversation in conversations {
         files.append(&mut of_conversation(connection, conversation)?);
         erased.dead_letters += run(
@@ -211,6 +212,13 @@ fn remove_mentions(
             connection,
             "DELETE FROM timers WHERE instance = ?1 AND name = ?2",
             [instance, name],
+        )?;
+    }
+    for (instance, key) in &mentions.cases {
+        run(
+            connection,
+            "DELETE FROM cases WHERE instance = ?1 AND key = ?2",
+            [instance, key],
         )?;
     }
     for key in &mentions.keys {

@@ -70,6 +70,7 @@ pub(super) fn wrote(
             at_ms: written.past_ms(),
             cause: Cause::Echo,
             who: None,
+            agent: None,
             by: None,
         };
         hand(connection, &handover)?;

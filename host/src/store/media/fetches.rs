@@ -4,6 +4,7 @@ use duet_rules::media::{Digest, Next, Tries};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Store, StoreError};
+use super::awaited;
 use super::sweep::forget;
 
 /// A file that Meta still has.
@@ -64,8 +65,9 @@ impl Store {
                              WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
                         )?
                         .execute(params![message, id, digest.to_string(), bytes, mime_type])?;
-                    if stored == 0 {
-                        forget(connection, digest, bytes)?;
+                    match stored {
+                        0 => forget(connection, digest, bytes)?,
+                        _ => awaited::settled(connection, message, crate::now_ms())?,
                     }
                     return Ok(stored > 0);
                 }
@@ -83,6 +85,9 @@ impl Store {
                      WHERE message = ?1 AND media_id IS ?2 AND state = 'remote'",
                 )?
                 .execute(params![message, id, state, cause, at_ms, tries.attempt, tries.strikes])?;
+            if told > 0 && state != "remote" {
+                awaited::settled(connection, message, crate::now_ms())?;
+            }
             Ok(told > 0)
         })
         .await

@@ -47,6 +47,35 @@ impl Store {
         .await
     }
 
+    /// A file that a business may send, or that came with its messages.
+    pub async fn business_file(
+        &self,
+        business: String,
+        digest: Digest,
+    ) -> Result<Option<Sendable>, StoreError> {
+        self.read(move |connection| of_business(connection, &business, digest))
+            .await
+    }
+
+    /// Has a file that a plugin has brought along because of a contact go with the last of such.
+    pub async fn given_for(
+        &self,
+        business: String,
+        digest: Digest,
+        contact: i64,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO media_given_for SELECT business, digest, ?3 FROM media_given
+                     WHERE business = ?1 AND digest = ?2 AND EXISTS (SELECT 1 FROM contacts WHERE id = ?3)",
+                )?
+                .execute(params![business, digest.to_string(), contact])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether the files that a message names may be sent in a conversation: each is its business's, and Meta takes it.
     pub async fn check_files(
         &self,
@@ -96,6 +125,17 @@ pub(in super::super) fn sendable(
         return Ok(Err(Invalid { pointer, problem }));
     }
     Ok(Ok(found))
+}
+
+/// The digests of what plugins have brought along because of a contact, which nothing holds for it any more.
+pub(in super::super) fn let_go_of(
+    connection: &Connection,
+    contact: i64,
+) -> Result<Vec<String>, StoreError> {
+    let mut query = connection
+        .prepare_cached("DELETE FROM media_given_for WHERE contact = ?1 RETURNING digest")?;
+    let found = query.query_map([contact], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Has a send hold its files.

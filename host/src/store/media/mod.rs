@@ -2,6 +2,7 @@
 //!
 //! - `folder`: the files on disk, each named by its SHA-256
 //! - `fetches`: the work that is open, and its end; `due`: which of it comes next
+//! - `awaited`: which plugins are told of that end
 //! - `given`: files that a business may send
 //! - `uploads`: by which id Meta has them, and who waits for one
 //! - `sweep`: files to which nothing refers any more
@@ -10,6 +11,7 @@
 //! from outside is ever part of a path. A file that several messages share, or sends, or whoever handed it over, goes with
 //! the last of them.
 
+mod awaited;
 mod due;
 mod fetches;
 mod folder;
@@ -17,11 +19,12 @@ mod given;
 mod sweep;
 mod uploads;
 
+pub(super) use awaited::{Awaited, await_file};
 pub use due::Skipped;
 pub(super) use fetches::expect;
 pub use fetches::{Fetch, Fetched};
 pub use folder::{Arrival, MediaFolder};
-pub(super) use given::{hold, sendable};
+pub(super) use given::{hold, let_go_of, sendable};
 pub(super) use uploads::{HeldFile, Ready, begin_anew, forget_of, forget_uploads, held, ready};
 pub use uploads::{Upload, Uploaded};
 
@@ -36,16 +39,17 @@ use super::{Store, StoreError};
 #[derive(Debug, Clone)]
 pub struct StoredFile {
     pub digest: Digest,
-    pub mime_type: Option<String>,
-    pub filename: Option<String>,
+    pub bytes: u64,
 }
 
 /// What there is of a message's file.
 #[derive(Debug, Clone)]
-pub enum Kept {
-    Stored(StoredFile),
-    /// Not here, in this state.
-    Not(String),
+pub struct MessageFile {
+    /// `stored`, or why it is not here.
+    pub state: String,
+    pub stored: Option<StoredFile>,
+    pub mime_type: Option<String>,
+    pub filename: Option<String>,
 }
 
 impl Store {
@@ -61,7 +65,7 @@ impl Store {
         wall: Wall,
         conversation: i64,
         message: String,
-    ) -> Result<Option<Kept>, StoreError> {
+    ) -> Result<Option<MessageFile>, StoreError> {
         self.read(move |connection| {
             let number: Option<String> = connection
                 .prepare_cached(
@@ -77,19 +81,22 @@ impl Store {
             let row: Option<i64> = message.strip_prefix('m').and_then(|row| row.parse().ok());
             let found = connection
                 .prepare_cached(
-                    "SELECT f.state, f.digest, coalesce(f.mime_type, m.media ->> 'mime_type'), m.media ->> 'filename'
+                    "SELECT f.state, f.digest, coalesce(f.mime_type, m.media ->> 'mime_type'), m.media ->> 'filename', f.bytes
                      FROM messages m JOIN media f ON f.message = m.id WHERE m.conversation = ?1
                      AND m.id = coalesce((SELECT message FROM dedupe WHERE key = ?2), ?3)",
                 )?
                 .query_row(params![conversation, &key.0[..], row], |row| {
                     let digest: Option<String> = row.get(1)?;
-                    Ok(match digest.as_deref().and_then(Digest::read) {
-                        Some(digest) => Kept::Stored(StoredFile {
+                    let bytes: Option<i64> = row.get(4)?;
+                    let bytes = bytes.unwrap_or_default();
+                    Ok(MessageFile {
+                        state: row.get(0)?,
+                        stored: digest.as_deref().and_then(Digest::read).map(|digest| StoredFile {
                             digest,
-                            mime_type: row.get(2)?,
-                            filename: row.get(3)?,
+                            bytes: u64::try_from(bytes).unwrap_or(0),
                         }),
-                        None => Kept::Not(row.get(0)?),
+                        mime_type: row.get(2)?,
+                        filename: row.get(3)?,
                     })
                 })
                 .optional()?;

@@ -14,6 +14,8 @@ pub struct OutboxRow {
     pub seq: i64,
     pub conversation: i64,
     pub speaker: String,
+    /// Which person speaks, JSON.
+    pub agent: Option<String>,
     /// Meta's message object, JSON.
     pub message: String,
     pub state: String,
@@ -44,7 +46,7 @@ impl Store {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, instance, digest, seq, conversation, speaker, message, state, attempt, next_ms, created_ms,
-                 sending_ms, wamid, code, cause
+                 sending_ms, wamid, code, cause, agent
                  FROM outbox o WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR conversation = ?3)
                  AND (?5 IS NULL OR ?5 = (SELECT k.business FROM conversations c JOIN contacts k ON k.id = c.contact
                      WHERE c.id = o.conversation)) ORDER BY id LIMIT ?4",
@@ -74,5 +76,6 @@ fn send(row: &Row<'_>) -> Result<OutboxRow, rusqlite::Error> {
         wamid: row.get(12)?,
         code: row.get(13)?,
         cause: row.get(14)?,
+        agent: row.get(15)?,
     })
 }

@@ -10,9 +10,11 @@ use duet::event::{ContactView, Event};
 use duet::outbound::{Answered, Outgoing};
 use duet::plugin::secrets::Secrets;
 use duet::plugin::{
-    Admission, Answer, Call, Compiler, Component, ConversationState, Outcome, Plugin, PluginEngine,
-    PluginThreads, World,
+    Admission, Answer, Attachment, Call, Compiler, Component, ConversationState, KeptFile, NewFile,
+    Outcome, Plugin, PluginEngine, PluginThreads, World,
 };
+use duet_rules::cases::CaseEntry;
+use duet_rules::media::Digest;
 use duet_rules::plugins_toml;
 use duet_rules::sending::Refusal;
 use hdrhistogram::Histogram;
@@ -171,6 +173,7 @@ impl World for Calm {
     fn conversation(&self, _: i64) -> Answer<'_, Option<ConversationState>> {
         answer(Some(ConversationState {
             handling: Handling::Automation,
+            agent: None,
             handling_until_ms: None,
             window_until_ms: None,
         }))
@@ -185,6 +188,30 @@ impl World for Calm {
     }
 
     fn call(&self, _: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+        answer(Vec::new())
+    }
+
+    fn attachment<'a>(&'a self, _: i64, _: &'a str) -> Answer<'a, Option<Attachment>> {
+        answer(None)
+    }
+
+    fn file(&self, _: Digest) -> Answer<'_, Option<KeptFile>> {
+        answer(None)
+    }
+
+    fn read_file(&self, _: Digest, _: u64, _: u32) -> Answer<'_, Option<Vec<u8>>> {
+        answer(None)
+    }
+
+    fn keep_file(&self, _: NewFile) -> Answer<'_, std::result::Result<Digest, String>> {
+        answer(Err("nothing is kept".into()))
+    }
+
+    fn case<'a>(&'a self, _: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        answer(None)
+    }
+
+    fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
         answer(Vec::new())
     }
 }

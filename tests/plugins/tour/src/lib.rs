@@ -3,14 +3,17 @@
 //! The one that was built for a released contract is kept below `tests/fixtures/released` and runs for as long as that
 //! contract is served. It implements the contract itself, so that no SDK stands between the two.
 
+use duet_sdk::bindings::duet::plugin::cases::{Case, Entry};
 use duet_sdk::bindings::duet::plugin::conversations::State;
 use duet_sdk::bindings::duet::plugin::http::{
-    Encoding, Error, Place, Placement, Prefixed, Request, Response, Signed, Signing, Timed,
+    Body, Content, Encoding, Error, Part, Place, Placement, Prefixed, Request, Response, Signed,
+    Signing, Timed,
 };
 use duet_sdk::bindings::duet::plugin::log::Level;
-use duet_sdk::bindings::duet::plugin::types::{Contact, Event, Failure, Handling, Speaker};
+use duet_sdk::bindings::duet::plugin::media::{Attachment, File};
+use duet_sdk::bindings::duet::plugin::types::{Agent, Contact, Event, Failure, Handling, Speaker};
 use duet_sdk::bindings::duet::plugin::{
-    clock, contacts, conversations, http, log, messages, settings, store, timers,
+    cases, clock, contacts, conversations, http, log, media, messages, settings, store, timers,
 };
 use duet_sdk::bindings::exports::duet::plugin::on_event::Guest;
 
@@ -50,6 +53,8 @@ fn go(event: &Event) -> Result<(), String> {
     let conversation = event.conversation.ok_or("there is no conversation")?;
     use_messages(conversation)?;
     use_conversations(conversation)?;
+    use_media(conversation)?;
+    use_cases(conversation)?;
     use_http()?;
     timers::set(
         "tea",
@@ -111,7 +116,7 @@ fn use_store() -> Result<(), String> {
 
 fn use_messages(conversation: u64) -> Result<(), String> {
     let send = |speaker, message: &str| {
-        let sent = messages::send(conversation, speaker, message);
+        let sent = messages::send(conversation, &speaker, message);
         sent.map_or_else(|refusal| refusal.code, |()| "sent".to_owned())
     };
     let told = [
@@ -120,8 +125,12 @@ fn use_messages(conversation: u64) -> Result<(), String> {
             r#"{"type":"text","text":{"body":"Namaste"}}"#,
         ),
         send(
-            Speaker::Person,
+            Speaker::Person(None),
             r#"{"type":"text","text":{"body":"Here I am"}}"#,
+        ),
+        send(
+            Speaker::Person(Some(agent())),
+            r#"{"type":"text","text":{"body":"Me too"}}"#,
         ),
         send(Speaker::Automation, "Namaste"),
     ];
@@ -130,7 +139,7 @@ fn use_messages(conversation: u64) -> Result<(), String> {
 
 fn use_conversations(conversation: u64) -> Result<(), String> {
     let before = of_state(conversations::get(conversation));
-    conversations::hand_over(conversation, Some(60))?;
+    conversations::hand_over(conversation, Some(&agent()), Some(60))?;
     let handed = of_state(conversations::get(conversation));
     conversations::give_back(conversation)?;
     let elsewhere = of_state(conversations::get(conversation + 1));
@@ -148,16 +157,131 @@ fn of_state(state: Option<State>) -> String {
         Handling::Automation => "automation",
         Handling::Person => "person",
     };
+    let agent = state.agent.as_ref().map(of_agent);
     format!(
-        "{handling} {:?} {:?}",
+        "{handling} {:?} {agent:?} {:?}",
         state.handling_until_ms, state.window_until_ms
+    )
+}
+
+fn agent() -> Agent {
+    Agent {
+        id: "3".into(),
+        name: Some("Bala".into()),
+    }
+}
+
+fn of_agent(agent: &Agent) -> String {
+    let Agent { id, name } = agent;
+    format!("{id} {name:?}")
+}
+
+fn use_media(conversation: u64) -> Result<(), String> {
+    let message = "wamid.file";
+    let found = media::of_message(conversation, message).ok_or("the message has no file")?;
+    let Attachment {
+        state,
+        file,
+        mime_type,
+        filename,
+    } = found;
+    let file = file.ok_or("the file is not stored")?;
+    let told = of_file(&file);
+    keep(
+        "media.of-message",
+        &format!("{state} ({told}) {mime_type:?} {filename:?}"),
+    )?;
+    media::await_file(conversation, message)?;
+    let got = media::get(&file.handle).ok_or("the file has gone")?;
+    let none = media::get("ab").is_none();
+    keep("media.get", &format!("{} {none}", of_file(&got)))?;
+    keep(
+        "media.read",
+        &format!("{:?}", media::read(&file.handle, 2, 2)),
+    )?;
+    let kept = media::keep(b"%PDF", "application/pdf");
+    let refused = media::keep(b"MZ", "application/x-msdownload").is_err();
+    keep("media.keep", &format!("{kept:?} {refused}"))
+}
+
+fn of_file(file: &File) -> String {
+    let File {
+        handle,
+        mime_type,
+        bytes,
+    } = file;
+    format!("{handle} {mime_type} {bytes}")
+}
+
+fn use_cases(conversation: u64) -> Result<(), String> {
+    let mut case = Case {
+        key: "42".into(),
+        title: Some("Lost".into()),
+        url: Some("https://desk.example.com/42".into()),
+        status: Some("new".into()),
+        assignee: Some(agent()),
+    };
+    cases::open(conversation, &case)?;
+    case.assignee = None;
+    cases::change(&case)?;
+    cases::close("41")?;
+    let got = cases::get("42").ok_or("the case is not there")?;
+    keep("cases.get", &of_entry(&got))?;
+    let all: Vec<String> = cases::of_conversation(conversation)
+        .iter()
+        .map(of_entry)
+        .collect();
+    keep("cases.of-conversation", &all.join(", "))
+}
+
+fn of_entry(entry: &Entry) -> String {
+    let Entry {
+        instance,
+        conversation,
+        case,
+        opened_ms,
+        closed_ms,
+    } = entry;
+    let Case {
+        key,
+        title,
+        url,
+        status,
+        assignee,
+    } = case;
+    let assignee = assignee.as_ref().map(of_agent);
+    format!(
+        "{instance} {conversation} {key} {title:?} {url:?} {status:?} {assignee:?} {opened_ms} {closed_ms:?}"
     )
 }
 
 /// Nothing leaves: the host is none of those that are granted.
 fn use_http() -> Result<(), String> {
     keep("http.send", &of_answer(http::send(&request())))?;
-    let answers = http::send_all(&[request(), request()]);
+    let file = "07".repeat(32);
+    let of_file = Request {
+        body: Body::Media(file.clone()),
+        ..request()
+    };
+    let part = |content| Part {
+        name: "file".into(),
+        filename: Some("cat.jpg".into()),
+        content_type: Some("image/jpeg".into()),
+        content,
+    };
+    let parts = vec![
+        part(Content::Bytes(b"cat".to_vec())),
+        part(Content::Media(file)),
+    ];
+    let of_form = Request {
+        body: Body::FormData(parts),
+        ..request()
+    };
+    let of_nothing = Request {
+        body: Body::Media("ab".into()),
+        ..request()
+    };
+    let answers = http::send_all(&[of_file, of_form, of_nothing]);
     let told: Vec<String> = answers.into_iter().map(of_answer).collect();
     keep("http.send-all", &told.join(" "))
 }
@@ -188,7 +312,7 @@ fn request() -> Request {
         method: "POST".into(),
         url: "https://elsewhere.example.com/".into(),
         headers: vec![("accept".into(), "text/plain".into())],
-        body: b"{}".to_vec(),
+        body: Body::Bytes(b"{}".to_vec()),
         timeout_ms: Some(1_000),
         idempotency_key: Some("tour".into()),
         secrets: places

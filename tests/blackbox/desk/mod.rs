@@ -1,0 +1,139 @@
+//! What a bridge to a help desk needs: files both ways, agents who speak, tickets that open and close. The guest `desk` is
+//! such a bridge in small.
+
+mod agents;
+mod cases;
+mod files;
+mod walls;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use duet_sim::Sim;
+use duet_tests::outside::{Outside, Reply};
+use duet_tests::plugins_file::PluginsFile;
+use duet_tests::{Admin, Gateway, Meta, Setup, gateway, webhook};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const ASHA: &str = "919800000001";
+const TOKEN: &str = "the-desks-own-key";
+
+/// An instance of `desk` with these lines of its own.
+fn bridge(name: &str, url: &str, lines: &str) -> String {
+    format!(
+        "[plugins.{name}]\ncomponent = \"desk.wasm\"\nfrom = \"beginning\"\n{lines}\n\
+         [plugins.{name}.retry]\nattempts = 1\n\
+         [plugins.{name}.limits]\nwall_ms_max = 120000\ncpu_ms_max = 10000\n\
+         [plugins.{name}.settings]\nurl = \"{url}/tickets/7\"\n\
+         [plugins.{name}.messages]\nspeak = [\"automation\", \"person\"]\n\
+         [plugins.{name}.conversations]\nhandling = true\n\
+         [plugins.{name}.http]\nallow = [\"{url}\"]\nprivate = true\n\
+         [plugins.{name}.http.secrets.token]\nenv = \"DESK_TOKEN\"\nhosts = [\"{url}\"]\n"
+    )
+}
+
+/// Its grants for files and cases, which a test may word otherwise.
+fn grants(name: &str) -> String {
+    format!("[plugins.{name}.media]\nkeep = true\n[plugins.{name}.cases]\n")
+}
+
+struct Stage {
+    sim: Sim,
+    gateway: Gateway,
+    meta: Meta,
+    admin: Admin,
+    desk: Outside,
+    said: usize,
+}
+
+impl Stage {
+    /// With instances of `desk`, each a name, lines of its own, and its grants.
+    async fn set(plugins: &[(&str, &str, String)]) -> anyhow::Result<Stage> {
+        let desk = Outside::start(|_| Reply::new(201, "{}")).await?;
+        let sim = Sim::start(gateway::open_sim()).await?;
+        let mut file = PluginsFile::default();
+        for (name, lines, grants) in plugins {
+            let table = bridge(name, desk.url(), lines) + grants;
+            file = file.and("desk", &table);
+        }
+        let setup = Setup::default()
+            .graph(sim.url())
+            .env("DESK_TOKEN", TOKEN)
+            .plugins(file);
+        let gateway = Gateway::start(setup).await?;
+        sim.set_webhook(gateway.webhook()?);
+        let (meta, admin) = (gateway.meta()?, gateway.admin()?);
+        admin.plugins_run(PATIENCE).await?;
+        Ok(Stage {
+            sim,
+            gateway,
+            meta,
+            admin,
+            desk,
+            said: 0,
+        })
+    }
+
+    async fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        self.said += 1;
+        let id = format!("wamid.said.{}", self.said);
+        self.meta.deliver(&webhook::text(ASHA, &id, text)).await
+    }
+
+    /// What a plugin answers to this: the first text that it has not sent before.
+    async fn ask(&mut self, plugin: &str, text: &str) -> anyhow::Result<String> {
+        let before = self.told(plugin).await?.len();
+        self.say(text).await?;
+        self.telling(plugin, before + 1).await?;
+        let told = self.told(plugin).await?;
+        Ok(told.get(before).cloned().unwrap_or_default())
+    }
+
+    /// Waits until a plugin has put so many sends into the outbox.
+    async fn telling(&self, plugin: &str, count: usize) -> anyhow::Result<()> {
+        let what = format!("{plugin} has said {count} things");
+        duet_tests::wait::until(&what, PATIENCE, || async {
+            let told = self.told(plugin).await?;
+            Ok(match told.len() >= count {
+                true => duet_tests::wait::Seen::Done(()),
+                false => duet_tests::wait::Seen::NotYet(format!("{told:?}")),
+            })
+        })
+        .await
+    }
+
+    /// What a plugin has said so far; a file by its handle.
+    async fn told(&self, plugin: &str) -> anyhow::Result<Vec<String>> {
+        let rows = self.admin.rows("outbox", "").await?;
+        let own = rows.iter().filter(|row| row["plugin"] == plugin);
+        let text = |row: &Value| {
+            let message = &row["message"];
+            let text = message.pointer("/text/body");
+            let text = text.or(message.pointer("/document/file"));
+            text.and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        Ok(own.map(text).collect())
+    }
+
+    async fn conversation(&self) -> anyhow::Result<i64> {
+        let row = self.admin.conversation(ASHA, PATIENCE).await?;
+        row["id"].as_i64().context("an id")
+    }
+
+    async fn cases(&self) -> anyhow::Result<Vec<Value>> {
+        let path = format!("/conversations/{}/cases", self.conversation().await?);
+        let cases = self.admin.get(&path).await?;
+        Ok(cases["cases"].as_array().cloned().unwrap_or_default())
+    }
+}
+
+/// The event with which a plugin gave up.
+async fn letter(admin: &Admin, word: &str) -> anyhow::Result<Value> {
+    let fits = |row: &Value| row["cause"].to_string().contains(word);
+    admin.row("dead-letters", word, PATIENCE, fits).await
+}
+
+fn agent(id: &str) -> Value {
+    json!({"id": id, "name": format!("Agent {id}")})
+}
