@@ -14,6 +14,7 @@ pub mod failpoint;
 pub mod file;
 pub mod gateway;
 pub mod graph;
+pub mod hooks;
 pub mod intake;
 pub mod keyring;
 pub mod machine;

@@ -39,7 +39,7 @@ async fn three_hundred_replacements_leave_memory_flat() {
             .admit(
                 Component::new(bytes),
                 fixture::instance(TOML),
-                Secrets::new(),
+                Secrets::default(),
             )
             .await
             .unwrap();

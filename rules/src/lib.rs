@@ -13,6 +13,7 @@ pub mod coexistence;
 pub mod contract;
 pub mod duet_toml;
 pub mod history;
+pub mod hooks;
 pub mod identity;
 pub mod journal;
 pub mod ledger;

@@ -5,13 +5,14 @@
 //! cannot be separated from its code. [`Manifest::parse`] trusts nothing in it; the SDKs write it with
 //! [`Manifest::to_json`]. Deliberately absent: checking an instance's settings against the schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract;
+use crate::hooks::Hook;
 use crate::outbound::Allow;
 use crate::plugins_toml::{GRANTED, Pattern, SCHEDULES_MAX, granted_interface, name_is_valid};
 use crate::schedule::{self, Schedule};
@@ -27,6 +28,7 @@ const EVENTS_MAX: usize = 100;
 const TEXT_CHARS_MAX: usize = 1000;
 const HOSTS_MAX: usize = 20;
 const SECRETS_MAX: usize = 20;
+const HOOKS_MAX: usize = 20;
 
 /// What a plugin says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub struct Manifest {
     /// Schedules that its author proposes, as `plugins.toml` writes them: `{"tidy": "15m"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub every: BTreeMap<String, String>,
+    /// What its outside system may call, each under a path of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
 }
 
 /// One permission, in words that an admin understands.
@@ -164,6 +169,33 @@ impl Manifest {
             refusals.extend(permission.refusals(name));
         }
         refusals.extend(self.schedule_refusals());
+        refusals.extend(self.hook_refusals());
+        refusals
+    }
+
+    fn hook_refusals(&self) -> Vec<(String, String)> {
+        let mut refusals = Vec::new();
+        if self.hooks.len() > HOOKS_MAX {
+            let message = format!("hooks has {} items", self.hooks.len());
+            refusals.push((message, format!("declare at most {HOOKS_MAX}")));
+        }
+        let mut paths = BTreeSet::new();
+        for hook in self.hooks.iter().take(HOOKS_MAX) {
+            if !paths.insert(&hook.path) {
+                let message = format!("two hooks have the path {}", quoted(&hook.path));
+                refusals.push((message, "give each a path of its own".to_owned()));
+            }
+            let chars = hook.reason.trim().chars().count();
+            if chars == 0 || chars > TEXT_CHARS_MAX {
+                let message = format!(
+                    "hook {} has a reason of {chars} characters",
+                    quoted(&hook.path)
+                );
+                let remedy = "say in 1 to 1000 characters who calls there and why";
+                refusals.push((message, remedy.to_owned()));
+            }
+            refusals.extend(hook.refusals());
+        }
         refusals
     }
 
@@ -382,7 +414,7 @@ mod tests {
             "event",
             json!([]),
             &[
-                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `settings`, `permissions`; build the plugin again with a current SDK",
+                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `settings`, `permissions`, `hooks`; build the plugin again with a current SDK",
             ],
         );
         check_problems(
@@ -412,7 +444,7 @@ mod tests {
             "faq.wasm:1: the plugin is built for contract 9.0.0, this gateway speaks {ours}; update Duet, or build the plugin against duet:plugin@{ours}"
         )];
         let wires = || json!({"wires": {"reason": "to pull"}});
-        assert_eq!(told("hooks", json!([]), "9.0.0"), newer);
+        assert_eq!(told("agents", json!([]), "9.0.0"), newer);
         assert_eq!(told("permissions", wires(), "9.0.0"), newer);
         assert_eq!(told("description", json!(""), "9.0.0"), [""; 0]);
         assert_eq!(
@@ -422,6 +454,27 @@ mod tests {
             ]
         );
         assert_eq!(told("name", json!("A"), "9").len(), 2);
+    }
+
+    #[test]
+    fn hooks_are_declared_one_for_each_path() {
+        let hook = |path: &str| json!({"path": path, "mode": "event", "reason": "The CRM tells.", "key": "body"});
+        check_problems("hooks", json!([hook("a"), hook("b")]), &[]);
+        check_problems(
+            "hooks",
+            json!([hook("a"), hook("a"), {"path": "A", "mode": "answer", "reason": ""}]),
+            &[
+                "faq.wasm:1: manifest: two hooks have the path \"a\"; give each a path of its own",
+                "faq.wasm:1: manifest: hook \"A\" has a reason of 0 characters; say in 1 to 1000 characters who calls there and why",
+                "faq.wasm:1: manifest: a hook has the path \"A\"; use 1 to 32 of a-z, 0-9 and _",
+            ],
+        );
+        let many: Vec<_> = (0..21).map(|number| hook(&format!("h{number}"))).collect();
+        check_problems(
+            "hooks",
+            many.into(),
+            &["faq.wasm:1: manifest: hooks has 21 items; declare at most 20"],
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! docs/settings.md says what the parsers know: every key, with its default and its bounds.
 
 use crate::duet_toml::{Kind, SETTINGS};
-use crate::plugins_toml::{self, Limits, LogRate, PARALLEL_DEFAULT, RUNS_KEPT_DEFAULT, Retry};
+use crate::plugins_toml::{
+    self, HOOK_BYTES_DEFAULT, HOOK_RATE_DEFAULT, HOOK_SECONDS_DEFAULT, Limits, LogRate,
+    PARALLEL_DEFAULT, RUNS_KEPT_DEFAULT, Retry,
+};
 use crate::quarantine::Terms;
 use crate::timers::TIMERS_DEFAULT;
 use crate::toml_file::bytes_text;
@@ -89,7 +92,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
     ];
     let mut count = 0;
     for key in known_keys("") {
-        if tables.contains(&key.as_str()) {
+        if tables.contains(&key.as_str()) || key == "hooks" {
             continue;
         }
         let told = row("\n## plugins.toml", &key);
@@ -114,7 +117,15 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         row("\n## plugins.toml", &format!("http.secrets.<name>.{key}"));
     }
     count += secret.len();
-    assert_eq!(count, 43, "known_keys no longer finds the keys");
+    for key in known_keys("hooks.x") {
+        let told = row("\n## plugins.toml", &format!("hooks.<path>.{key}"));
+        let bounds = bounds("hooks.x", &key);
+        if !bounds.is_empty() {
+            assert_eq!(told.get(1).copied(), Some(bounds.as_str()), "{key}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 49, "known_keys no longer finds the keys");
 }
 
 #[test]
@@ -146,6 +157,15 @@ fn the_page_has_the_defaults_of_plugins_toml() {
         ("limits.store_bytes_max", bytes_text(limits.store_bytes_max)),
         ("limits.effects_max", limits.effects_max.to_string()),
         ("timers.max", TIMERS_DEFAULT.to_string()),
+        (
+            "hooks.<path>.body_bytes_max",
+            bytes_text(HOOK_BYTES_DEFAULT),
+        ),
+        ("hooks.<path>.per_minute", HOOK_RATE_DEFAULT.to_string()),
+        (
+            "hooks.<path>.answer_seconds",
+            HOOK_SECONDS_DEFAULT.to_string(),
+        ),
         ("limits.http_calls_max", limits.http_calls_max.to_string()),
         (
             "limits.http_request_bytes_max",

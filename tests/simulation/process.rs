@@ -9,6 +9,7 @@ use duet::config::Secret as TokenText;
 use duet::dispatch::{self, Shared};
 use duet::effect::Wake;
 use duet::graph::{self, Clients, Connections};
+use duet::hooks::Hooks;
 use duet::intake::feed::Feed;
 use duet::intake::{CaughtUp, Intake};
 use duet::media::{self, Deposits};
@@ -103,6 +104,7 @@ impl Process {
             outbox: wake(&sends),
             person_ms: PERSON_MS,
             begun_after: 0,
+            hooks: Arc::new(Hooks::new(store.clone(), feed.clone())),
             metrics: metrics.clone(),
             // Nobody brings files along here.
             deposits: Deposits::new(

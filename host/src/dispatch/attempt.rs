@@ -106,6 +106,9 @@ pub(super) async fn attempt(
     attempts: u32,
 ) -> Ended {
     let ended = until_committed(shared, loaded, event, attempts).await;
+    if matches!(ended, Ended::Done { .. } | Ended::Dead { .. }) {
+        shared.hooks.ended(event.seq);
+    }
     warn(loaded, event, &ended);
     ended
 }

@@ -40,6 +40,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::environment;
 use crate::effect::Wake;
+use crate::hooks::Hooks;
 use crate::intake::feed::Feed;
 use crate::media::Deposits;
 use crate::plugin::secrets::{self, Secrets};
@@ -67,6 +68,8 @@ pub struct Shared {
     pub person_ms: i64,
     /// The newest event when the gateway started: for the instances that are loaded first, what came since is new.
     pub begun_after: i64,
+    /// What may be called from outside, and who waits for an answer.
+    pub hooks: Arc<Hooks>,
     pub metrics: Arc<Metrics>,
     /// Where files go that plugins bring along.
     pub deposits: Deposits,
@@ -181,6 +184,7 @@ impl Dispatch {
                 self.load(&mut slot, config, folder, now, ending, &mut problems)
                     .await;
             } else {
+                self.shared.hooks.pause(&slot.name);
                 slot.disable(ending).await;
             }
             slots.push(slot);
@@ -188,11 +192,13 @@ impl Dispatch {
         for (name, gone) in old {
             tracing::info!(instance = name, "no longer in plugins.toml, it stops");
             self.admission.close_log(&name);
+            self.shared.hooks.close(&name);
             if let Some(worker) = gone.worker {
                 ending.insert(name, worker.stop().await);
             }
         }
         *loaded = true;
+        self.shared.hooks.all_known();
         problems
     }
 
@@ -270,6 +276,7 @@ impl Dispatch {
                 let state = if slot.worker.is_some() {
                     State::Ready
                 } else {
+                    self.shared.hooks.pause(&slot.name);
                     State::Rejected
                 };
                 slot.status.stand(|standing| {
@@ -355,6 +362,7 @@ impl Dispatch {
             digest = plugin.digest(),
             "plugin is live"
         );
+        self.shared.hooks.open(&plugin);
         let loaded = Loaded::new(plugin.clone(), &manifest.events, slot.status.clone());
         let loaded = Arc::new(loaded);
         if let Some(worker) = &mut slot.worker
@@ -496,6 +504,7 @@ fn same(one: &Instance, other: &Instance) -> bool {
         settings_lines: one.settings_lines.clone(),
         grant_lines: one.grant_lines.clone(),
         secret_lines: one.secret_lines.clone(),
+        hook_lines: one.hook_lines.clone(),
         ..other.clone()
     };
     moved == *one

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Secrets, Settings, vault};
 use crate::graph::{self, Connections};
+use crate::hooks::Hooks;
 use crate::intake::CaughtUp;
 use crate::intake::feed::Feed;
 use crate::keyring::Keyring;
@@ -32,6 +33,7 @@ pub(super) struct Ground {
     pub(super) connections: Connections,
     pub(super) keyring: Arc<Keyring>,
     pub(super) feed: Arc<Feed>,
+    pub(super) hooks: Arc<Hooks>,
     /// How far live intake has come.
     pub(super) live: Newest,
     pub(super) caught_up: Arc<CaughtUp>,
@@ -48,8 +50,10 @@ impl Ground {
         let connections = connections()?;
         let keyring = keyring(settings, secrets, &connections, &store).await?;
         let live = Newest::default();
+        let feed = Arc::new(Feed::new(store.clone()));
         Ok(Ground {
-            feed: Arc::new(Feed::new(store.clone())),
+            hooks: Arc::new(Hooks::new(store.clone(), feed.clone())),
+            feed,
             caught_up: Arc::new(CaughtUp::new(receipts.clone(), live.clone())),
             store,
             receipts,

@@ -122,6 +122,7 @@ fn receive(ground: &Ground, settings: &Settings, secrets: &Secrets) -> anyhow::R
         ground.metrics.clone(),
     );
     let partners = ground.keyring.clone();
+    let receive = receive.with_hooks(ground.hooks.clone());
     Ok(receive.with_partners(Box::new(move |business| partners.webhook_secrets(business))))
 }
 
@@ -158,6 +159,7 @@ async fn dispatch(
         outbox: wake(sends),
         person_ms: ground.person_ms,
         begun_after: ground.store.newest_event().await?,
+        hooks: ground.hooks.clone(),
         metrics: ground.metrics.clone(),
         deposits,
     };

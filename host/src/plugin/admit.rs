@@ -2,9 +2,11 @@
 //!
 //! All that can be told without compiling is told at once; a component with a problem is never compiled.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use duet_rules::contract::CONTRACT;
+use duet_rules::hooks::Proof;
 use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
@@ -67,6 +69,7 @@ impl Admission {
         secrets: Secrets,
     ) -> Result<Arc<Plugin>, Vec<Problem>> {
         let (manifest, outline) = inspect(&component.bytes, &instance)?;
+        let proofs = proofs(&instance, &manifest, &secrets)?;
         let egress = self.egress(&instance, &secrets).map_err(|error| {
             let message = format!("plugin {:?} cannot make calls: {error}", instance.name);
             vec![at(
@@ -105,6 +108,7 @@ impl Admission {
             manifest,
             instance,
             secrets,
+            proofs,
         }))
     }
 
@@ -124,8 +128,40 @@ impl Admission {
                 self.ways.get_or_init(|| opened)
             }
         };
-        let egress = Egress::new(Arc::clone(ways), instance, grant, secrets.clone());
+        let egress = Egress::new(Arc::clone(ways), instance, grant, secrets.http.clone());
         Ok(Some(Arc::new(egress)))
+    }
+}
+
+/// What proves the calls of each hook that is signed, by its path.
+fn proofs(
+    instance: &Instance,
+    manifest: &Manifest,
+    secrets: &Secrets,
+) -> Result<BTreeMap<String, Arc<Proof>>, Vec<Problem>> {
+    let (mut proofs, mut problems) = (BTreeMap::new(), Vec::new());
+    for hook in &manifest.hooks {
+        let (Some(scheme), Some(secret)) = (&hook.signature, secrets.hooks.get(&hook.path)) else {
+            continue;
+        };
+        match Proof::new(scheme, secret.expose()) {
+            Ok(proof) => {
+                proofs.insert(hook.path.clone(), Arc::new(proof));
+            }
+            Err(reason) => {
+                let message = format!("the secret of hook {:?} is of no use: {reason}", hook.path);
+                let remedy = format!(
+                    "give the one that its caller has; its calls come {}",
+                    scheme.told()
+                );
+                problems.push(instance.hook_problem(&hook.path, message, remedy));
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(proofs)
+    } else {
+        Err(problems)
     }
 }
 

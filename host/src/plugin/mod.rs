@@ -29,8 +29,10 @@ mod threads;
 mod wasi;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use duet_rules::hooks::Proof;
 use duet_rules::manifest::Manifest;
 use duet_rules::plugins_toml::Instance;
 use futures_util::FutureExt;
@@ -63,6 +65,8 @@ pub struct Plugin {
     manifest: Manifest,
     instance: Instance,
     secrets: secrets::Secrets,
+    /// Of its hooks, by their paths.
+    proofs: BTreeMap<String, Arc<Proof>>,
 }
 
 /// What handles events: a plugin, or whatever a simulation puts in its place.
@@ -104,6 +108,11 @@ impl Plugin {
     /// Those that it was loaded with.
     pub fn secrets(&self) -> &secrets::Secrets {
         &self.secrets
+    }
+
+    /// What proves the calls of a hook; nothing for one that is unsigned.
+    pub fn proof(&self, path: &str) -> Option<&Arc<Proof>> {
+        self.proofs.get(path)
     }
 
     /// As `plugins.toml` has it.

@@ -1,10 +1,11 @@
-//! The secrets that an instance's calls may carry, read from where `plugins.toml` says.
+//! The secrets of an instance, which its calls carry or which prove the calls of its hooks, read from where `plugins.toml`
+//! says.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use duet_rules::outbound::SECRET_BYTES_MIN;
-use duet_rules::plugins_toml::{Instance, SecretGrant, SecretSource};
+use duet_rules::plugins_toml::{Instance, SecretSource};
 use duet_rules::toml_file::Problem;
 
 use crate::config::{Environment, Secret, secret_text};
@@ -12,8 +13,14 @@ use crate::config::{Environment, Secret, secret_text};
 /// Longer keys exist, and go into no header.
 const SECRET_BYTES_MAX: usize = 8 << 10;
 
-/// By their names. What holds them shows none.
-pub type Secrets = BTreeMap<String, Secret>;
+/// What holds them shows none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Secrets {
+    /// Of the grant `http`, by their names.
+    pub http: BTreeMap<String, Secret>,
+    /// Of hooks, by their paths.
+    pub hooks: BTreeMap<String, Secret>,
+}
 
 /// All secrets of an instance; `folder` is where relative paths start.
 pub fn read(
@@ -21,21 +28,17 @@ pub fn read(
     folder: &Path,
     environment: Environment<'_>,
 ) -> Result<Secrets, Vec<Problem>> {
-    let mut secrets = Secrets::new();
+    let mut secrets = Secrets::default();
     let mut problems = Vec::new();
-    for (name, secret) in each(instance) {
-        match read_one(secret, folder, environment) {
-            Ok(Some(text)) => {
-                secrets.insert(name.clone(), text);
-            }
+    for (of, source) in each(instance) {
+        match read_one(source, folder, environment) {
+            Ok(Some(text)) => secrets.keep(of, text),
             Ok(None) => {
-                let message = format!("{} is not set in the gateway's environment", told(secret));
+                let message = format!("{} is not set in the gateway's environment", told(source));
                 let remedy = "set it and start the gateway anew, or name a file with file = \"…\"";
-                problems.push(instance.secret_problem(name, message, remedy.into()));
+                problems.push(of.problem(instance, message, remedy.into()));
             }
-            Err((message, remedy)) => {
-                problems.push(instance.secret_problem(name, message, remedy));
-            }
+            Err((message, remedy)) => problems.push(of.problem(instance, message, remedy)),
         }
     }
     if problems.is_empty() {
@@ -49,26 +52,54 @@ pub fn read(
 /// be set.
 pub fn check(instance: &Instance, folder: &Path, environment: Environment<'_>) -> Vec<Problem> {
     each(instance)
-        .filter_map(|(name, secret)| {
-            let (message, remedy) = read_one(secret, folder, environment).err()?;
-            Some(instance.secret_problem(name, message, remedy))
+        .filter_map(|(of, source)| {
+            let (message, remedy) = read_one(source, folder, environment).err()?;
+            Some(of.problem(instance, message, remedy))
         })
         .collect()
 }
 
-fn each(instance: &Instance) -> impl Iterator<Item = (&String, &SecretGrant)> {
-    let http = instance.grants.http.iter();
-    http.flat_map(|http| &http.secrets)
+/// What a secret is for, by its name or path.
+#[derive(Clone, Copy)]
+enum Of<'i> {
+    Http(&'i str),
+    Hook(&'i str),
+}
+
+impl Of<'_> {
+    fn problem(self, instance: &Instance, message: String, remedy: String) -> Problem {
+        match self {
+            Of::Http(name) => instance.secret_problem(name, message, remedy),
+            Of::Hook(path) => instance.hook_problem(path, message, remedy),
+        }
+    }
+}
+
+impl Secrets {
+    fn keep(&mut self, of: Of<'_>, text: Secret) {
+        match of {
+            Of::Http(name) => self.http.insert(name.to_owned(), text),
+            Of::Hook(path) => self.hooks.insert(path.to_owned(), text),
+        };
+    }
+}
+
+fn each(instance: &Instance) -> impl Iterator<Item = (Of<'_>, &SecretSource)> {
+    let grants = &instance.grants;
+    let http = grants.http.iter().flat_map(|http| &http.secrets);
+    let http = http.map(|(name, secret)| (Of::Http(name), &secret.source));
+    let hooks = grants.hooks.iter();
+    http.chain(hooks.filter_map(|(path, hook)| Some((Of::Hook(path), hook.secret.as_ref()?))))
 }
 
 /// Nothing when its variable is not set; else message and remedy.
 fn read_one(
-    secret: &SecretGrant,
+    source: &SecretSource,
     folder: &Path,
     environment: Environment<'_>,
 ) -> Result<Option<Secret>, (String, String)> {
-    let place = told(secret);
-    let text = match &secret.source {
+    let place = told(source);
+    let text = match source {
         SecretSource::Env(name) => match environment(name) {
             None => return Ok(None),
             Some(value) => value.into_string().map_err(|_| {
@@ -97,8 +128,8 @@ fn read_one(
     Ok(Some(Secret::new(text)))
 }
 
-fn told(secret: &SecretGrant) -> String {
-    match &secret.source {
+fn told(source: &SecretSource) -> String {
+    match source {
         SecretSource::Env(name) => name.clone(),
         SecretSource::File(path) => path.display().to_string(),
     }
@@ -133,10 +164,29 @@ mod tests {
         ] {
             let instance = instance(&secret(source));
             let secrets = read(&instance, folder.path(), &environment).unwrap();
-            assert_eq!(secrets.get("token").map(Secret::expose), Some(expect));
+            assert_eq!(secrets.http.get("token").map(Secret::expose), Some(expect));
             assert!(!format!("{secrets:?}").contains(expect));
             assert_eq!(check(&instance, folder.path(), &environment), []);
         }
+    }
+
+    #[test]
+    fn what_proves_the_calls_of_a_hook_stands_under_its_path() {
+        let environment = |name: &str| (name == "HOOK").then(|| "from the variable".into());
+        let granted = instance(&format!(
+            "{}[plugins.crm.hooks]\nchat.env = 'HOOK'\nopen.unsigned = true\n",
+            secret("env = 'HOOK'")
+        ));
+        let secrets = read(&granted, Path::new(""), &environment).unwrap();
+        let hooks: Vec<_> = secrets.hooks.iter().collect();
+        assert_eq!(hooks.len(), 1);
+        assert_eq!(secrets.hooks.get("chat"), secrets.http.get("token"));
+        let unset = instance("[plugins.crm.hooks.chat]\nenv = 'NONE'\n");
+        let problems = read(&unset, Path::new(""), &environment).unwrap_err();
+        assert_eq!(
+            problems.iter().map(ToString::to_string).collect::<String>(),
+            "plugins.toml:5: NONE is not set in the gateway's environment; set it and start the gateway anew, or name a file with file = \"…\""
+        );
     }
 
     #[test]

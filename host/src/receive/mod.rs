@@ -2,9 +2,11 @@
 //! receipt log and answers 200 after the fsync. It parses nothing, and it never waits for a plugin.
 //!
 //! - `partner`: what a business's partner passes on
+//! - `hooks`: what plugins' outside systems call
 //! - `listener`: connections, time limits, graceful end
 //! - this file: the routes and what each answer means
 
+mod hooks;
 mod listener;
 mod partner;
 
@@ -21,6 +23,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
+use crate::hooks::Hooks;
 use crate::store::receipts::{AppendError, Partner, ReceiptLog};
 use crate::telemetry::{Metrics, Throttle};
 
@@ -43,6 +46,7 @@ pub struct Receive {
     pub log: ReceiptLog,
     pub metrics: Arc<Metrics>,
     pub partners: PartnerSecrets,
+    hooks: Option<hooks::Desk>,
     reading: Semaphore,
     unsigned: Throttle,
     forged: Throttle,
@@ -66,6 +70,7 @@ impl Receive {
             log,
             metrics,
             partners: Box::new(|_| Vec::new()),
+            hooks: None,
             reading,
             unsigned: Throttle::default(),
             forged: Throttle::default(),
@@ -76,6 +81,16 @@ impl Receive {
     #[must_use]
     pub fn with_partners(self, partners: PartnerSecrets) -> Receive {
         Receive { partners, ..self }
+    }
+
+    /// The same, which takes calls of plugins' hooks, too.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Arc<Hooks>) -> Receive {
+        let desk = hooks::Desk::new(hooks, self.metrics.clone());
+        Receive {
+            hooks: Some(desk),
+            ..self
+        }
     }
 
     /// Takes a webhook's body from within the process; `signature` is its header's value.
@@ -93,6 +108,11 @@ impl Receive {
                 Method::POST => self.webhook(self.take_of_partner(request, business)).await,
                 _ => text(StatusCode::METHOD_NOT_ALLOWED, ""),
             };
+        }
+        if let Some(desk) = &self.hooks
+            && hooks::is_hook(request.uri().path())
+        {
+            return desk.answer(request).await;
         }
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/webhook") => self.webhook(self.take(request)).await,
@@ -189,27 +209,32 @@ impl Receive {
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, Refusal> {
-        let announced = body
-            .size_hint()
-            .exact()
-            .and_then(|bytes| usize::try_from(bytes).ok());
-        let bytes = announced.unwrap_or(self.body_bytes_max);
-        if bytes > self.body_bytes_max {
-            return Err(Refusal::TooLarge);
-        }
-        let kib = u32::try_from(bytes / KIB + 1).map_err(|_| Refusal::TooLarge)?;
-        let _room = self
-            .reading
-            .try_acquire_many(kib)
-            .map_err(|_| Refusal::Full)?;
-        let collected = Limited::new(body, self.body_bytes_max).collect();
-        match tokio::time::timeout(BODY_WAIT_MAX, collected).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(Refusal::TooLarge)
-            }
-            Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
-        }
+        read(body, self.body_bytes_max, &self.reading, BODY_WAIT_MAX).await
+    }
+}
+
+/// Reads a body of at most so many bytes within so long, as long as there is room for it: `reading` counts KiB.
+async fn read(
+    body: Incoming,
+    body_bytes_max: usize,
+    reading: &Semaphore,
+    at_most: Duration,
+) -> Result<Bytes, Refusal> {
+    let announced = body
+        .size_hint()
+        .exact()
+        .and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = announced.unwrap_or(body_bytes_max);
+    if bytes > body_bytes_max {
+        return Err(Refusal::TooLarge);
+    }
+    let kib = u32::try_from(bytes / KIB + 1).map_err(|_| Refusal::TooLarge)?;
+    let _room = reading.try_acquire_many(kib).map_err(|_| Refusal::Full)?;
+    let collected = Limited::new(body, body_bytes_max).collect();
+    match tokio::time::timeout(at_most, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
     }
 }
 

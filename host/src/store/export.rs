@@ -146,6 +146,12 @@ fn rows(
                 .to_owned(),
         ),
         (
+            "hooks",
+            "SELECT seq, instance, received_ms, status, headers, CAST(body AS TEXT) AS body FROM hooks
+             WHERE seq IN (SELECT seq FROM events WHERE contact = ?1) ORDER BY id"
+                .to_owned(),
+        ),
+        (
             "dead_letters",
             format!(
                 "SELECT * FROM dead_letters WHERE seq IN (SELECT seq FROM events WHERE contact = ?1)

@@ -14,7 +14,7 @@ use super::ledger::{self, Reason};
 use super::media::{Awaited, await_file, hold, sendable};
 use super::runs::{self, Record};
 use super::timers::Timer;
-use super::{Store, StoreError, businesses, cases, journal, kv, timers};
+use super::{Store, StoreError, businesses, cases, hooks, journal, kv, timers};
 use crate::effect::{Agent, Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
@@ -274,6 +274,7 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
                      VALUES (?1, ?2, ?3, ?4, ?5, coalesce((SELECT business FROM instances WHERE name = ?1), ''))",
                 )?
                 .execute(params![finish.instance, finish.seq, cause, attempts, finish.now_ms])?;
+            hooks::fail(connection, finish.seq)?;
             ledger::ran(connection, finish.seq, &finish.instance, "dead")?;
             pass(connection, finish)?;
             keep(connection, finish)?;

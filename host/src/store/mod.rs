@@ -20,7 +20,7 @@
 //! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
 //! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last
 //! - `cases`: those that other systems keep of conversations
-//! - `schedules`: when its admin wants it to be
+//! - `schedules`: when its admin wants it to be; `hooks`: who has called it from outside
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
 //! - `views`: what the admin API reads; `search`: the index of messages' words
@@ -44,6 +44,7 @@ mod events;
 mod export;
 pub mod handling;
 mod handover;
+pub mod hooks;
 pub mod intake;
 pub mod journal;
 pub mod kv;
@@ -88,7 +89,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -109,6 +110,7 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("schema/19.sql"),
     include_str!("schema/20.sql"),
     include_str!("schema/21.sql"),
+    include_str!("schema/22.sql"),
     include_str!("schema/23.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.

@@ -68,7 +68,8 @@ impl Store {
             early: self
                 .prune_keyed(OLD_EARLY, "DELETE FROM early WHERE key = ?1", keys_ms)
                 .await?,
-            keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?,
+            keys: self.prune_keyed(OLD_KEYS, DELETE_KEY, keys_ms).await?
+                + self.prune_listed(OLD_HOOKS, DELETE_HOOK, keys_ms).await?,
             kv: self.prune_entries(now_ms).await?,
             timers: self.prune_timers(now_ms.saturating_sub(GONE_MS)).await?,
             events: 0,
@@ -377,6 +378,10 @@ const OLD_EVENTS: &str = "SELECT seq, EXISTS (SELECT 1 FROM deliveries d WHERE d
 const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1)
     AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = ?1)";
+
+const OLD_HOOKS: &str =
+    "SELECT id FROM hooks WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2";
+const DELETE_HOOK: &str = "DELETE FROM hooks WHERE id = ?1";
 
 const OLD_FILES: &str =
     "SELECT message FROM media WHERE state = 'stored' AND received_ms < ?1 LIMIT ?2";

@@ -66,6 +66,7 @@ pub struct PluginMetrics {
     host_calls: Family<Plugin, Counter>,
     http_calls: Family<Plugin, Counter>,
     reloads: Family<Reload, Counter>,
+    hook_calls: Family<Outcome, Counter>,
 }
 
 impl Default for PluginMetrics {
@@ -81,6 +82,7 @@ impl Default for PluginMetrics {
             host_calls: Family::default(),
             http_calls: Family::default(),
             reloads: Family::default(),
+            hook_calls: Family::default(),
         }
     }
 }
@@ -125,6 +127,11 @@ impl PluginMetrics {
             "Changes of plugins by what became of them",
             self.reloads.clone(),
         );
+        registry.register(
+            "hook_calls",
+            "Calls of plugins' hooks by outcome",
+            self.hook_calls.clone(),
+        );
     }
 
     /// A call has ended: `done`, `retry`, `reject`, `unavailable`, `fault.cpu`, ….
@@ -156,6 +163,15 @@ impl PluginMetrics {
     pub fn reload(&self, result: &str) {
         let result = result.to_owned();
         self.reloads.get_or_create(&Reload { result }).inc();
+    }
+
+    /// A hook was called: `stored`, `repeated`, `answered`, or why it was not taken; of no plugin where there is none such.
+    pub fn hook(&self, plugin: &str, outcome: &str) {
+        let called = Outcome {
+            plugin: plugin.to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        self.hook_calls.get_or_create(&called).inc();
     }
 }
 

@@ -147,21 +147,21 @@ async fn the_child_compiles_and_the_parent_finds_the_code() {
     let faq = Component::new(component("faq"));
 
     let first = admission
-        .admit(faq.clone(), instance(FAQ), Secrets::new())
+        .admit(faq.clone(), instance(FAQ), Secrets::default())
         .await
         .unwrap();
     assert_eq!(engine.cache_misses(), 0, "the parent compiled it again");
 
     std::fs::remove_file(&program).unwrap();
     let second = admission
-        .admit(faq.clone(), instance(FAQ), Secrets::new())
+        .admit(faq.clone(), instance(FAQ), Secrets::default())
         .await
         .unwrap();
     assert_eq!(first.digest(), second.digest());
 
     drop((first, second));
     let told = admission
-        .admit(faq, instance(FAQ), Secrets::new())
+        .admit(faq, instance(FAQ), Secrets::default())
         .await
         .err()
         .unwrap();

@@ -65,7 +65,7 @@ pub(crate) fn threads() -> Arc<PluginThreads> {
 
 pub(crate) async fn try_admit(bytes: Vec<u8>, toml: &str) -> Result<Arc<Plugin>, Vec<Problem>> {
     admission_on(threads())
-        .admit(Component::new(bytes), instance(toml), Secrets::new())
+        .admit(Component::new(bytes), instance(toml), Secrets::default())
         .await
 }
 

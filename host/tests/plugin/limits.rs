@@ -123,7 +123,7 @@ async fn others_go_on_while_one_spins() {
         .admit(
             misbehave.clone(),
             instance(&named("well", "")),
-            Secrets::new(),
+            Secrets::default(),
         )
         .await
         .unwrap();
@@ -131,7 +131,7 @@ async fn others_go_on_while_one_spins() {
         .admit(
             misbehave,
             instance(&named("spinner", "cpu_ms_max = 2000\nwall_ms_max = 600000")),
-            Secrets::new(),
+            Secrets::default(),
         )
         .await
         .unwrap();
@@ -171,7 +171,7 @@ async fn a_dropped_call_gives_its_place_back() {
         .admit(
             Component::new(component("misbehave")),
             instance,
-            Secrets::new(),
+            Secrets::default(),
         )
         .await
         .unwrap();

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
 const PREFIX: &str = "whsec_";
+const VERSION: &str = "v1,";
 /// What the specification asks for, in bytes.
 const SECRET_MIN: usize = 24;
 
@@ -47,9 +48,19 @@ impl WebhookKey {
         let tag = hmac::sign(&self.0, signed.as_bytes());
         Signed {
             id: id.to_owned(),
-            signature: format!("v1,{}", STANDARD.encode(tag)),
+            signature: format!("{VERSION}{}", STANDARD.encode(tag)),
             timestamp,
         }
+    }
+
+    /// Whether one of the signatures in the header's value is that of this message.
+    #[must_use]
+    pub fn verify(&self, id: &str, timestamp: &str, body: &[u8], signatures: &str) -> bool {
+        let signed = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
+        let mut tags = signatures
+            .split(' ')
+            .filter_map(|signature| STANDARD.decode(signature.strip_prefix(VERSION)?).ok());
+        tags.any(|tag| hmac::verify(&self.0, &signed, &tag).is_ok())
     }
 }
 

@@ -1,4 +1,5 @@
 use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
 
 use super::body::{Body, Content};
 
@@ -70,7 +71,8 @@ pub enum Signed {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Encoding {
     Hex,
     Base64,

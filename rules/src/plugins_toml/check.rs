@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Instance;
-use super::draft::{one_line, variable};
+use super::draft::{hook_variable, one_line, variable};
 use super::interface::{FREE, GRANTED, WASI, granted_interface};
 use crate::contract;
 use crate::manifest::Manifest;
@@ -49,6 +49,7 @@ pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Ve
         }
     }
     problems.extend(secret_problems(instance, manifest));
+    problems.extend(hook_problems(instance, manifest));
     problems.extend(unwanted_events(instance, manifest));
     problems.sort_by_key(|problem| problem.line);
     problems
@@ -117,6 +118,50 @@ fn secret_problems(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
         instance.secret_problem(secret, message, remedy)
     });
     missing.chain(unused).collect()
+}
+
+/// Each hook that is declared is granted, with the secret that its calls are proven by.
+fn hook_problems(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
+    let name = &instance.name;
+    let granted = &instance.grants.hooks;
+    let mut problems = Vec::new();
+    for hook in &manifest.hooks {
+        let path = &hook.path;
+        let table = format!("[plugins.{name}.hooks.{path}]");
+        let line = match &hook.signature {
+            Some(_) => format!("env = {:?}", hook_variable(name, path)),
+            None => "unsigned = true (anybody may call it)".to_owned(),
+        };
+        let (message, remedy) = match (granted.get(path), &hook.signature) {
+            (None, _) => (
+                format!(
+                    "plugin {name:?} is called at /hooks/{name}/{path} ({}) but has no {table}",
+                    one_line(&hook.reason)
+                ),
+                format!("add: {line}"),
+            ),
+            (Some(grant), Some(signature)) if grant.secret.is_none() => (
+                format!(
+                    "{table} says unsigned, and its calls come {}",
+                    signature.told()
+                ),
+                format!("name the secret in its place: {line}"),
+            ),
+            (Some(grant), None) if grant.secret.is_some() => (
+                format!("{table} names a secret, and plugin {name:?} declares no signature for it"),
+                format!("write in its place: {line}"),
+            ),
+            _ => continue,
+        };
+        problems.push(instance.hook_problem(path, message, remedy));
+    }
+    let declared: BTreeSet<_> = manifest.hooks.iter().map(|hook| &hook.path).collect();
+    for path in granted.keys().filter(|path| !declared.contains(path)) {
+        let message = format!("unused hook: plugin {name:?} declares no hook {path:?}");
+        let remedy = format!("remove [plugins.{name}.hooks.{path}]");
+        problems.push(instance.hook_problem(path, message, remedy));
+    }
+    problems
 }
 
 /// What the table of a secret holds, in one line.
@@ -289,6 +334,36 @@ mod tests {
             [
                 r#"plugins.toml:3: plugin "crm" uses the secret "token" (The API key.) but has no [plugins.crm.http.secrets.token]; add: env = "PLUGIN_CRM_TOKEN", hosts = ["https://a.example.com"]"#,
                 r#"plugins.toml:5: unused secret: plugin "crm" does not use the secret "tokn"; remove [plugins.crm.http.secrets.tokn]"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn hooks_are_granted_with_what_proves_their_calls() {
+        let text = json!({"name": "crm", "version": "1.0.0", "contract": CONTRACT, "events": ["*"], "hooks": [
+            {"path": "tickets", "mode": "event", "reason": "Tickets that change.", "signature": {"scheme": "standard-webhooks"}},
+            {"path": "open", "mode": "event", "reason": "A door bell."}]});
+        let manifest = Manifest::parse("crm.wasm", text.to_string().as_bytes()).unwrap();
+        let told = |hooks: &str| {
+            let text = format!("[plugins.crm]\ncomponent = 'crm.wasm'\n{hooks}");
+            let problems = check(&instance(&text), &manifest, &[]);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let good = "[plugins.crm.hooks]\ntickets.env = 'A'\nopen.unsigned = true\n";
+        assert_eq!(told(good), [""; 0]);
+        assert_eq!(
+            told(""),
+            [
+                r#"plugins.toml:1: plugin "crm" is called at /hooks/crm/tickets (Tickets that change.) but has no [plugins.crm.hooks.tickets]; add: env = "PLUGIN_CRM_HOOK_TICKETS""#,
+                r#"plugins.toml:1: plugin "crm" is called at /hooks/crm/open (A door bell.) but has no [plugins.crm.hooks.open]; add: unsigned = true (anybody may call it)"#,
+            ]
+        );
+        assert_eq!(
+            told("[plugins.crm.hooks]\ntickets.unsigned = true\nopen.env = 'A'\nother.env = 'A'\n"),
+            [
+                r#"plugins.toml:4: [plugins.crm.hooks.tickets] says unsigned, and its calls come signed as Standard Webhooks; name the secret in its place: env = "PLUGIN_CRM_HOOK_TICKETS""#,
+                r#"plugins.toml:5: [plugins.crm.hooks.open] names a secret, and plugin "crm" declares no signature for it; write in its place: unsigned = true (anybody may call it)"#,
+                r#"plugins.toml:6: unused hook: plugin "crm" declares no hook "other"; remove [plugins.crm.hooks.other]"#,
             ]
         );
     }

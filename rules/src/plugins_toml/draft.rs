@@ -103,6 +103,17 @@ pub fn draft(manifest: &Manifest, imports: &[String], wish: &Wish<'_>) -> String
             text.push_str(&secrets(manifest, name));
         }
     }
+    for hook in &manifest.hooks {
+        let (path, reason) = (&hook.path, one_line(&hook.reason));
+        let proof = match &hook.signature {
+            Some(_) => format!("env = {:?} # or file = \"…\"", hook_variable(name, path)),
+            None => "unsigned = true # anybody may call it".to_owned(),
+        };
+        let _ = write!(
+            text,
+            "\n# {reason}\n[plugins.{name}.hooks.{path}]\n{proof}\n"
+        );
+    }
     text
 }
 
@@ -134,6 +145,11 @@ pub(super) fn variable(name: &str, secret: &str) -> String {
     format!("PLUGIN_{name}_{secret}")
         .replace('-', "_")
         .to_uppercase()
+}
+
+/// An environment variable for what proves the calls of a hook.
+pub(super) fn hook_variable(name: &str, path: &str) -> String {
+    variable(name, &format!("hook-{path}"))
 }
 
 /// A line for each setting that the schema names and nobody has given, and for each that is given.
@@ -208,6 +224,7 @@ mod tests {
                 ("http".to_owned(), http),
             ]),
             every: BTreeMap::new(),
+            hooks: Vec::new(),
         }
     }
 
@@ -289,6 +306,28 @@ mod tests {
         assert_eq!(told, wanted);
         let read = parse("plugins.toml", &told).into_result().unwrap();
         assert_eq!(read.plugins[0].every.len(), 2);
+    }
+
+    #[test]
+    fn each_hook_gets_the_lines_that_let_it_be_called() {
+        let hooks = json!([
+            {"path": "tickets", "mode": "event", "reason": "Tickets\nthat change.", "signature": {"scheme": "token", "header": "x"}},
+            {"path": "open", "mode": "event", "reason": "A door bell."}]);
+        let manifest = Manifest {
+            hooks: serde_json::from_value(hooks).unwrap(),
+            ..manifest(json!({}), "x")
+        };
+        let wish = Wish {
+            name: "crm",
+            component: "crm.wasm",
+            business: None,
+            settings: &[],
+        };
+        let told = draft(&manifest, &[], &wish);
+        let wanted = "[plugins.crm]\ncomponent = \"crm.wasm\"\n\n# Tickets that change.\n[plugins.crm.hooks.tickets]\nenv = \"PLUGIN_CRM_HOOK_TICKETS\" # or file = \"…\"\n\n# A door bell.\n[plugins.crm.hooks.open]\nunsigned = true # anybody may call it\n";
+        assert_eq!(told, wanted);
+        let file = parse("plugins.toml", told).into_result().unwrap();
+        assert_eq!(check(&file.plugins[0], &manifest, &[]), vec![]);
     }
 
     proptest! {

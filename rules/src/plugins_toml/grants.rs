@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::hooks::{self, HookGrant};
 use super::http::{self, HttpGrant};
 use super::interface::GRANTED;
 use crate::cases::OPEN_DEFAULT;
@@ -19,6 +20,8 @@ pub struct Grants {
     pub timers: Option<TimersGrant>,
     pub media: Option<MediaGrant>,
     pub cases: Option<CasesGrant>,
+    /// What may be called from outside, by its path.
+    pub hooks: BTreeMap<String, HookGrant>,
 }
 
 /// `duet:plugin/messages`: may send to customers.
@@ -87,11 +90,12 @@ impl Grants {
     }
 }
 
-/// The grants of one instance with the lines of their tables and of the secrets among them.
+/// The grants of one instance with the lines of their tables, and of the secrets and hooks among them.
 pub(super) struct Read {
     pub(super) grants: Grants,
     pub(super) lines: BTreeMap<&'static str, usize>,
     pub(super) secret_lines: BTreeMap<String, usize>,
+    pub(super) hook_lines: BTreeMap<String, usize>,
 }
 
 pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Read {
@@ -130,10 +134,15 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Re
         }
         table.finish(findings);
     }
+    let mut hook_lines = BTreeMap::new();
+    if let Some(table) = section.table("hooks", findings) {
+        (grants.hooks, hook_lines) = hooks::read(&table, findings);
+    }
     Read {
         grants,
         lines,
         secret_lines,
+        hook_lines,
     }
 }
 

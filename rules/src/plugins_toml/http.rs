@@ -135,9 +135,21 @@ fn read_secret(
         );
     }
     let mut table = field.table(findings)?;
-    let env = table.field("env");
-    let file = table.field("file");
-    let source = match (env, file) {
+    let source = read_source(&mut table, findings);
+    let hosts = read_hosts(&mut table, allow, findings);
+    table.finish(findings);
+    Some(SecretGrant {
+        source: source?,
+        hosts,
+    })
+}
+
+/// From exactly one of `env` and `file`.
+pub(super) fn read_source(
+    table: &mut Section<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<SecretSource> {
+    match (table.field("env"), table.field("file")) {
         (Some(env), None) => read_env(&env, findings),
         (None, Some(file)) => read_file(&file, findings),
         (None, None) | (Some(_), Some(_)) => {
@@ -148,13 +160,7 @@ fn read_secret(
             );
             None
         }
-    };
-    let hosts = read_hosts(&mut table, allow, findings);
-    table.finish(findings);
-    Some(SecretGrant {
-        source: source?,
-        hosts,
-    })
+    }
 }
 
 fn read_env(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<SecretSource> {

@@ -63,6 +63,8 @@ pub struct Instance {
     pub grant_lines: BTreeMap<&'static str, usize>,
     /// Name of a secret in the grant `http` to the line of its table.
     pub secret_lines: BTreeMap<String, usize>,
+    /// Path of a hook to the line of its table.
+    pub hook_lines: BTreeMap<String, usize>,
 }
 
 impl Instance {
@@ -70,7 +72,11 @@ impl Instance {
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let http = self.grants.http.iter();
         let secrets = http.flat_map(|http| http.secrets.values());
-        let files = secrets.filter_map(|secret| match &secret.source {
+        let hooks = self.grants.hooks.values();
+        let sources = secrets
+            .map(|secret| &secret.source)
+            .chain(hooks.filter_map(|hook| hook.secret.as_ref()));
+        let files = sources.filter_map(|source| match source {
             SecretSource::File(path) => Some(path.as_path()),
             SecretSource::Env(_) => None,
         });
@@ -89,6 +95,12 @@ impl Instance {
     /// A problem with a secret of the grant `http`, with its line.
     pub fn secret_problem(&self, name: &str, message: String, remedy: String) -> Problem {
         let line = self.secret_lines.get(name).copied();
+        self.problem(line.unwrap_or(self.line), message, remedy)
+    }
+
+    /// A problem with a hook, with its line.
+    pub fn hook_problem(&self, path: &str, message: String, remedy: String) -> Problem {
+        let line = self.hook_lines.get(path).copied();
         self.problem(line.unwrap_or(self.line), message, remedy)
     }
 
@@ -213,6 +225,7 @@ pub(super) fn read(
         grants,
         lines: grant_lines,
         secret_lines,
+        hook_lines,
     } = grants::read(&mut section, findings);
     section.finish(findings);
     Some(Instance {
@@ -241,6 +254,7 @@ pub(super) fn read(
         grants,
         grant_lines,
         secret_lines,
+        hook_lines,
     })
 }
 

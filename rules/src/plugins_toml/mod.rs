@@ -10,6 +10,7 @@ mod check;
 mod draft;
 mod every;
 mod grants;
+mod hooks;
 mod http;
 mod instance;
 mod interface;
@@ -33,6 +34,7 @@ pub use grants::{
     CasesGrant, ContactsGrant, ConversationsGrant, Grants, MediaGrant, MessagesGrant, StoreGrant,
     TimersGrant,
 };
+pub use hooks::{HOOK_BYTES_DEFAULT, HOOK_RATE_DEFAULT, HOOK_SECONDS_DEFAULT, HookGrant};
 pub use http::{HttpGrant, SecretGrant, SecretSource};
 pub use instance::{
     Instance, PARALLEL_DEFAULT, Promote, RUNS_KEPT_DEFAULT, StartFrom, name_is_valid,

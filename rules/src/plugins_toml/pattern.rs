@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The first words of all event kinds that Duet makes.
-pub(super) const FAMILIES: [&str; 17] = [
+pub(super) const FAMILIES: [&str; 18] = [
     "account",
     "call",
     "case",
@@ -14,6 +14,7 @@ pub(super) const FAMILIES: [&str; 17] = [
     "flow",
     "group",
     "history",
+    "hook",
     "media",
     "message",
     "number",

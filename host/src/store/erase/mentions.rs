@@ -89,6 +89,8 @@ pub(in super::super) struct Mentions {
     pub(in super::super) journal: Found,
     /// What plugins have read while they handled other events.
     pub(in super::super) runs: Found,
+    /// What callers of hooks were answered about other events.
+    pub(in super::super) hooks: Found,
     /// Instance and key.
     pub(in super::super) kv: Vec<(String, String)>,
     /// Instance and name.
@@ -130,6 +132,11 @@ impl Mentions {
             runs: found(
                 "SELECT r.id, coalesce((SELECT i.business FROM instances i WHERE i.name = r.instance), '') = ?3, r.outcome,
                  r.effects, r.reads, r.read_bytes, r.calls, r.call_bytes FROM runs r WHERE r.id > ?1 ORDER BY r.id LIMIT ?2",
+            )
+            .await?,
+            hooks: found(
+                "SELECT h.id, coalesce((SELECT i.business FROM instances i WHERE i.name = h.instance), '') = ?3, h.headers, h.body
+                 FROM hooks h WHERE h.id > ?1 ORDER BY h.id LIMIT ?2",
             )
             .await?,
             kv: entries(store, subject, KV).await?,

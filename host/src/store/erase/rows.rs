@@ -41,6 +41,7 @@ pub(super) fn remove(
         &mut mentions.unreadable,
         &mut mentions.journal,
         &mut mentions.runs,
+        &mut mentions.hooks,
     ] {
         found.rest(connection, subject)?;
     }
@@ -199,6 +200,13 @@ fn remove_mentions(
     }
     for id in &mentions.runs.rows {
         run(connection, "DELETE FROM runs WHERE id = ?1", [id])?;
+    }
+    for id in &mentions.hooks.rows {
+        run(
+            connection,
+            "UPDATE hooks SET status = 410, headers = NULL, body = NULL WHERE id = ?1",
+            [id],
+        )?;
     }
     for (instance, key) in &mentions.kv {
         erased.kv += run(

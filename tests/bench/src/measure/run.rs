@@ -84,7 +84,7 @@ async fn admit(admission: &Admission, toml: &str) -> Result<Arc<Plugin>> {
     let component =
         Component::of(&instance, Path::new("")).map_err(|problem| anyhow!("{problem}"))?;
     admission
-        .admit(component, instance, Secrets::new())
+        .admit(component, instance, Secrets::default())
         .await
         .map_err(|problems| anyhow!("{problems:#?}"))
 }
