@@ -7,6 +7,8 @@ use duet_rules::cases::Case;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+/// What the caller of a hook is answered.
+pub use duet_rules::hooks::Answer;
 /// Who speaks in a send, and who has a conversation now.
 pub use duet_rules::sending::{Agent, Handling, Speaker};
 
@@ -72,6 +74,8 @@ pub enum Effect {
     CloseCase {
         key: String,
     },
+    /// The event is a call of a hook, and this is what its caller is answered.
+    Answer(Answer),
 }
 
 impl Effect {
@@ -87,7 +91,8 @@ impl Effect {
             | Effect::Send(_)
             | Effect::Handle { .. }
             | Effect::SetTimer { .. }
-            | Effect::CancelTimer { .. } => false,
+            | Effect::CancelTimer { .. }
+            | Effect::Answer(_) => false,
         }
     }
 }

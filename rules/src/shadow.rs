@@ -80,6 +80,12 @@ pub enum Deed {
     CloseCase {
         key: String,
     },
+    /// Of a hook's call.
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Content,
+    },
 }
 
 /// A value, as far as it is needed to tell it from another.
@@ -163,6 +169,7 @@ impl Deed {
                 format!("case {:?}", one_line(&case.key))
             }
             Deed::CloseCase { key } => format!("case {:?}", one_line(key)),
+            Deed::Answer { .. } => "answer".to_owned(),
         }
     }
 
@@ -220,6 +227,21 @@ impl Deed {
             }
             Deed::ChangeCase { case } => told(case),
             Deed::CloseCase { .. } => "closed".to_owned(),
+            Deed::Answer {
+                status,
+                headers,
+                body,
+            } => {
+                let headers = headers
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {value}"));
+                let headers: Vec<String> = headers.collect();
+                format!(
+                    "{status} {} [{}]",
+                    body.shown(),
+                    one_line(&headers.join(", "))
+                )
+            }
         }
     }
 }
@@ -326,9 +348,11 @@ mod tests {
     use super::*;
 
     /// `7<hi` sends to conversation 7, `7!hi` as a person, `a=1` sets, `a-` deletes, `t@5` sets a timer, `t~` cancels
-    /// it, `7+` hands over, `7*` gives back.
+    /// it, `7+` hands over, `7*` gives back, `200?hi` answers.
     fn deed(word: &str) -> Deed {
-        let at = word.find(['<', '!', '=', '-', '@', '~', '+', '*']).unwrap();
+        let at = word
+            .find(['<', '!', '=', '-', '@', '~', '+', '*', '?'])
+            .unwrap();
         let (name, rest) = (word[..at].to_owned(), &word[at + 1..]);
         let id = || name.parse().unwrap();
         let send = |speaker| Deed::Send {
@@ -359,6 +383,11 @@ mod tests {
                 conversation: None,
             },
             b'~' => Deed::CancelTimer { name },
+            b'?' => Deed::Answer {
+                status: name.parse().unwrap(),
+                headers: vec![("a".into(), "b".into())],
+                body: Content::of(rest.as_bytes()),
+            },
             b'+' => handle(Handling::Person),
             _ => handle(Handling::Automation),
         }
@@ -373,7 +402,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_thing_by_thing() {
-        let cases: [(&str, &str, &[&str]); 11] = [
+        let cases: [(&str, &str, &[&str]); 12] = [
             ("", "", &[]),
             ("7<hi a=1 t@5 8+", "8+ t@5 7<hi a=1", &[]),
             ("", "7<hi", &["send to conversation 7: \"hi\" is new"]),
@@ -414,6 +443,11 @@ mod tests {
                 "7+",
                 "7*",
                 &["who has conversation 7: was a person, is automations"],
+            ),
+            (
+                "200?hi",
+                "404?hi",
+                &["answer: was 200 \"hi\" [a: b], is 404 \"hi\" [a: b]"],
             ),
             (
                 "7<a",

@@ -16,6 +16,7 @@ mod desk;
 mod disk_full;
 mod egress;
 mod history;
+mod hooks;
 mod journal;
 mod ledger;
 mod media;

@@ -59,6 +59,8 @@ pub struct PluginReport {
     pub of_file: bool,
     /// What came of the last version that had to be run over kept runs before it took over.
     pub shadow: Option<Shadow>,
+    /// Where it may be called from outside now: `/hooks/crm/tickets`.
+    pub hooks: Vec<String>,
     /// Events done since the gateway started.
     pub done: u64,
     /// Attempts since then after which there is another one.

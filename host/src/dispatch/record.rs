@@ -370,5 +370,10 @@ pub(super) fn deed(effect: &Effect) -> Deed {
         },
         Effect::ChangeCase { case } => Deed::ChangeCase { case: case.clone() },
         Effect::CloseCase { key } => Deed::CloseCase { key: key.clone() },
+        Effect::Answer(answer) => Deed::Answer {
+            status: answer.status,
+            headers: answer.headers.clone(),
+            body: Content::of(&answer.body),
+        },
     }
 }

@@ -22,6 +22,7 @@ use crate::dispatch::{Dispatch, Replay, ReplayError, RollbackError, RolledBack};
 use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
 use crate::graph::{NO_TOKEN, NoRecord};
+use crate::hooks::Hooks;
 use crate::intake::feed::Feed;
 use crate::keyring::{Access, AccessError, Keyring};
 use crate::outbox;
@@ -44,6 +45,7 @@ pub(super) struct GatewayOperations {
     pub(super) receipts: ReceiptLog,
     pub(super) keyring: Arc<Keyring>,
     pub(super) feed: Arc<Feed>,
+    pub(super) hooks: Arc<Hooks>,
     pub(super) sends: outbox::Feed,
     /// Rung when there may be room for files again, or a token for them.
     pub(super) media: Arc<Notify>,
@@ -79,6 +81,7 @@ impl GatewayOperations {
             let standing = status.standing();
             let quarantine = standing.quarantined();
             PluginReport {
+                hooks: self.hooks.paths(&name),
                 name,
                 state: standing.word().to_owned(),
                 tried_ms: quarantine.map(|quarantine| quarantine.until_ms),

@@ -72,6 +72,7 @@ impl Parts {
             receipts: ground.receipts.clone(),
             keyring: ground.keyring.clone(),
             feed: ground.feed.clone(),
+            hooks: ground.hooks.clone(),
             sends: sends.clone(),
             media: ground.bell.clone(),
             connecting: connecting.clone(),

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use duet_rules::hooks::PREFIX;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::intake::feed::Feed;
@@ -99,6 +100,19 @@ impl Hooks {
     /// What is not open now is unknown, and no longer only late.
     pub fn all_known(&self) {
         self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// Where an instance may be called now: `/hooks/crm/tickets`.
+    pub fn paths(&self, instance: &str) -> Vec<String> {
+        let held = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let paths = held
+            .get(instance)
+            .into_iter()
+            .flatten()
+            .flat_map(BTreeMap::keys);
+        paths
+            .map(|path| format!("{PREFIX}{instance}/{path}"))
+            .collect()
     }
 
     pub fn find(&self, instance: &str, path: &str) -> Found {

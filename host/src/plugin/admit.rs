@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use duet_rules::contract::CONTRACT;
-use duet_rules::hooks::Proof;
+use duet_rules::hooks::{Mode, Proof};
 use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
@@ -214,6 +214,17 @@ pub(super) fn inspect<'a>(
         Ok(manifest) => {
             problems.extend(plugins_toml::check(instance, &manifest, &outline.uses()));
             problems.extend(settings::check(instance, &manifest.settings));
+            let mut hooks = manifest.hooks.iter();
+            if let Some(hook) = hooks.find(|hook| hook.mode == Mode::Answer)
+                && outline.hook_handler().is_none()
+            {
+                let message = format!(
+                    "plugin {name:?} answers calls of its hook {:?} and does not export duet:plugin/on-hook@{CONTRACT}",
+                    hook.path
+                );
+                let remedy = "export a handler for hooks, or give the hook the mode event";
+                problems.push(at(instance, message, remedy));
+            }
             Some(manifest)
         }
         Err(found) => {

@@ -2,7 +2,7 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "plugin",
+    world: "plugin-with-hooks",
     imports: {
         "duet:plugin/store.get": async | trappable,
         "duet:plugin/store.list-keys": async | trappable,

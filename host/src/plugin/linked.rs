@@ -7,6 +7,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bindings::duet::plugin::types;
+use super::bindings::exports::duet::plugin::on_hook::Response;
 use super::outline::Outline;
 use super::running::Running;
 use super::{imports, wasi};
@@ -14,6 +15,8 @@ use super::{imports, wasi};
 pub(super) struct Linked {
     pre: InstancePre<Running>,
     handle: ComponentExportIndex,
+    /// Where it answers calls of hooks.
+    answer: Option<ComponentExportIndex>,
 }
 
 impl Linked {
@@ -24,14 +27,16 @@ impl Linked {
         for import in &outline.imports {
             imports::link(&mut linker, import)?;
         }
-        let handle = outline
-            .handler()
-            .and_then(|name| component.get_export_index(None, name))
-            .and_then(|handler| component.get_export_index(Some(&handler), "handle"))
+        let find = |handler: Option<&str>, function: &str| {
+            let handler = component.get_export_index(None, handler?)?;
+            component.get_export_index(Some(&handler), function)
+        };
+        let handle = find(outline.handler(), "handle")
             .ok_or_else(|| wasmtime::format_err!("it has no handler"))?;
         Ok(Linked {
             pre: linker.instantiate_pre(component)?,
             handle,
+            answer: find(outline.hook_handler(), "answer"),
         })
     }
 
@@ -51,6 +56,26 @@ impl Linked {
             &self.handle,
         )?;
         let (ended,) = handle.call_async(&mut *store, (event,)).await?;
+        Ok(ended)
+    }
+
+    /// Hands a call of a hook to a fresh instance, which answers it.
+    pub(super) async fn answer(
+        &self,
+        store: &mut Store<Running>,
+        event: &types::Event,
+    ) -> wasmtime::Result<Result<Response, types::Failure>> {
+        let answer = self
+            .answer
+            .as_ref()
+            .ok_or_else(|| wasmtime::format_err!("it has no handler for hooks"))?;
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let answer = instance
+            .get_typed_func::<(&types::Event,), (Result<Response, types::Failure>,)>(
+                &mut *store,
+                answer,
+            )?;
+        let (ended,) = answer.call_async(&mut *store, (event,)).await?;
         Ok(ended)
     }
 }

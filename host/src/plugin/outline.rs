@@ -3,8 +3,9 @@
 use duet_rules::manifest::SECTION;
 use wasmparser::{Parser, Payload};
 
-/// A handler's name up to its version.
+/// The handlers' names up to their versions.
 const HANDLER: &str = "duet:plugin/on-event@";
+const HOOK_HANDLER: &str = "duet:plugin/on-hook@";
 
 /// A component's outside.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,17 +22,26 @@ pub struct Outline<'a> {
 impl Outline<'_> {
     /// The export that is called for events, `duet:plugin/on-event@0.1.0`.
     pub(super) fn handler(&self) -> Option<&str> {
+        self.export(HANDLER)
+    }
+
+    /// The export that is called for calls of hooks that are answered, `duet:plugin/on-hook@0.1.0`.
+    pub(super) fn hook_handler(&self) -> Option<&str> {
+        self.export(HOOK_HANDLER)
+    }
+
+    fn export(&self, begins: &str) -> Option<&str> {
         let mut exports = self.exports.iter().map(String::as_str);
-        exports.find(|name| name.starts_with(HANDLER))
+        exports.find(|name| name.starts_with(begins))
     }
 
     /// The imports, and what each handler takes: a plugin that imports nothing has a contract, too.
     #[must_use]
     pub fn uses(&self) -> Vec<String> {
-        let handlers = self
-            .exports
-            .iter()
-            .filter_map(|name| name.strip_prefix(HANDLER));
+        let handlers = self.exports.iter().filter_map(|name| {
+            name.strip_prefix(HANDLER)
+                .or_else(|| name.strip_prefix(HOOK_HANDLER))
+        });
         let taken = handlers.map(|version| format!("duet:plugin/types@{version}"));
         self.imports.iter().cloned().chain(taken).collect()
     }

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use duet_rules::hooks::{self, Mode};
 use futures_util::FutureExt;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::Plugin;
 use super::bindings::duet::plugin::types;
+use super::bindings::exports::duet::plugin::on_hook::Response;
 use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
 use super::log_book::Source;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
 use super::world::World;
-use crate::effect::{Effect, Reads};
+use crate::effect::{Answer, Effect, Reads};
 use crate::event::{ContactView, Event};
 
 /// Bytes that a guest may hand over in one host call beyond what it may write to its store, put into calls, or bring
@@ -106,8 +108,16 @@ impl Plugin {
         let cpu_us = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
 
+        let answers = self.answers(&call.event);
         let event = seen_event(call);
-        let guest = self.linked.call(&mut store, &event);
+        let guest = async {
+            if answers {
+                let answered = self.linked.answer(&mut store, &event).await?;
+                return Ok::<_, wasmtime::Error>(answered.map(Some));
+            }
+            let handled = self.linked.call(&mut store, &event).await?;
+            Ok(handled.map(|()| None))
+        };
         let metered = Metered::new(
             guest,
             limits.cpu_ms_max.saturating_mul(1_000),
@@ -121,10 +131,18 @@ impl Plugin {
             instance: &self.facts.name,
             limits,
         };
+        let mut answer = None;
         let outcome = match ended {
             Err(_) => Outcome::Fault(teller.wall()),
             Ok(Err(BudgetSpent)) => Outcome::Fault(teller.cpu()),
-            Ok(Ok(Ok(Ok(())))) => Outcome::Done,
+            Ok(Ok(Ok(Ok(None)))) => Outcome::Done,
+            Ok(Ok(Ok(Ok(Some(response))))) => match given(response) {
+                Ok(given) => {
+                    answer = Some(Effect::Answer(given));
+                    Outcome::Done
+                }
+                Err(reason) => Outcome::Reject(shortened(reason)),
+            },
             Ok(Ok(Ok(Err(types::Failure::Retry(seconds))))) => Outcome::Retry(seconds),
             Ok(Ok(Ok(Err(types::Failure::Reject(reason))))) => Outcome::Reject(shortened(reason)),
             Ok(Ok(Err(error))) => match error.downcast_ref::<Stop>() {
@@ -139,12 +157,12 @@ impl Plugin {
         };
         let memory_peak_bytes = u64::try_from(running.memory.bytes_peak).unwrap_or(u64::MAX);
         let (host_calls, http_calls) = (running.host_calls, running.http_calls);
-        let (effects, reads) = running.buffer.into_parts();
-        let effects = if outcome == Outcome::Done {
-            effects
+        let (mut effects, reads) = running.buffer.into_parts();
+        if outcome == Outcome::Done {
+            effects.extend(answer);
         } else {
-            Vec::new()
-        };
+            effects.clear();
+        }
         Run {
             outcome,
             effects,
@@ -155,6 +173,14 @@ impl Plugin {
             host_calls,
             http_calls,
         }
+    }
+
+    /// Whether the event is a call of a hook that the plugin answers.
+    fn answers(&self, event: &Event) -> bool {
+        let path = event.kind.strip_prefix(hooks::KIND);
+        let path = path.filter(|_| event.instance.is_some());
+        let mut hooks = self.manifest.hooks.iter();
+        hooks.any(|hook| hook.mode == Mode::Answer && Some(hook.path.as_str()) == path)
     }
 
     fn new_store(&self, call: &Call) -> Store<Running> {
@@ -210,6 +236,16 @@ impl Run {
             http_calls: 0,
         }
     }
+}
+
+/// A plugin's answer, if it is one that can be given.
+fn given(response: Response) -> Result<Answer, String> {
+    let answer = Answer {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+    };
+    hooks::check_answer(&answer).map(|()| answer)
 }
 
 /// The event as the contract has it. Ids and times are never negative.

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{APPEND_WAIT_MAX, Answer, KIB, Refusal, read, text};
 use crate::hooks::{Found, Hooks, Open, Place};
+use crate::machine;
 use crate::store::hooks::{Answered, HookCall, Taken};
 use crate::telemetry::Metrics;
 
@@ -112,7 +113,7 @@ impl Desk {
 
     async fn take(
         &self,
-        open: &Open,
+        open: &Arc<Open>,
         method: &Method,
         call: Call,
         body: Incoming,
@@ -141,18 +142,10 @@ impl Desk {
             open.pass().map_err(Trouble::TooFast)?;
         }
         let body = read(body, body_bytes_max, &self.reading, BODY_WAIT_MAX).await?;
-        if needs_body {
-            prove(open, &call, &body)?;
-            open.pass().map_err(Trouble::TooFast)?;
-        }
-        let call = HookCall {
-            instance: open.instance.clone(),
-            kind: open.hook.kind(),
-            key: call.key(&open.hook, &body).map_err(|_| Trouble::Keyless)?,
-            conversation: Call::conversation(&open.hook, &body),
-            now_ms: crate::now_ms(),
-            body: call.event_body(open.proof.as_deref(), &body),
-        };
+        let judged = open.clone();
+        // Long bodies take a while, and the threads that are here answer webhooks, too.
+        let call = machine::blocking(move || judge(&judged, &call, &body, needs_body));
+        let call = call.await.map_err(|_| Trouble::Full)??;
         let (seq, again) = self.store(call, &place).await?;
         match open.hook.mode {
             Mode::Event if again => Ok(Done::Repeated),
@@ -188,6 +181,22 @@ impl Desk {
             }
         }
     }
+}
+
+/// The call as it is stored; it is proven and counted before, or here with its body.
+fn judge(open: &Open, call: &Call, body: &[u8], needs_body: bool) -> Result<HookCall, Trouble> {
+    if needs_body {
+        prove(open, call, body)?;
+        open.pass().map_err(Trouble::TooFast)?;
+    }
+    Ok(HookCall {
+        instance: open.instance.clone(),
+        kind: open.hook.kind(),
+        key: call.key(&open.hook, body).map_err(|_| Trouble::Keyless)?,
+        conversation: Call::conversation(&open.hook, body),
+        now_ms: crate::now_ms(),
+        body: call.event_body(open.proof.as_deref(), body),
+    })
 }
 
 fn prove(open: &Open, call: &Call, body: &[u8]) -> Result<(), Trouble> {

@@ -125,6 +125,15 @@ fn answered(connection: &Connection, seq: i64) -> Result<Answered, StoreError> {
     })
 }
 
+/// What the caller of an event is answered, now and when it repeats the call.
+pub(super) fn answer(connection: &Connection, seq: i64, answer: &Answer) -> Result<(), StoreError> {
+    let headers = serde_json::json!(answer.headers).to_string();
+    connection
+        .prepare_cached("UPDATE hooks SET status = ?2, headers = ?3, body = ?4 WHERE seq = ?1")?
+        .execute(params![seq, answer.status, headers, answer.body])?;
+    Ok(())
+}
+
 /// The plugin has not handled the call, and will not unless an admin gives it another try.
 pub(super) fn fail(connection: &Connection, seq: i64) -> Result<(), StoreError> {
     connection

@@ -416,6 +416,7 @@ fn commit_effects(
             Effect::CloseCase { key } => {
                 cases::act(connection, finish, &cases::Deed::Close(key))?;
             }
+            Effect::Answer(answer) => hooks::answer(connection, finish.seq, answer)?,
         }
     }
     if let (true, Some(bounds)) = (written, finish.store_max) {

@@ -37,6 +37,8 @@ const TOUR: &str = r#"
     [plugins.tour.media]
     keep = true
     [plugins.tour.cases]
+    [plugins.tour.hooks]
+    question.unsigned = true
 "#;
 
 fn house(path: &str) -> PathBuf {
@@ -133,6 +135,18 @@ async fn plugins_of_every_released_contract_do_what_they_did() {
             "{} did:\n{told}",
             folder.display()
         );
+        let answered = run(&plugin, "hook.question").await;
+        assert_eq!(answered.outcome, Outcome::Done, "{}", folder.display());
+        let told: Vec<String> = answered.effects.iter().map(line).collect();
+        assert_eq!(
+            told,
+            [
+                "keep on-hook.answer: hook.question",
+                r#"answer 201 [("content-type", "text/plain")]: Namaste"#
+            ],
+            "{}",
+            folder.display()
+        );
         for (kind, outcome) in [
             ("message.audio", Outcome::Retry(Some(7))),
             ("message.video", Outcome::Retry(None)),
@@ -149,6 +163,7 @@ async fn plugins_of_every_released_contract_do_what_they_did() {
 async fn run(plugin: &Arc<Plugin>, kind: &str) -> Run {
     let event = Event {
         kind: kind.into(),
+        instance: kind.starts_with("hook.").then(|| "tour".into()),
         ..Event::clone(&text_event(1, "tour"))
     };
     let contact = ContactView {
@@ -213,6 +228,12 @@ fn line(effect: &Effect) -> String {
         }
         Effect::ChangeCase { case } => format!("change: {}", about(case)),
         Effect::CloseCase { key } => format!("close {key}"),
+        Effect::Answer(answer) => format!(
+            "answer {} {:?}: {}",
+            answer.status,
+            answer.headers,
+            String::from_utf8_lossy(&answer.body)
+        ),
     }
 }
 

@@ -53,7 +53,8 @@ impl MemoryWorld {
                 | Effect::AwaitFile { .. }
                 | Effect::OpenCase { .. }
                 | Effect::ChangeCase { .. }
-                | Effect::CloseCase { .. } => {}
+                | Effect::CloseCase { .. }
+                | Effect::Answer(_) => {}
             }
         }
     }

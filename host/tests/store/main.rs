@@ -16,6 +16,7 @@ mod cases;
 mod erasure;
 mod full_disk;
 mod handling;
+mod hooks;
 mod house;
 mod kept_runs;
 mod ledger;

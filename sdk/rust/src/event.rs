@@ -1,7 +1,7 @@
 //! An event, with typed views of the common kinds. Meta's payload is in [`Event::json`], whatever the kind.
 
 use crate::bindings::duet::plugin::types;
-use crate::{Contact, Conversation};
+use crate::{Contact, Conversation, HookCall};
 use serde_json::Value;
 
 /// One thing that happened.
@@ -170,6 +170,11 @@ impl Event {
         self.kind.strip_prefix("schedule.")
     }
 
+    /// The call of one of the plugin's hooks.
+    pub fn hook(&self) -> Option<HookCall<'_>> {
+        HookCall::read(self.kind.strip_prefix("hook.")?, &self.body)
+    }
+
     /// Who was erased: what the plugin keeps of them elsewhere has to go.
     pub fn erased(&self) -> Option<Erased> {
         let ids = |path: &str| -> Option<Vec<u64>> {
@@ -290,6 +295,17 @@ mod tests {
 
         let tick = event("schedule.tidy", r#"{"at_ms":7,"name":"tidy"}"#);
         assert_eq!((tick.schedule(), text.schedule()), (Some("tidy"), None));
+
+        let call = r#"{"method":"POST","path":"/7","query":"a=1","headers":[["x-id","7"]],"body":"{\"n\":1}"}"#;
+        let call = event("hook.tickets", call);
+        let hook = call.hook().unwrap();
+        assert_eq!((hook.name, hook.path, hook.query), ("tickets", "/7", "a=1"));
+        assert_eq!((hook.header("X-Id"), hook.header("x")), (Some("7"), None));
+        assert_eq!(hook.json::<Value>().unwrap()["n"], 1);
+        assert!(text.hook().is_none());
+        let bytes = r#"{"method":"PUT","path":"","query":"","headers":[],"body_base64":"/wA="}"#;
+        let odd = event("hook.a", bytes);
+        assert_eq!(odd.hook().unwrap().body.as_ref(), [255, 0]);
 
         let erased = event("contact.erased", r#"{"contacts":[7,9],"conversations":[]}"#);
         let expected = Erased {

@@ -31,6 +31,7 @@ mod contact;
 mod conversation;
 mod event;
 mod failure;
+mod hook;
 pub mod http;
 pub mod log;
 pub mod media;
@@ -42,6 +43,7 @@ pub use contact::Contact;
 pub use conversation::{Agent, Conversation, Handling, Refusal, Sent, State};
 pub use event::{Choice, Erased, Event, Settled, Status, Timer};
 pub use failure::{Failure, Result, reject, retry, retry_after};
+pub use hook::{HookCall, Response};
 pub use message::Message;
 
 /// The contract itself, as generated from `wit/duet.wit`.
@@ -54,6 +56,21 @@ pub mod bindings {
         pub_export_macro: true,
         export_macro_name: "export",
         default_bindings_module: "duet_sdk::bindings",
+    });
+}
+
+/// The handler of calls of hooks that are answered, as a world of its own: a plugin that has none does not export it.
+#[allow(missing_docs, reason = "the contract's own comments say what is said")]
+#[doc(hidden)]
+pub mod hook_bindings {
+    wit_bindgen::generate!({
+        inline: "package duet:sdk; world hooks { export duet:plugin/on-hook@0.1.0-rc.1; }",
+        path: "../../wit",
+        world: "duet:sdk/hooks",
+        with: { "duet:plugin/types@0.1.0-rc.1": crate::bindings::duet::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export",
+        default_bindings_module: "duet_sdk::hook_bindings",
     });
 }
 
@@ -70,9 +87,34 @@ pub fn now_ms() -> u64 {
 }
 
 /// Makes the crate a plugin: embeds the manifest (a path from the crate's `Cargo.toml`) and exports the handler,
-/// a `fn(Event) -> Result`.
+/// a `fn(Event) -> Result`. A plugin that has hooks of the mode `answer` gives the function that answers their calls
+/// as well, a `fn(Event) -> Result<Response>`.
 #[macro_export]
 macro_rules! plugin {
+    ($manifest:literal, $handle:path, $answer:path) => {
+        $crate::plugin!($manifest, $handle);
+
+        const _: () = {
+            #[allow(dead_code, reason = "outside wasm only the unit tests use the crate")]
+            const ANSWER: fn($crate::Event) -> $crate::Result<$crate::Response> = $answer;
+
+            struct Hooks;
+
+            impl $crate::hook_bindings::exports::duet::plugin::on_hook::Guest for Hooks {
+                fn answer(
+                    event: $crate::bindings::duet::plugin::types::Event,
+                ) -> ::core::result::Result<
+                    $crate::hook_bindings::exports::duet::plugin::on_hook::Response,
+                    $crate::bindings::duet::plugin::types::Failure,
+                > {
+                    ANSWER(event.into()).map(Into::into).map_err(Into::into)
+                }
+            }
+
+            #[cfg(target_arch = "wasm32")]
+    $crate::hook_bindings::export!(Hooks with_types_in $crate::hook_bindings);
+        };
+    };
     ($manifest:literal, $handle:path) => {
         const _: () = {
             #[allow(dead_code, reason = "outside wasm only the unit tests use the crate")]

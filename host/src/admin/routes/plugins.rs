@@ -45,6 +45,8 @@ struct Plugin {
     tried_at: Option<Time>,
     /// Under `promote = "shadow"`: what came of the last version that was to take over.
     shadow: Option<PluginShadow>,
+    /// Where its outside systems may call now, on the public listener: `/hooks/crm/tickets`.
+    hooks: Vec<String>,
     /// Timers that it has set and that have not fired.
     timers: i64,
     events: PluginEvents,
@@ -208,6 +210,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
         cause: report.cause,
         tried_at: Time::maybe(report.tried_ms),
         shadow: report.shadow.map(Into::into),
+        hooks: report.hooks,
         timers,
         events: PluginEvents {
             done: report.done,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use duet_rules::contract::{self, CONTRACT};
+use duet_rules::hooks::Mode;
 use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{Wish, draft, name_is_valid, needed, one_line};
 use duet_rules::toml_file::Problem;
@@ -188,6 +189,21 @@ impl Inspected {
                     one_line(what)
                 );
             }
+        }
+        for hook in &manifest.hooks {
+            let proof = match &hook.signature {
+                Some(scheme) => one_line(&scheme.told()),
+                None => "by anybody".to_owned(),
+            };
+            let answers = match hook.mode {
+                Mode::Event => "",
+                Mode::Answer => ", and answers",
+            };
+            say!(
+                "  is called at /hooks/<name>/{}, {proof}{answers}: {}",
+                hook.path,
+                one_line(&hook.reason)
+            );
         }
     }
 }

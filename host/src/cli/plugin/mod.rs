@@ -82,6 +82,11 @@ fn tell(plugin: &Value) {
         count("faults"),
         count("dead")
     );
+    let hooks = at(plugin, "/hooks").as_array();
+    let hooks: Vec<_> = hooks.into_iter().flatten().map(word).collect();
+    if !hooks.is_empty() {
+        say!("  called at {}", hooks.join(", "));
+    }
     if let Some(timers @ 1..) = at(plugin, "/timers").as_i64() {
         say!("  {timers} timers set");
     }

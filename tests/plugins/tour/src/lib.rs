@@ -16,6 +16,9 @@ use duet_sdk::bindings::duet::plugin::{
     cases, clock, contacts, conversations, http, log, media, messages, settings, store, timers,
 };
 use duet_sdk::bindings::exports::duet::plugin::on_event::Guest;
+use duet_sdk::hook_bindings::exports::duet::plugin::on_hook::{
+    Guest as HookGuest, Response as Told,
+};
 
 #[cfg(target_arch = "wasm32")]
 #[used]
@@ -36,8 +39,21 @@ impl Guest for Tour {
     }
 }
 
+impl HookGuest for Tour {
+    fn answer(event: Event) -> Result<Told, Failure> {
+        keep("on-hook.answer", &event.kind).map_err(Failure::Reject)?;
+        Ok(Told {
+            status: 201,
+            headers: vec![("content-type".into(), "text/plain".into())],
+            body: b"Namaste".to_vec(),
+        })
+    }
+}
+
 #[cfg(target_arch = "wasm32")]
 duet_sdk::bindings::export!(Tour with_types_in duet_sdk::bindings);
+#[cfg(target_arch = "wasm32")]
+duet_sdk::hook_bindings::export!(Tour with_types_in duet_sdk::hook_bindings);
 
 fn go(event: &Event) -> Result<(), String> {
     keep_event(event)?;
