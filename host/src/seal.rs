@@ -26,6 +26,7 @@ pub struct MasterKey {
 pub struct Owner<'a> {
     pub business: &'a str,
     pub purpose: &'a str,
+    /// Or what else it is about; may be empty.
     pub number: &'a str,
 }
 

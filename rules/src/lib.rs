@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod media;
 pub mod meta_error;
+pub mod oauth;
 pub mod outbound;
 pub mod partner;
 pub mod plugins_toml;

@@ -116,7 +116,14 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
     for key in &secret {
         row("\n## plugins.toml", &format!("http.secrets.<name>.{key}"));
     }
-    count += secret.len();
+    let oauth = known_keys("http.secrets.x.oauth");
+    for key in &oauth {
+        row(
+            "\n## plugins.toml",
+            &format!("http.secrets.<name>.oauth.{key}"),
+        );
+    }
+    count += secret.len() + oauth.len();
     for key in known_keys("hooks.x") {
         let told = row("\n## plugins.toml", &format!("hooks.<path>.{key}"));
         let bounds = bounds("hooks.x", &key);
@@ -125,7 +132,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
         count += 1;
     }
-    assert_eq!(count, 49, "known_keys no longer finds the keys");
+    assert_eq!(count, 56, "known_keys no longer finds the keys");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod ledger;
 mod media;
 mod messages;
 mod misbehave;
+mod oauth;
 mod outbox;
 mod pains;
 mod partner;

@@ -51,7 +51,7 @@ pub struct PluginReport {
     pub version: Option<String>,
     /// SHA-256 of the component, hex.
     pub digest: Option<String>,
-    /// Why it is not running, or why the last change was not taken.
+    /// Why it is not running, why its calls get no token, or why the last change was not taken.
     pub cause: Option<String>,
     /// In quarantine: when one event is tried, ms since 1970.
     pub tried_ms: Option<i64>,

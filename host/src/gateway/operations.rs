@@ -80,16 +80,19 @@ impl GatewayOperations {
             let dropped = self.dispatch.log(&name).map_or(0, |log| log.dropped());
             let standing = status.standing();
             let quarantine = standing.quarantined();
+            let token = self.dispatch.token_cause(&name);
+            let of_file = standing.of_file && quarantine.is_none() && token.is_none();
             PluginReport {
                 hooks: self.hooks.paths(&name),
                 name,
                 state: standing.word().to_owned(),
                 tried_ms: quarantine.map(|quarantine| quarantine.until_ms),
-                // Why it stands still goes before why a change was not taken.
+                // Why it stands still or cannot call goes before why a change was not taken.
                 cause: quarantine
                     .map(|quarantine| quarantine.cause.clone())
+                    .or(token)
                     .or_else(|| standing.cause.clone()),
-                of_file: standing.of_file && quarantine.is_none(),
+                of_file,
                 shadow: standing.shadow,
                 business: standing.business,
                 version: standing.version,

@@ -166,7 +166,7 @@ async fn dispatch(
     };
     Ok(Arc::new(Dispatch::new(
         shared,
-        admission(settings)?,
+        admission(settings)?.with_keeper(ground.keyring.clone()),
         Shelf::new(&settings.data),
     )))
 }

@@ -4,7 +4,9 @@
 //! no master key opens is told with place and remedy, stays as it is, and holds nobody else up.
 //!
 //! - `webhooks`: what the partner of a business shows with its webhooks
+//! - `refresh`: the refresh tokens of plugins
 
+mod refresh;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -112,6 +114,7 @@ impl Keyring {
             }
         }
         unusable.extend(keyring.load().await?);
+        refresh::reseal(&keyring.store, &keyring.vault).await?;
         keyring
             .store
             .tokens_opened(unusable, crate::now_ms())

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use duet_rules::outbound::{Mask, Place, Request, Signed, target};
-use duet_rules::plugins_toml::{HttpGrant, Instance};
+use duet_rules::plugins_toml::{HttpGrant, Instance, OAuthGrant, SecretValue};
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use tokio::sync::Semaphore;
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::Reach;
 use super::client::{client, may_call};
 use super::outgoing::{CallError, Outgoing};
+use super::tokens::{Bearer, Terms, Token, Tokens, Whose};
 use crate::config::Secret;
 
 /// Calls of one plugin at once, over all of its runs; further ones wait within their own time.
@@ -50,6 +51,25 @@ impl Ways {
             anywhere: client(Reach::Anywhere)?,
         })
     }
+
+    pub(super) fn client(&self, reach: Reach) -> &reqwest::Client {
+        match reach {
+            Reach::Public => &self.public,
+            Reach::Anywhere => &self.anywhere,
+        }
+    }
+}
+
+/// What `plugins.toml` names for a secret. What holds it shows none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The secret itself.
+    Kept(Secret),
+    /// What an access token is got with.
+    OAuth {
+        client_secret: Secret,
+        refresh_token: Option<Secret>,
+    },
 }
 
 /// What one plugin may call.
@@ -57,8 +77,10 @@ pub struct Egress {
     ways: Arc<Ways>,
     instance: String,
     grant: HttpGrant,
-    secrets: BTreeMap<String, Secret>,
-    pub(super) mask: Mask,
+    kept: BTreeMap<String, Secret>,
+    bearers: BTreeMap<String, Arc<Bearer>>,
+    /// Of what the bearers have come to after so many changes.
+    mask: Mutex<(u64, Arc<Mask>)>,
     pub(super) response_bytes_max: usize,
     pub(super) places: Semaphore,
 }
@@ -76,19 +98,57 @@ impl Egress {
     #[must_use]
     pub fn new(
         ways: Arc<Ways>,
+        tokens: &Tokens,
         instance: &Instance,
         grant: HttpGrant,
-        secrets: BTreeMap<String, Secret>,
+        secrets: BTreeMap<String, Credential>,
     ) -> Egress {
         let bytes_max = instance.limits.http_response_bytes_max;
-        Egress {
+        let (mut kept, mut bearers) = (BTreeMap::new(), BTreeMap::new());
+        for (name, credential) in secrets {
+            let value = grant.secrets.get(&name).map(|secret| &secret.value);
+            match (credential, value) {
+                (Credential::Kept(secret), _) => {
+                    kept.insert(name, secret);
+                }
+                (
+                    Credential::OAuth {
+                        client_secret,
+                        refresh_token,
+                    },
+                    Some(SecretValue::OAuth(oauth)),
+                ) => {
+                    let terms = Terms {
+                        grant: OAuthGrant::clone(oauth),
+                        client_secret,
+                        refresh_token,
+                    };
+                    let whose = Whose {
+                        business: instance.business.clone(),
+                        instance: instance.name.clone(),
+                        secret: name.clone(),
+                        origin: terms.origin(),
+                    };
+                    bearers.insert(name, tokens.bearer(&ways, whose, terms));
+                }
+                // Of a secret that the grant does not name there is nothing to be had.
+                (Credential::OAuth { .. }, _) => {}
+            }
+        }
+        let egress = Egress {
             ways,
             instance: instance.name.clone(),
-            mask: Mask::new(secrets.values().map(Secret::expose)),
             grant,
-            secrets,
+            kept,
+            bearers,
+            mask: Mutex::default(),
             response_bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
             places: Semaphore::new(CALLS_AT_ONCE_MAX),
+        };
+        let mask = egress.mask_now();
+        Egress {
+            mask: Mutex::new(mask),
+            ..egress
         }
     }
 
@@ -130,14 +190,85 @@ impl Egress {
     }
 
     pub(super) fn client(&self, reach: Reach) -> &reqwest::Client {
-        match reach {
-            Reach::Public => &self.ways.public,
-            Reach::Anywhere => &self.ways.anywhere,
-        }
+        self.ways.client(reach)
     }
 
+    /// A secret that stays as it is.
     pub(super) fn secret(&self, name: &str) -> Option<&str> {
-        self.secrets.get(name).map(Secret::expose)
+        self.kept.get(name).map(Secret::expose)
+    }
+
+    /// The tokens that a request names.
+    pub(super) async fn tokens(&self, request: &Request) -> Result<Borrowed, CallError> {
+        let placed = request.secrets.iter().map(|placement| &placement.secret);
+        let signed = request.signatures.iter().map(|signing| &signing.secret);
+        let mut borrowed = Borrowed::default();
+        for name in placed.chain(signed) {
+            if let Some(bearer) = self.bearers.get(name)
+                && !borrowed.0.contains_key(name)
+            {
+                let token = bearer.token().await?;
+                borrowed.0.insert(name.clone(), (bearer.clone(), token));
+            }
+        }
+        Ok(borrowed)
+    }
+
+    /// For whatever comes back now.
+    pub(super) fn mask(&self) -> Arc<Mask> {
+        let mut mask = self.mask.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes: u64 = self.bearers.values().map(|bearer| bearer.changes()).sum();
+        if mask.0 != changes {
+            *mask = self.mask_now();
+        }
+        mask.1.clone()
+    }
+
+    fn mask_now(&self) -> (u64, Arc<Mask>) {
+        let (mut changes, mut secrets) = (0, Vec::new());
+        for bearer in self.bearers.values() {
+            let (changed, known) = bearer.known();
+            changes += changed;
+            secrets.extend(known);
+        }
+        let secrets = self.kept.values().chain(&secrets).map(Secret::expose);
+        (changes, Arc::new(Mask::new(secrets)))
+    }
+}
+
+/// The tokens that one request carries, by the names of the secrets.
+#[derive(Default)]
+pub(super) struct Borrowed(BTreeMap<String, (Arc<Bearer>, Token)>);
+
+impl Borrowed {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(_, token)| token.text.expose())
+    }
+
+    /// Others than these, under which the request was refused; nothing when none of them is worth another try.
+    pub(super) async fn others(&self) -> Result<Option<Borrowed>, CallError> {
+        let mut others = BTreeMap::new();
+        for (name, (bearer, token)) in &self.0 {
+            if let Some(other) = bearer.another(token).await? {
+                others.insert(name.clone(), (bearer.clone(), other));
+            }
+        }
+        if others.is_empty() {
+            return Ok(None);
+        }
+        for (name, borrowed) in &self.0 {
+            others
+                .entry(name.clone())
+                .or_insert_with(|| borrowed.clone());
+        }
+        Ok(Some(Borrowed(others)))
+    }
+
+    /// What came of the request under these.
+    pub(super) fn repeated(&self, refused: bool) {
+        for (bearer, _) in self.0.values() {
+            bearer.repeated(refused);
+        }
     }
 }
 
@@ -196,9 +327,10 @@ mod tests {
         let file = parse("plugins.toml", file).into_result().unwrap();
         let instance = &file.plugins[0];
         let grant = instance.grants.http.clone().unwrap();
-        let secrets = [("token".to_owned(), Secret::new("not to be seen"))];
-        let ways = Arc::new(Ways::open().unwrap());
-        Arc::new(Egress::new(ways, instance, grant, secrets.into()))
+        let kept = Credential::Kept(Secret::new("not to be seen"));
+        let secrets = [("token".to_owned(), kept)].into();
+        let (ways, tokens) = (Arc::new(Ways::open().unwrap()), Tokens::default());
+        Arc::new(Egress::new(ways, &tokens, instance, grant, secrets))
     }
 
     fn get(url: &str) -> Request {

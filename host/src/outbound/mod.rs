@@ -3,7 +3,7 @@
 //!
 //! - `client`: looks at every address that a name leads to, and dials those that it has looked at
 //! - `egress`: what one plugin may call, with which secrets; `outgoing`: a call that may be made;
-//!   `carried`: its body
+//!   `carried`: its body; `tokens`: the OAuth 2 access tokens among these secrets
 //!
 //! Deliberately absent: Meta's API, which has a client of its own in `graph`.
 
@@ -11,9 +11,11 @@ mod carried;
 mod client;
 mod egress;
 mod outgoing;
+mod tokens;
 
 pub use carried::Files;
 pub use client::{client, may_call};
 pub use duet_rules::outbound::Reach;
-pub use egress::{Egress, Ways};
+pub use egress::{Credential, Egress, Ways};
 pub use outgoing::{Answered, CallError, Outgoing, Response};
+pub use tokens::{Keeper, Tokens, Whose};

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use duet_rules::outbound::{Filled, Reach, Request, fill};
-use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{StatusCode, Url};
 
 use super::carried::{Carried, Files};
 use super::client::leads_inside;
-use super::egress::Egress;
+use super::egress::{Borrowed, Egress};
 
 const TIMEOUT_MS: u32 = 8_000;
 const TIMEOUT_MS_MAX: u32 = 120_000;
@@ -35,7 +35,7 @@ pub struct CallError {
 }
 
 impl CallError {
-    fn new(code: &str, detail: impl Into<String>) -> CallError {
+    pub(super) fn new(code: &str, detail: impl Into<String>) -> CallError {
         CallError {
             code: code.to_owned(),
             detail: detail.into(),
@@ -114,8 +114,30 @@ impl Outgoing {
         let egress = &self.egress;
         // The semaphore is never closed; without a permit the call goes on all the same.
         let _place = egress.places.acquire().await;
+        let borrowed = egress.tokens(&self.request).await?;
+        let response = self.send(&borrowed, key, files, time).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return self.read(response).await;
+        }
+        // Refused means that nothing was done: the call is made once more, and the journal gets what comes of that.
+        let Some(others) = borrowed.others().await? else {
+            return self.read(response).await;
+        };
+        let response = self.send(&others, key, files, time).await?;
+        others.repeated(response.status() == StatusCode::UNAUTHORIZED);
+        self.read(response).await
+    }
+
+    async fn send(
+        &self,
+        borrowed: &Borrowed,
+        key: Option<&str>,
+        files: &Files,
+        time: Duration,
+    ) -> Result<reqwest::Response, CallError> {
+        let egress = &self.egress;
         let now_s = crate::now_ms().div_euclid(1000);
-        let secret = |name: &str| egress.secret(name);
+        let secret = |name: &str| borrowed.get(name).or_else(|| egress.secret(name));
         let filled = fill(&self.request, self.url.clone(), secret, now_s);
         let Filled { url, headers, body } = filled.map_err(CallError::invalid)?;
         let request = egress
@@ -130,8 +152,7 @@ impl Outgoing {
             Carried::Bytes(body) => request.body(body),
             Carried::Stream(body, bytes) => request.header(CONTENT_LENGTH, bytes).body(body),
         };
-        let response = request.send().await.map_err(|error| self.told(error))?;
-        self.read(response).await
+        request.send().await.map_err(|error| self.told(error))
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Answered {
@@ -142,12 +163,13 @@ impl Outgoing {
             let detail = "the answer is compressed, though none was asked for that is";
             return Err(CallError::new("answer-encoded", detail));
         }
+        let mask = egress.mask();
         let mut left = egress.response_bytes_max;
         let mut headers = Vec::new();
         for (name, value) in response.headers() {
             let bytes = name.as_str().len() + value.len();
             left = left.checked_sub(bytes).ok_or_else(|| self.too_long())?;
-            let value = egress.mask.bytes(value.as_bytes().to_vec());
+            let value = mask.bytes(value.as_bytes().to_vec());
             let value = String::from_utf8_lossy(&value).into_owned();
             headers.push((name.as_str().to_owned(), value));
         }
@@ -161,7 +183,7 @@ impl Outgoing {
         Ok(Response {
             status,
             headers,
-            body: egress.mask.bytes(body),
+            body: egress.mask().bytes(body),
         })
     }
 
@@ -188,7 +210,7 @@ impl Outgoing {
         };
         // A URL may hold a secret, and what a customer wrote.
         let words = format!("{:#}", anyhow!(error.without_url()));
-        CallError::new(code, self.egress.mask.text(words))
+        CallError::new(code, self.egress.mask().text(words))
     }
 }
 
@@ -222,7 +244,7 @@ mod tests {
     use duet_rules::plugins_toml::{HttpGrant, parse};
 
     use super::*;
-    use crate::outbound::Ways;
+    use crate::outbound::{Tokens, Ways};
 
     /// The name is on the list, and leads inside.
     #[tokio::test]
@@ -238,7 +260,9 @@ mod tests {
                 ..granted.clone()
             };
             let ways = Arc::new(Ways::open().unwrap());
-            let egress = Arc::new(Egress::new(ways, instance, grant, Default::default()));
+            let tokens = Tokens::default();
+            let egress = Egress::new(ways, &tokens, instance, grant, Default::default());
+            let egress = Arc::new(egress);
             let request = Request {
                 method: Method::Get,
                 url: "http://localhost:9/".into(),

@@ -20,7 +20,7 @@ use super::log_book::{LogBook, LogBooks};
 use super::outline::{Outline, outline};
 use super::secrets::Secrets;
 use super::{Component, Plugin, PluginThreads, settings};
-use crate::outbound::{Egress, Ways};
+use crate::outbound::{Egress, Keeper, Tokens, Ways};
 
 /// What admits plugins: the compiler, the threads that they will run on and the connections for their calls.
 pub struct Admission {
@@ -29,6 +29,7 @@ pub struct Admission {
     logs: LogBooks,
     /// Opened for the first plugin that may call.
     ways: OnceLock<Arc<Ways>>,
+    tokens: Tokens,
 }
 
 impl Admission {
@@ -38,7 +39,22 @@ impl Admission {
             threads,
             logs: LogBooks::default(),
             ways: OnceLock::new(),
+            tokens: Tokens::default(),
         }
+    }
+
+    /// The same, where refresh tokens are kept.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Arc<dyn Keeper>) -> Self {
+        Admission {
+            tokens: Tokens::new(keeper),
+            ..self
+        }
+    }
+
+    /// Why an instance's calls get no token, with the remedy, if that is so.
+    pub fn token_cause(&self, instance: &str) -> Option<String> {
+        self.tokens.cause(instance)
     }
 
     /// Runs what hands events to plugins on the plugins' own threads: a run then costs no change of threads.
@@ -128,7 +144,8 @@ impl Admission {
                 self.ways.get_or_init(|| opened)
             }
         };
-        let egress = Egress::new(Arc::clone(ways), instance, grant, secrets.http.clone());
+        let (ways, secrets) = (Arc::clone(ways), secrets.http.clone());
+        let egress = Egress::new(ways, &self.tokens, instance, grant, secrets);
         Ok(Some(Arc::new(egress)))
     }
 }

@@ -182,6 +182,7 @@ fn remove(connection: &Connection, id: String) -> Result<(), BusinessError> {
     for sql in [
         "DELETE FROM businesses WHERE id = ?1",
         "DELETE FROM secrets WHERE business = ?1",
+        "DELETE FROM refresh_tokens WHERE business = ?1",
         "DELETE FROM providers WHERE business = ?1",
         "DELETE FROM refusals WHERE business = ?1",
         "DELETE FROM tokens WHERE business = ?1",

@@ -60,6 +60,7 @@ mod own;
 mod owner;
 mod pace;
 pub mod receipts;
+pub mod refresh_tokens;
 pub mod retention;
 pub mod runs;
 pub mod schedules;
@@ -89,7 +90,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -112,6 +113,7 @@ const MIGRATIONS: [&str; 22] = [
     include_str!("schema/21.sql"),
     include_str!("schema/22.sql"),
     include_str!("schema/23.sql"),
+    include_str!("schema/24.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -160,6 +160,7 @@ impl Store {
                     connection.execute(GONE_SCHEDULES, [gone_ms])?;
                     connection.execute(GONE_RUNS, [gone_ms])?;
                     connection.execute(GONE_VERSIONS, [gone_ms])?;
+                    connection.execute(GONE_REFRESH_TOKENS, [gone_ms])?;
                     Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?)
                 })
                 .await?;
@@ -379,8 +380,7 @@ const DELETE_EVENT: &str = "DELETE FROM events WHERE seq = ?1
     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1)
     AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.seq = ?1)";
 
-const OLD_HOOKS: &str =
-    "SELECT id FROM hooks WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2";
+const OLD_HOOKS: &str = "SELECT id FROM hooks WHERE received_ms < ?1 ORDER BY received_ms LIMIT ?2";
 const DELETE_HOOK: &str = "DELETE FROM hooks WHERE id = ?1";
 
 const OLD_FILES: &str =
@@ -407,6 +407,8 @@ const GONE_RUNS: &str =
 /// Their components go when the next version of any plugin takes over.
 const GONE_VERSIONS: &str =
     "DELETE FROM versions WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
+const GONE_REFRESH_TOKENS: &str =
+    "DELETE FROM refresh_tokens WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
 /// Without its event nothing can be run again.
 const RUNS_WITHOUT_EVENT: &str = "DELETE FROM runs WHERE seq NOT IN (SELECT seq FROM events)";
 

@@ -69,7 +69,7 @@ fn read_one(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<HookGrant>
         }
         None
     } else {
-        read_source(&mut table, findings)
+        read_source(&mut table, "env and file", false, findings)
     };
     let hook = HookGrant {
         secret,

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use url::Url;
 
 use super::instance::name_is_valid;
+use super::oauth::{self, OAuthGrant};
 use crate::outbound::{Allow, Method, Origin, Reach};
 use crate::toml_file::{Field, Findings, Section, quoted};
 
@@ -24,9 +26,18 @@ pub struct HttpGrant {
 /// A secret that the host puts into calls; the plugin never sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretGrant {
-    pub source: SecretSource,
+    pub value: SecretValue,
     /// Where it may go: each lies within `allow`.
     pub hosts: Vec<Origin>,
+}
+
+/// What a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretValue {
+    /// What stands there.
+    Kept(SecretSource),
+    /// An access token that is got with what stands there.
+    OAuth(Box<OAuthGrant>),
 }
 
 /// Where a secret comes from.
@@ -50,6 +61,26 @@ impl HttpGrant {
         } else {
             Reach::Public
         })
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::Env(name) => f.write_str(name),
+            SecretSource::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl SecretGrant {
+    /// Everything that is read for it.
+    pub fn sources(&self) -> impl Iterator<Item = &SecretSource> {
+        let (one, other) = match &self.value {
+            SecretValue::Kept(source) => (source, None),
+            SecretValue::OAuth(oauth) => (&oauth.client_secret, oauth.refresh_token.as_ref()),
+        };
+        std::iter::once(one).chain(other)
     }
 }
 
@@ -82,7 +113,7 @@ pub(super) fn read(
         findings.add(surplus.offset, message, format!("keep it to {SECRETS_MAX}"));
     }
     for field in fields.iter().take(SECRETS_MAX) {
-        if let Some(secret) = read_secret(field, &allow, findings) {
+        if let Some(secret) = read_secret(field, &allow, private, findings) {
             lines.insert(field.key.to_owned(), findings.line(field.offset));
             secrets.insert(field.key.to_owned(), secret);
         }
@@ -125,6 +156,7 @@ fn read_allow(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<(Al
 fn read_secret(
     field: &Field<'_>,
     allow: &[Allow],
+    private: bool,
     findings: &mut Findings<'_>,
 ) -> Option<SecretGrant> {
     if !name_is_valid(field.key) {
@@ -135,27 +167,38 @@ fn read_secret(
         );
     }
     let mut table = field.table(findings)?;
-    let source = read_source(&mut table, findings);
+    let oauth = table.field("oauth");
+    let value = match read_source(&mut table, "env, file and oauth", oauth.is_some(), findings) {
+        Some(source) => Some(SecretValue::Kept(source)),
+        None => oauth
+            .and_then(|oauth| oauth::read(&oauth, private, findings))
+            .map(|oauth| SecretValue::OAuth(Box::new(oauth))),
+    };
     let hosts = read_hosts(&mut table, allow, findings);
     table.finish(findings);
     Some(SecretGrant {
-        source: source?,
+        value: value?,
         hosts,
     })
 }
 
-/// From exactly one of `env` and `file`.
+/// From `env` or `file`, unless something else stands there `instead`; `kinds` are all that may.
 pub(super) fn read_source(
     table: &mut Section<'_>,
+    kinds: &str,
+    instead: bool,
     findings: &mut Findings<'_>,
 ) -> Option<SecretSource> {
-    match (table.field("env"), table.field("file")) {
-        (Some(env), None) => read_env(&env, findings),
-        (None, Some(file)) => read_file(&file, findings),
-        (None, None) | (Some(_), Some(_)) => {
+    let env = table.field("env");
+    let file = table.field("file");
+    match (env, file, instead) {
+        (Some(env), None, false) => read_env(&env, findings),
+        (None, Some(file), false) => read_file(&file, findings),
+        (None, None, true) => None,
+        _ => {
             findings.add(
                 table.offset(),
-                format!("[{}] needs exactly one of env and file", table.path()),
+                format!("[{}] needs exactly one of {kinds}", table.path()),
                 "name an environment variable with env = \"…\", or a file with file = \"…\"",
             );
             None
@@ -276,7 +319,10 @@ mod tests {
                 "GET POST https://*.example.org:8443"
             ]
         );
-        let source = |name: &str| http.secrets.get(name).map(|secret| &secret.source);
+        let source = |name: &str| match &http.secrets.get(name)?.value {
+            SecretValue::Kept(source) => Some(source),
+            SecretValue::OAuth(_) => None,
+        };
         assert_eq!(
             source("token"),
             Some(&SecretSource::Env("CRM_TOKEN".into()))
@@ -343,11 +389,15 @@ mod tests {
             ),
             (
                 format!("{secret}env = 'A'\nfile = 'b'\nhosts = ['https://a.example.com']"),
-                r#"plugins.toml:5: [plugins.crm.http.secrets.token] needs exactly one of env and file; name an environment variable with env = "…", or a file with file = "…""#,
+                r#"plugins.toml:5: [plugins.crm.http.secrets.token] needs exactly one of env, file and oauth; name an environment variable with env = "…", or a file with file = "…""#,
+            ),
+            (
+                format!("{secret}env = 'A'\nhosts = ['https://a.example.com']\n[plugins.crm.http.secrets.token.oauth]"),
+                r#"plugins.toml:5: [plugins.crm.http.secrets.token] needs exactly one of env, file and oauth; name an environment variable with env = "…", or a file with file = "…""#,
             ),
             (
                 format!("{secret}value = 'hunter2'\nenv = 'A'\nhosts = ['https://a.example.com']"),
-                r#"plugins.toml:6: unknown key "value" in [plugins.crm.http.secrets.token]; remove it; known keys: env, file, hosts"#,
+                r#"plugins.toml:6: unknown key "value" in [plugins.crm.http.secrets.token]; remove it; known keys: oauth, env, file, hosts"#,
             ),
             (
                 format!("{secret}env = 'A'"),

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::every;
 use super::grants::{self, Grants, Read};
-use super::http::SecretSource;
+use super::http::{SecretGrant, SecretSource};
 use super::limits::{self, Limits};
 use super::log::{self, LogRate};
 use super::pattern::Pattern;
@@ -74,7 +74,7 @@ impl Instance {
         let secrets = http.flat_map(|http| http.secrets.values());
         let hooks = self.grants.hooks.values();
         let sources = secrets
-            .map(|secret| &secret.source)
+            .flat_map(SecretGrant::sources)
             .chain(hooks.filter_map(|hook| hook.secret.as_ref()));
         let files = sources.filter_map(|source| match source {
             SecretSource::File(path) => Some(path.as_path()),

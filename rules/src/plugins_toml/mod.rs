@@ -16,6 +16,7 @@ mod instance;
 mod interface;
 mod limits;
 mod log;
+mod oauth;
 mod pattern;
 mod quarantine;
 mod retry;
@@ -35,13 +36,14 @@ pub use grants::{
     TimersGrant,
 };
 pub use hooks::{HOOK_BYTES_DEFAULT, HOOK_RATE_DEFAULT, HOOK_SECONDS_DEFAULT, HookGrant};
-pub use http::{HttpGrant, SecretGrant, SecretSource};
+pub use http::{HttpGrant, SecretGrant, SecretSource, SecretValue};
 pub use instance::{
     Instance, PARALLEL_DEFAULT, Promote, RUNS_KEPT_DEFAULT, StartFrom, name_is_valid,
 };
 pub use interface::{GRANTED, Interface, granted_interface};
 pub use limits::Limits;
 pub use log::LogRate;
+pub use oauth::OAuthGrant;
 pub use pattern::{Pattern, PatternError};
 pub use retry::Retry;
 pub use settings::SettingsLines;

@@ -60,7 +60,7 @@ impl fmt::Display for Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.code.as_str() {
-            "unreachable" | "timeout" | "lost" => retry(),
+            "unreachable" | "timeout" | "lost" | "token-refused" | "token-unavailable" => retry(),
             _ => reject(error),
         }
     }

@@ -39,7 +39,7 @@ struct Plugin {
     version: Option<String>,
     /// SHA-256 of the component, hex.
     digest: Option<String>,
-    /// Why it is not running, or why the last change was not taken.
+    /// Why it is not running, why its calls get no token, or why the last change was not taken.
     cause: Option<String>,
     /// In quarantine: when one event is tried.
     tried_at: Option<Time>,
