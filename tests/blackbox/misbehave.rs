@@ -11,14 +11,20 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a message tells the plugin to do, and words of the cause that the dead letter must give.
-const MODES: [(&str, &[&str]); 14] = [
+const MODES: [(&str, &[&str]); 20] = [
     ("spin", &["cpu", "cpu_ms_max"]),
     ("wait 5000", &["wall", "wall_ms_max"]),
     ("allocate", &["memory", "memory_bytes_max"]),
     ("recurse", &["trap"]),
     ("panic", &["trap", "as told"]),
+    ("trap", &["trap", "unreachable"]),
     ("exit", &["trap", "exit"]),
+    ("shout 3000000", &["transfer", "pass less at once"]),
+    ("bulky-end 3000000", &["transfer", "pass less at once"]),
+    ("garble", &["trap", "UTF-8"]),
+    ("garbled-end", &["trap", "UTF-8"]),
     ("keep 100000", &["store", "store_bytes_max"]),
+    ("keys 200", &["effects", "effects_max"]),
     ("calls 5000", &["host-calls", "host_calls_max"]),
     ("effects 200", &["effects", "effects_max"]),
     ("retry", &["another attempt"]),
@@ -29,7 +35,7 @@ const MODES: [(&str, &[&str]); 14] = [
 ];
 
 /// Does too much of what is only cut off: the event is done all the same.
-const HARMLESS: [&str; 3] = ["flood", "print 300000", "bursts 20"];
+const HARMLESS: [&str; 4] = ["flood", "print 300000", "shout 300000", "bursts 20"];
 
 fn misbehaving() -> String {
     "[plugins.bad]\ncomponent = \"misbehave.wasm\"\nfrom = \"beginning\"\nparallel = 4\n\

@@ -187,6 +187,9 @@ impl Teller<'_> {
                 "left its own memory; in Rust and C also a sign of deep recursion".to_owned()
             }
             Some(trap) => trap.to_string(),
+            None if error.is::<std::str::Utf8Error>() => {
+                "handed the host a text that is no UTF-8".to_owned()
+            }
             None => match error.downcast_ref::<wasmtime_wasi::I32Exit>() {
                 Some(exit) => format!("ended itself with exit status {}", exit.0),
                 None => text,

@@ -96,6 +96,17 @@ async fn a_plugin_without_the_grant_cannot_hand_over() {
     assert!(reason.contains("handling = true"), "{reason}");
 }
 
+/// Its reason stands in tables and pages.
+#[tokio::test]
+async fn a_long_reason_is_cut() {
+    let plugin = admit("misbehave", MISBEHAVE).await;
+    let Outcome::Reject(reason) = run(&plugin, "bulky-end 100000").await.outcome else {
+        panic!("it did not reject")
+    };
+    assert_eq!(reason.chars().last(), Some('…'));
+    assert!(reason.len() < 3000, "{}", reason.len());
+}
+
 #[tokio::test]
 async fn failures_are_outcomes_and_leave_no_effects() {
     let plugin = admit("misbehave", MISBEHAVE).await;

@@ -1,18 +1,37 @@
 //! Does one wrong thing, named by the first word of a text message; the second word says how much of it.
+//! With the setting `mode` every message means that, or one of so many, and the others nothing.
 
 use duet_sdk::{
-    Contact, Conversation, Event, Message, Result, log, reject, retry, retry_after, store,
+    Contact, Conversation, Event, Message, Result, log, reject, retry, retry_after, settings, store,
 };
+use serde::Deserialize;
 use serde_json::json;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 duet_sdk::plugin!("manifest.json", handle);
 
+#[derive(Deserialize)]
+struct Settings {
+    mode: Option<String>,
+    #[serde(default = "one")]
+    one_in: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
 fn handle(event: Event) -> Result {
+    let settings: Settings = settings()?;
     // Old messages tell it as well as those of today.
     let text = event.json().pointer("/text/body");
     let text = text.and_then(|text| text.as_str()).unwrap_or_default();
+    let text = match &settings.mode {
+        Some(_) if event.seq % settings.one_in != 0 => return Ok(()),
+        Some(mode) => mode,
+        None => text,
+    };
     let mut words = text.split_whitespace();
     let mode = words.next().unwrap_or("well");
     let conversation = event
@@ -25,15 +44,22 @@ fn handle(event: Event) -> Result {
     match mode {
         "well" => conversation.reply_text("well").map(|_| ()),
         "spin" => spin(Duration::MAX),
+        "late" => read_late(amount),
         "bursts" => bursts(amount),
         "wait" => wait(amount),
         "allocate" => allocate(),
         "recurse" => recurse(),
         "panic" => panic!("as told"),
+        "trap" => std::process::abort(),
         "exit" => std::process::exit(3),
         "flood" => flood(),
         "print" => print_without_end(amount),
+        "shout" => shout(amount),
+        "garble" => garble(),
+        "garbled-end" => Err(reject(no_text())),
+        "bulky-end" => Err(reject("x".repeat(usize::try_from(amount)?))),
         "keep" => store::set_bytes("huge", &vec![7; usize::try_from(amount)?], None),
+        "keys" => keep_many(amount),
         "calls" => call_often(amount),
         "effects" => send_often(conversation, amount),
         "across" => across(amount, words.next().map_or(Ok(0), str::parse)?),
@@ -59,6 +85,13 @@ fn bursts(count: u64) -> Result {
         spin(Duration::from_millis(2))?;
         wait(2)?;
     }
+    Ok(())
+}
+
+/// Computes first.
+fn read_late(ms: u64) -> Result {
+    spin(Duration::from_millis(ms))?;
+    drop(store::get_bytes("late"));
     Ok(())
 }
 
@@ -128,6 +161,30 @@ fn print_without_end(bytes: u64) -> Result {
     let chunk = "y".repeat(1 << 10);
     for _ in 0..bytes >> 10 {
         print!("{chunk}");
+    }
+    Ok(())
+}
+
+/// One line, in one call.
+fn shout(bytes: u64) -> Result {
+    log::info(&"x".repeat(usize::try_from(bytes)?));
+    Ok(())
+}
+
+fn garble() -> Result {
+    log::info(&no_text());
+    Ok(())
+}
+
+/// What a string must not be: bytes that are no UTF-8.
+fn no_text() -> String {
+    // SAFETY: nothing here looks into it; it is for the host to see what it is.
+    unsafe { String::from_utf8_unchecked(vec![b'a', 0xff, b'b']) }
+}
+
+fn keep_many(count: u64) -> Result {
+    for number in 0..count {
+        store::set(&format!("key {number}"), &number)?;
     }
     Ok(())
 }
