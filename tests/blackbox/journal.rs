@@ -291,6 +291,51 @@ async fn another_component_goes_on_live_and_says_so() -> anyhow::Result<()> {
     stage.gateway.end().await
 }
 
+/// It goes by how long it has computed, so that its second run asks for something that its first one did not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_run_that_asks_for_something_else_goes_on_live_and_says_so() -> anyhow::Result<()>
+{
+    let outside = Outside::start(|_| Reply::new(200, "")).await?;
+    let mut stage = Stage::set(caller(&outside, "")).await?;
+    let call = |path: &str, chance: bool| json!({"call": {"method": "POST", "url": format!("{}{path}", outside.url()), "chance": chance}});
+    let steps = json!([call("/same", false), call("/other", true), {"add": "runs"}, {"say": "done"}, {"show": "runs"}]);
+    stage.cut("journal.answer_kept:2", &steps).await?;
+    stage.restart(None).await?;
+    stage.sent("runs: 1").await?;
+    assert_eq!(stage.copies("done"), 1);
+    let called = outside.called();
+    let paths: Vec<_> = called.iter().map(|called| called.path.as_str()).collect();
+    assert_eq!(paths, ["/same", "/other", "/other"]);
+    let keys: BTreeSet<_> = called
+        .iter()
+        .map(|called| called.header("idempotency-key"))
+        .collect();
+    assert!(keys.len() == 3 && !keys.contains(""), "{keys:?}");
+    let log = stage.gateway.log();
+    let told: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("goes on live"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let row = stage
+        .admin
+        .row("plugins", "it is done", PATIENCE, |row| {
+            row["events"]["done"] == 1
+        })
+        .await?;
+    assert_eq!(
+        (&row["state"], &row["events"]["faults"]),
+        (&json!("ready"), &json!(0)),
+        "{row}"
+    );
+    // Another conversation is none of it.
+    stage
+        .say(BALA, "bala", &json!([{"add": "runs"}, {"show": "runs"}]))
+        .await?;
+    stage.sent("runs: 2").await?;
+    stage.gateway.end().await
+}
+
 /// Both runs have read the counter when the calls are answered; one of them has to run again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conflict_repeats_the_run_and_not_its_calls() -> anyhow::Result<()> {

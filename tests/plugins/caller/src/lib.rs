@@ -5,6 +5,7 @@ use duet_sdk::http::{Encoding, Error, Request, Response, send_all};
 use duet_sdk::{Conversation, Event, Result, now_ms, reject, retry, store};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 duet_sdk::plugin!("manifest.json", handle);
 
@@ -42,6 +43,9 @@ struct Call {
     /// Whether the clock stands behind the body.
     #[serde(default)]
     stamp: bool,
+    /// Whether there also stands what differs in each run.
+    #[serde(default)]
+    chance: bool,
     key: Option<String>,
     timeout_ms: Option<u32>,
     #[serde(default)]
@@ -114,6 +118,9 @@ impl Call {
         if self.stamp {
             body.push_str(&now_ms().to_string());
         }
+        if self.chance {
+            body.push_str(&chance());
+        }
         let mut request = Request::new(&self.method, &self.url).body(body);
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -128,6 +135,12 @@ impl Call {
             .iter()
             .fold(request, |request, place| place.in_request(request))
     }
+}
+
+/// How long the run has lasted, looked at so often that no two runs see the same. It is all that a repeated run sees
+/// otherwise.
+fn chance() -> String {
+    (0..50).map(|_| format!("{:?} ", Instant::now())).collect()
 }
 
 impl Place {
