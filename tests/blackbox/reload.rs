@@ -191,6 +191,44 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes))
 }
 
+/// Each that a replacement left open would be one more, and there are many more replacements than files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replaced_components_leave_no_open_files() -> anyhow::Result<()> {
+    const FIRST_LOOK: usize = 5;
+    const REPLACEMENTS: usize = 45;
+    /// Connections come and go.
+    const MORE_MAX: usize = 10;
+    let sim = Sim::start(gateway::open_sim()).await?;
+    let plugins = PluginsFile::default().and(
+        "idle",
+        "[plugins.idle]\ncomponent = \"idle.wasm\"\nevents = [\"message.text\"]\n",
+    );
+    let gateway = Gateway::start(Setup::default().graph(sim.url()).plugins(plugins)).await?;
+    let admin = gateway.admin()?;
+    admin.plugins_run(PATIENCE).await?;
+    let file = gateway.folder().join("idle.wasm");
+    let original = std::fs::read(guest_file("idle")?)?;
+    let mut at_first = 0;
+    for number in 1..=REPLACEMENTS {
+        let component = with_custom_section(&original, &number.to_string());
+        replace(&file, &component)?;
+        let wanted = digest(&component);
+        until("the new component is live", PATIENCE, || {
+            live(&admin, &wanted)
+        })
+        .await?;
+        if number == FIRST_LOOK {
+            at_first = process::open_files(gateway.pid()?)?;
+        }
+    }
+    let at_last = process::open_files(gateway.pid()?)?;
+    ensure!(
+        at_last <= at_first + MORE_MAX,
+        "{at_first} open files after {FIRST_LOOK} replacements, {at_last} after {REPLACEMENTS}"
+    );
+    gateway.end().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_change_keeps_the_old_plugin_and_says_why() -> anyhow::Result<()> {
     let sim = Sim::start(gateway::open_sim()).await?;

@@ -20,6 +20,14 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib * 1024)
 }
 
+/// Files, sockets and pipes that it has open.
+///
+/// # Errors
+/// As [`resident_bytes`].
+pub fn open_files(pid: u32) -> anyhow::Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// Time that its threads have computed in user mode, ms.
 ///
 /// # Errors
