@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use duet_rules::backoff;
 use duet_rules::plugins_toml::Retry;
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Shared;
@@ -26,6 +28,10 @@ use crate::store::runs::Record;
 const CONFLICTS_MAX: u32 = 50;
 /// After so many it takes turns with others that fare like it, so that one key that all of them change lets each through.
 const CONFLICTS_BESIDE: u32 = 3;
+/// Runs that write more to their store commit one after the other, at so many bytes a second: whoever commits beside
+/// them waits for one of them at most.
+const LARGE_BYTES: usize = 64 << 10;
+const LARGE_BYTES_PER_SECOND: f64 = 8.0 * 1024.0 * 1024.0;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -360,6 +366,10 @@ async fn commit(
     record: Option<Record>,
     now_ms: i64,
 ) -> Result<Vec<i64>, StoreError> {
+    let _turn = match written_bytes(&end) {
+        bytes if bytes > LARGE_BYTES => Some(large_turn(loaded, bytes).await),
+        _ => None,
+    };
     let grants = &loaded.plugin.instance().grants;
     let finish = Finish {
         epoch: shared.store.epoch(),
@@ -397,6 +407,28 @@ async fn commit(
             result => return result,
         }
     }
+}
+
+/// Waits until a run of an instance may commit so much; no other does meanwhile.
+async fn large_turn(loaded: &Loaded, bytes: usize) -> MutexGuard<'_, Instant> {
+    let mut next = loaded.large.lock().await;
+    tokio::time::sleep_until(*next).await;
+    let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+    *next = Instant::now() + Duration::from_secs_f64(bytes / LARGE_BYTES_PER_SECOND);
+    next
+}
+
+/// Bytes of values that are written to the store.
+fn written_bytes(end: &End) -> usize {
+    let effects: &[Effect] = match end {
+        End::Done { effects, .. } => effects,
+        End::Retry { .. } | End::Dead { .. } => &[],
+    };
+    let each = effects.iter().map(|effect| match effect {
+        Effect::Set { value, .. } => value.len(),
+        _ => 0,
+    });
+    each.sum()
 }
 
 /// The effects themselves could not be stored: the attempt has failed.

@@ -39,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) status: Arc<Status>,
     /// Whose turn it is among runs that keep changing what the others read.
     pub(super) contended: tokio::sync::Mutex<()>,
+    /// Whose turn it is among runs that store much, and when the next one may.
+    pub(super) large: tokio::sync::Mutex<tokio::time::Instant>,
 }
 
 impl Loaded {
@@ -50,6 +52,7 @@ impl Loaded {
             plugin,
             status,
             contended: tokio::sync::Mutex::default(),
+            large: tokio::sync::Mutex::new(tokio::time::Instant::now()),
         }
     }
 

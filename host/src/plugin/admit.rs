@@ -19,6 +19,7 @@ use super::linked::Linked;
 use super::log_book::{LogBook, LogBooks};
 use super::outline::{Outline, outline};
 use super::secrets::Secrets;
+use super::threads::Habit;
 use super::{Component, Plugin, PluginThreads, settings};
 use crate::outbound::{Egress, Keeper, Tokens, Ways};
 
@@ -116,7 +117,8 @@ impl Admission {
                 self.logs.open(&instance.name, instance.log),
                 egress,
             )),
-            linked,
+            linked: Arc::new(linked),
+            habit: Habit::default(),
             share: Semaphore::new(self.threads.share()),
             threads: Arc::clone(&self.threads),
             _compiled: compiled,

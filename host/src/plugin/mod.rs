@@ -56,8 +56,9 @@ pub use world::{Answer, Attachment, ConversationState, KeptFile, NewFile, Unavai
 /// Runs that go on hold it; a replaced one is gone when its last run ends.
 pub struct Plugin {
     facts: Arc<facts::Facts>,
-    linked: linked::Linked,
+    linked: Arc<linked::Linked>,
     threads: Arc<PluginThreads>,
+    habit: threads::Habit,
     share: tokio::sync::Semaphore,
     /// Held so that another instance of the same component shares the code.
     _compiled: Arc<compile::Compiled>,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use duet_rules::hooks::{self, Mode};
+use duet_rules::plugins_toml::Limits;
 use futures_util::FutureExt;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -15,6 +16,7 @@ use super::bindings::duet::plugin::types;
 use super::bindings::exports::duet::plugin::on_hook::Response;
 use super::fault::{Fault, FaultKind, Stop, Teller, shortened};
 use super::guest_log::Level;
+use super::linked::Linked;
 use super::log_book::Source;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
@@ -94,39 +96,34 @@ impl Plugin {
         let run = AssertUnwindSafe(self.run_here(call)).catch_unwind();
         run.await.unwrap_or_else(|_| {
             // The panic hook has logged what and where.
-            Run::fault(Fault {
+            Run::nothing(Outcome::Fault(Fault {
                 kind: FaultKind::Panic,
                 message: "the gateway panicked in a host function".to_owned(),
-            })
+            }))
         })
     }
 
     async fn run_here(&self, call: Call) -> Run {
         let limits = &self.facts.limits;
-        let mut store = self.new_store(&call);
+        let store = self.new_store(&call);
         let log = Arc::clone(&store.data().log);
         let cpu_us = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
 
         let answers = self.answers(&call.event);
-        let event = seen_event(call);
-        let guest = async {
-            if answers {
-                let answered = self.linked.answer(&mut store, &event).await?;
-                return Ok::<_, wasmtime::Error>(answered.map(Some));
-            }
-            let handled = self.linked.call(&mut store, &event).await?;
-            Ok(handled.map(|()| None))
-        };
-        let metered = Metered::new(
-            guest,
-            limits.cpu_ms_max.saturating_mul(1_000),
+        let guest = guest(
+            Arc::clone(&self.linked),
+            store,
+            (seen_event(call), answers),
+            *limits,
             Arc::clone(&cpu_us),
         );
-        let ended = tokio::time::timeout(Duration::from_millis(limits.wall_ms_max), metered).await;
+        let driven = self.threads.drive(Box::pin(guest), &cpu_us, &self.habit);
+        let Some((ended, running)) = driven.await else {
+            return Run::nothing(Outcome::Unavailable("the gateway is ending".to_owned()));
+        };
 
         let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let running = store.into_data();
         let teller = Teller {
             instance: &self.facts.name,
             limits,
@@ -224,9 +221,10 @@ impl Plugin {
 }
 
 impl Run {
-    fn fault(fault: Fault) -> Run {
+    /// Of a guest of which nothing is left.
+    fn nothing(outcome: Outcome) -> Run {
         Run {
-            outcome: Outcome::Fault(fault),
+            outcome,
             effects: Vec::new(),
             reads: Reads::default(),
             cpu_us: 0,
@@ -246,6 +244,34 @@ fn given(response: Response) -> Result<Answer, String> {
         body: response.body,
     };
     hooks::check_answer(&answer).map(|()| answer)
+}
+
+/// How a guest ended: in time, within its CPU, without a trap, well, and with an answer to a hook's call.
+type Ended = Result<
+    Result<wasmtime::Result<Result<Option<Response>, types::Failure>>, BudgetSpent>,
+    tokio::time::error::Elapsed,
+>;
+
+/// Gives the guest its event, to be answered or to be handled, and its time. It holds all that it needs, so that it can go
+/// on on another thread.
+async fn guest(
+    linked: Arc<Linked>,
+    mut store: Store<Running>,
+    (event, answers): (types::Event, bool),
+    limits: Limits,
+    cpu_us: Arc<AtomicU64>,
+) -> (Ended, Running) {
+    let guest = async {
+        if answers {
+            let answered = linked.answer(&mut store, &event).await?;
+            return Ok::<_, wasmtime::Error>(answered.map(Some));
+        }
+        let handled = linked.call(&mut store, &event).await?;
+        Ok(handled.map(|()| None))
+    };
+    let metered = Metered::new(guest, limits.cpu_ms_max.saturating_mul(1_000), cpu_us);
+    let ended = tokio::time::timeout(Duration::from_millis(limits.wall_ms_max), metered).await;
+    (ended, store.into_data())
 }
 
 /// The event as the contract has it. Ids and times are never negative.

@@ -7,7 +7,8 @@ use duet::plugin::secrets::Secrets;
 use duet::plugin::{Component, FaultKind, Outcome, PluginThreads};
 use futures_util::future::join_all;
 
-use crate::fixture::{admission_on, admit, component, instance, run};
+use crate::fixture::{admission_on, admit, call, component, instance, run};
+use crate::world::MemoryWorld;
 
 fn toml(limits: &str) -> String {
     named("misbehave", limits)
@@ -171,6 +172,27 @@ async fn others_go_on_while_one_spins() {
     );
     spinning.await.unwrap();
     assert!(spun.load(Ordering::Acquire));
+}
+
+/// So those that end soon never queue behind it. After so many short runs its plugin is like any other again.
+#[tokio::test]
+async fn a_run_that_computes_for_long_goes_on_among_long_ones() {
+    const LONG_AHEAD: usize = 8;
+    let limits = "cpu_ms_max = 10000\nwall_ms_max = 600000";
+    let plugin = admit("misbehave", &toml(limits)).await;
+    let is_long = async |mode: &str| {
+        let world = Arc::<MemoryWorld>::default();
+        let run = plugin.run(call(mode, &world)).await;
+        assert_eq!(run.outcome, Outcome::Done, "{mode}");
+        let thread = world.read_on.lock().unwrap();
+        thread.contains("duet-long")
+    };
+    assert!(!is_long("late 0").await);
+    assert!(is_long("late 1000").await);
+    for _ in 0..LONG_AHEAD {
+        assert!(is_long("late 0").await);
+    }
+    assert!(!is_long("late 0").await);
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ fn stored_case() -> CaseEntry {
 #[derive(Default)]
 pub(crate) struct MemoryWorld {
     pub(crate) values: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The thread that read a value last.
+    pub(crate) read_on: Mutex<String>,
     pub(crate) person_has_conversation: bool,
     pub(crate) store_is_down: bool,
     pub(crate) panics: bool,
@@ -67,6 +69,8 @@ fn answer<'a, T: std::marker::Send + 'a>(value: T) -> Answer<'a, T> {
 impl World for MemoryWorld {
     fn kv_get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>> {
         assert!(!self.panics, "a host function panics");
+        let thread = std::thread::current();
+        *self.read_on.lock().unwrap() = thread.name().unwrap_or_default().to_owned();
         if self.store_is_down {
             return Box::pin(async { Err(Unavailable("the store is down".into())) });
         }
