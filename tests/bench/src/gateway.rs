@@ -101,6 +101,20 @@ impl Process {
         self.memory_mb("VmHWM:")
     }
 
+    /// Files and pipes that are open, and sockets.
+    pub(crate) fn open_files(&self) -> Result<(u64, u64)> {
+        let (mut files, mut sockets) = (0, 0);
+        for file in fs::read_dir(format!("/proc/{}/fd", self.child.id()))? {
+            match fs::read_link(file?.path()) {
+                Ok(link) if link.to_string_lossy().starts_with("socket:") => sockets += 1,
+                Ok(_) => files += 1,
+                // Closed meanwhile.
+                Err(_) => {}
+            }
+        }
+        Ok((files, sockets))
+    }
+
     fn memory_mb(&self, name: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kib = status
@@ -163,13 +177,27 @@ impl Gateway {
         })
     }
 
+    /// How the plugins of `plugins.toml` fare, up to a thousand.
+    pub(crate) fn plugins(&self) -> Result<Vec<Value>> {
+        let mut page = self.process.json("/api/v1/plugins?limit=1000")?;
+        let plugins = page.get_mut("plugins").and_then(Value::as_array_mut);
+        plugins.map(std::mem::take).context("no plugins")
+    }
+
+    /// Waits until so many plugins run, and nothing is said against any.
+    pub(crate) fn plugins_run(&self, count: usize) -> Result<()> {
+        until("the plugins to run", || {
+            let plugins = self.plugins()?;
+            let runs = |plugin: &Value| plugin["state"] == "ready" && plugin["cause"].is_null();
+            Ok((plugins.len() == count && plugins.iter().all(runs)).then_some(()))
+        })
+    }
+
     /// Events that the plugins are done with.
     pub(crate) fn done(&self) -> Result<f64> {
-        let page = self.process.json("/api/v1/plugins")?;
-        let plugins = page.get("plugins").and_then(Value::as_array);
-        Ok(plugins
-            .into_iter()
-            .flatten()
+        Ok(self
+            .plugins()?
+            .iter()
             .filter_map(|plugin| plugin.pointer("/events/done")?.as_f64())
             .sum())
     }

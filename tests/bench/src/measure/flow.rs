@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Plan;
 use super::life::faq;
-use crate::gateway::{Gateway, sim, until};
+use crate::gateway::{Gateway, Process, sim, until};
 use crate::load::{Answers, Options, precise};
 use crate::process;
 use crate::table::{Figure, Line};
@@ -20,6 +20,9 @@ const SUSTAINED: f64 = 8000.0;
 const ANSWERED: f64 = 500.0;
 /// What faq has to catch up with after a minute at full speed would take many.
 const UNBOUNDED_SECONDS_MAX: f64 = 10.0;
+/// With and without kept runs, so often each, over so many events.
+const KEPT_ROUNDS: usize = 5;
+const KEPT_EVENTS: u64 = 20_000;
 /// Customers of the generator have this before their number.
 const CUSTOMERS: u64 = 919_800_000_000;
 
@@ -53,8 +56,8 @@ pub(super) fn sustained(plan: &Plan) -> Result<Vec<Line>> {
 
 /// As fast as it takes webhooks, until the plugin is done with all; beside the same without a plugin.
 pub(super) fn effects(plan: &Plan) -> Result<Vec<Line>> {
-    let (with, idle_mb, loaded_mb) = through(plan, &faq("Tea is 80.")?)?;
-    let (without, idle_without_mb, loaded_without_mb) = through(plan, "")?;
+    let (with, idle_mb, loaded_mb) = through(plan, &faq("Tea is 80.")?, u64::MAX)?;
+    let (without, idle_without_mb, loaded_without_mb) = through(plan, "", u64::MAX)?;
     let megabytes = |value| Figure { value, unit: " MB" };
     let memory = |name: &str, with, without| Line {
         name: name.into(),
@@ -80,13 +83,48 @@ pub(super) fn effects(plan: &Plan) -> Result<Vec<Line>> {
     ])
 }
 
+/// The same with and without its runs being kept, in turn, each time a gateway of its own.
+pub(super) fn kept_runs(plan: &Plan) -> Result<Vec<Line>> {
+    let file = faq("Tea is 80.")?;
+    let without = file.replacen("[plugins.faq]\n", "[plugins.faq]\nruns_kept = 0\n", 1);
+    let (mut kept, mut not_kept) = (Vec::new(), Vec::new());
+    for _ in 0..KEPT_ROUNDS {
+        kept.push(through(plan, &file, KEPT_EVENTS)?.0);
+        not_kept.push(through(plan, &without, KEPT_EVENTS)?.0);
+    }
+    let each = |rates: &[f64]| {
+        let rates: Vec<_> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
+        rates.join(", ")
+    };
+    Ok(vec![Line {
+        name: "events through faq, its last 20 runs kept".into(),
+        measured: Figure::per_second(middle(&mut kept.clone())),
+        beside: vec![(
+            "none kept",
+            Figure::per_second(middle(&mut not_kept.clone())),
+        )],
+        gate: None,
+        note: format!(
+            "the middle of {} and of {}, in turn, {KEPT_EVENTS} events each",
+            each(&kept),
+            each(&not_kept)
+        ),
+    }])
+}
+
+fn middle(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or_default()
+}
+
 /// Events per second, memory before, memory after.
-fn through(plan: &Plan, plugins: &str) -> Result<(f64, f64, f64)> {
+fn through(plan: &Plan, plugins: &str, count: u64) -> Result<(f64, f64, f64)> {
     let gateway = Gateway::start(plan.duet()?, &plan.fresh("gateway")?, plugins, NO_GRAPH)?;
     let idle_mb = gateway.process.resident_mb()?;
     let began = Instant::now();
     let load = Options {
         seconds: plan.seconds.min(UNBOUNDED_SECONDS_MAX),
+        count,
         ..options(plan, &gateway, None)
     };
     let answers = process::load(&load)?;
@@ -125,7 +163,7 @@ pub(super) fn answers(plan: &Plan) -> Result<Vec<Line>> {
             .context("no count of sends")?;
         Ok((sent >= all).then_some(()))
     })?;
-    let times = latencies(&meta, &answers)?;
+    let times = latencies(&meta, &answers, ANSWERED, 0, &mut 0)?;
     ensure!(!times.is_empty(), "the sim lists no sends");
     let line = |name: &str, ms: u64, beside: u64| Line {
         name: format!("webhook to Graph call at {ANSWERED}/s, {name}"),
@@ -141,10 +179,16 @@ pub(super) fn answers(plan: &Plan) -> Result<Vec<Line>> {
     ])
 }
 
-/// Every customer wrote once, in the order of their numbers.
-fn latencies(meta: &crate::gateway::Process, answers: &Answers) -> Result<Histogram<u64>> {
+/// Milliseconds from the moment when each webhook was due to Meta's acceptance of its answer, for sends after `after`,
+/// which goes on to the last. Every customer wrote once, in the order of their numbers, from number `first` on.
+pub(super) fn latencies(
+    meta: &Process,
+    answers: &Answers,
+    rate: f64,
+    first: u64,
+    after: &mut u64,
+) -> Result<Histogram<u64>> {
     let mut times = Histogram::new_with_bounds(1, 600_000, 3)?;
-    let mut after = 0;
     loop {
         let page = meta.json(&format!("/sim/sent?after={after}&limit=10000"))?;
         let sent = page
@@ -161,7 +205,8 @@ fn latencies(meta: &crate::gateway::Process, answers: &Answers) -> Result<Histog
                 .get("at_ms")
                 .and_then(Value::as_i64)
                 .context("no time")?;
-            let due = Duration::from_secs_f64(precise(to.saturating_sub(CUSTOMERS)) / ANSWERED);
+            let place = to.saturating_sub(CUSTOMERS + first);
+            let due = Duration::from_secs_f64(precise(place) / rate);
             let due_ms = answers.began_ms + i64::try_from(due.as_millis())?;
             times.saturating_record(u64::try_from(at_ms - due_ms).unwrap_or(0).max(1));
         }
@@ -169,10 +214,10 @@ fn latencies(meta: &crate::gateway::Process, answers: &Answers) -> Result<Histog
             .get("next")
             .and_then(Value::as_u64)
             .context("no next")?;
-        if next == after {
+        if next == *after {
             return Ok(times);
         }
-        after = next;
+        *after = next;
     }
 }
 

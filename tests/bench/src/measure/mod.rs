@@ -3,7 +3,9 @@
 //! - `intake`: the listener and its receipt log, at full speed and at a steady rate
 //! - `flow`: the whole gateway, from webhook to event, effect and Graph call
 //! - `history`: the chats of six months, beside live traffic
-//! - `run`: one run of a plugin, alone; `bare`: the same in nothing but wasmtime
+//! - `run`: one run of a plugin, alone; `bare`: the same in nothing but wasmtime; `share`: what the host adds to it
+//! - `plugins`: hundreds of them; `reloads`: one replaced again and again; `neighbour`: one beside another that
+//!   misbehaves
 //! - `life`: start, restart, memory, and a change that goes live
 
 mod bare;
@@ -11,7 +13,11 @@ mod flow;
 mod history;
 mod intake;
 mod life;
+mod neighbour;
+mod plugins;
+mod reloads;
 mod run;
+mod share;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,6 +60,11 @@ const ALL: &[Measurement] = &[
     ("webhook to Graph call", flow::answers),
     ("history", history::import),
     ("instantiate and call", run::instantiate_and_call),
+    ("share of an event", share::of_the_host),
+    ("kept runs", flow::kept_runs),
+    ("plugins", plugins::many),
+    ("reloads", reloads::replace_and_replace),
+    ("neighbour", neighbour::beside_the_bad),
     ("start and memory", life::start),
     ("save to live", life::save_to_live),
 ];

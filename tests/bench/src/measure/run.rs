@@ -15,7 +15,7 @@ use duet::plugin::{
 };
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
-use duet_rules::plugins_toml;
+use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::sending::Refusal;
 use hdrhistogram::Histogram;
 
@@ -29,7 +29,7 @@ const WARM_UP: u64 = 1_000;
 
 /// How many times as long as in wasmtime alone a run may take.
 const BARE_TIMES_MAX: f64 = 3.0;
-const IDLE: &str = "tests/plugins/idle/idle.wasm";
+pub(super) const IDLE: &str = "tests/plugins/idle/idle.wasm";
 
 /// `faq` answering a question, beside a component that does nothing, and that beside a bare loop of wasmtime.
 pub(super) fn instantiate_and_call(plan: &Plan) -> Result<Vec<Line>> {
@@ -37,12 +37,11 @@ pub(super) fn instantiate_and_call(plan: &Plan) -> Result<Vec<Line>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let cache = plan.fresh("cache")?;
-        let compiler = Compiler::new(PluginEngine::new(&cache)?, cache, plan.duet()?.to_owned());
-        let admission = Admission::new(compiler, PluginThreads::new(1, 1)?);
-        let answering = times(&*admit(&admission, &faq("Tea is 80.")?).await?, 1).await?;
-        let idle = format!("[plugins.idle]\ncomponent = '{IDLE}'\n");
-        let idle = times(&*admit(&admission, &idle).await?, 0).await?;
+        let admission = admission(plan, 1)?;
+        let answering = instance(&faq("Tea is 80.")?)?;
+        let answering = times(&*admit(&admission, answering).await?, 1).await?;
+        let idle = instance(&format!("[plugins.idle]\ncomponent = '{IDLE}'\n"))?;
+        let idle = times(&*admit(&admission, idle).await?, 0).await?;
         let bare = bare::Loop::new(&std::fs::read(IDLE)?)?;
         let bare = bare.times(&bare_event(), WARM_UP, RUNS)?;
         let line = |name: String, of: &Histogram<u64>, beside, to: &Histogram<u64>, q| Line {
@@ -75,12 +74,25 @@ fn us(times: &Histogram<u64>, quantile: f64) -> Figure {
     }
 }
 
-async fn admit(admission: &Admission, toml: &str) -> Result<Arc<Plugin>> {
-    let instance = plugins_toml::parse("plugins.toml", toml.as_bytes())
-        .value
-        .plugins
-        .pop();
-    let instance = instance.context("no instance")?;
+/// What admits plugins for so many threads, with an empty cache.
+pub(super) fn admission(plan: &Plan, threads: usize) -> Result<Admission> {
+    let cache = plan.fresh("cache")?;
+    let compiler = Compiler::new(PluginEngine::new(&cache)?, cache, plan.duet()?.to_owned());
+    let runs_max = threads * 32;
+    Ok(Admission::new(
+        compiler,
+        PluginThreads::new(threads, runs_max)?,
+    ))
+}
+
+/// The instance of a `plugins.toml` that has one.
+pub(super) fn instance(toml: &str) -> Result<Instance> {
+    let parsed = plugins_toml::parse("plugins.toml", toml.as_bytes()).into_result();
+    let parsed = parsed.map_err(|problems| anyhow!("{problems:?}"))?;
+    parsed.plugins.into_iter().next().context("no instance")
+}
+
+pub(super) async fn admit(admission: &Admission, instance: Instance) -> Result<Arc<Plugin>> {
     let component =
         Component::of(&instance, Path::new("")).map_err(|problem| anyhow!("{problem}"))?;
     admission
