@@ -347,6 +347,8 @@ impl Dispatch {
         ending: &mut HashMap<String, JoinHandle<()>>,
     ) {
         self.shared.metrics.plugins.reload("loaded");
+        // Who reads that it is ready may call it.
+        self.shared.hooks.open(&plugin);
         let manifest = plugin.manifest();
         slot.status.stand(|standing| {
             standing.business.clone_from(&plugin.instance().business);
@@ -362,7 +364,6 @@ impl Dispatch {
             digest = plugin.digest(),
             "plugin is live"
         );
-        self.shared.hooks.open(&plugin);
         let loaded = Loaded::new(plugin.clone(), &manifest.events, slot.status.clone());
         let loaded = Arc::new(loaded);
         if let Some(worker) = &mut slot.worker

@@ -262,6 +262,7 @@ mod tests {
         };
         metrics.plugins.call("crm", "fault.cpu", &call);
         metrics.plugins.reload("loaded");
+        metrics.plugins.hook("crm", "stored");
         metrics.outbox("pending", 7);
         metrics.send("sent");
         metrics.alarm("app-silent");
@@ -297,6 +298,7 @@ mod tests {
             "duet_plugin_memory_peak_bytes_sum{plugin=\"crm\"} 1048576.0",
             "duet_plugin_host_calls_total{plugin=\"crm\"} 7",
             "duet_plugin_http_calls_total{plugin=\"crm\"} 3",
+            "duet_hook_calls_total{plugin=\"crm\",outcome=\"stored\"} 1",
             "duet_plugin_state{plugin=\"crm\",state=\"ready\"} 1",
             "duet_plugin_queue_depth{plugin=\"crm\"} 2",
             "duet_plugin_log_lines_dropped_total{plugin=\"crm\"} 9",

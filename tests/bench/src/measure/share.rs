@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use duet::dispatch::{Shared, work};
 use duet::effect::Reads;
+use duet::hooks::Hooks;
 use duet::intake::feed::Feed;
+use duet::media::{self, Deposits};
 use duet::outbound::Response;
 use duet::plugin::{Call, Handler, Outcome, Run};
 use duet::store::Store;
@@ -140,9 +142,17 @@ impl Ground {
     fn dispatch(&self, handler: Arc<dyn Handler>) -> Result<Cost> {
         let ended = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&ended);
+        let feed = Arc::new(Feed::new(self.store.clone()));
+        let no_files = media::Settings {
+            file_bytes_max: 0,
+            total_bytes_max: 0,
+            fetches_max: 1,
+        };
         let shared = Shared {
             store: self.store.clone(),
-            feed: Arc::new(Feed::new(self.store.clone())),
+            feed: feed.clone(),
+            hooks: Arc::new(Hooks::new(self.store.clone(), feed)),
+            deposits: Deposits::new(self.store.clone(), no_files),
             // Each commit tells the outbox.
             outbox: Box::new(move |_| {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -280,6 +290,7 @@ impl Handler for Nothing {
                 wall_us: 0,
                 memory_peak_bytes: 0,
                 host_calls: 0,
+                http_calls: 0,
             }
         })
     }

@@ -3,7 +3,7 @@
 //! - `tickets`, in a conversation: says there how many calls it has had, and the whole event as it came. `{"open": true}`
 //!   opens the door that `ask` may wait for
 //! - `bell`: counts
-//! - `ask`: answers how many calls there were and what it saw. A body `wait` asks for another attempt until the door is open,
+//! - `ask`: answers how many calls and tickets there were and what it saw. A body `wait` asks for another attempt until the door is open,
 //!   `refuse` rejects the call
 
 use duet_sdk::{Event, Response, Result, reject, retry_after, store};
@@ -34,7 +34,8 @@ fn answer(event: Event) -> Result<Response> {
         b"wait" if store::get("open")? != Some(true) => return Err(retry_after(1)),
         _ => {}
     }
-    let told = json!({"count": count(call.name)?, "saw": event.json()});
+    let tickets: Option<u64> = store::get("count/tickets")?;
+    let told = json!({"count": count(call.name)?, "tickets": tickets, "saw": event.json()});
     let mut response = Response::json(&told)?;
     response.status = 201;
     Ok(response)
