@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod backoff;
 pub mod business;
+pub mod canary;
 pub mod cases;
 mod clock;
 pub mod coexistence;

@@ -44,6 +44,10 @@ pub struct Manifest {
     pub description: String,
     /// The events it wants; `plugins.toml` may narrow them.
     pub events: Vec<Pattern>,
+    /// By which schema it keeps its store: a version that reads or writes it otherwise has another number. 1 if it says
+    /// nothing.
+    #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
+    pub store_schema: u32,
     /// JSON Schema of the instance's settings.
     #[serde(default = "any_object")]
     pub settings: Value,
@@ -69,6 +73,20 @@ pub struct Permission {
     /// For `http`: the names of the secrets that it uses, and what each is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+}
+
+const FIRST_SCHEMA: u32 = 1;
+
+fn first_schema() -> u32 {
+    FIRST_SCHEMA
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_first_schema(schema: &u32) -> bool {
+    *schema == FIRST_SCHEMA
 }
 
 fn any_object() -> Value {
@@ -366,6 +384,14 @@ mod tests {
     #[test]
     fn a_slip_is_told_with_the_remedy() {
         check_problems("name", json!("faq"), &[]);
+        check_problems("store_schema", json!(7), &[]);
+        check_problems(
+            "store_schema",
+            json!(-1),
+            &[
+                "faq.wasm:1: manifest: invalid value: integer `-1`, expected u32; build the plugin again with a current SDK",
+            ],
+        );
         check_problems(
             "name",
             json!("My Faq"),
@@ -414,7 +440,7 @@ mod tests {
             "event",
             json!([]),
             &[
-                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `settings`, `permissions`, `hooks`; build the plugin again with a current SDK",
+                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `store_schema`, `settings`, `permissions`, `every`, `hooks`; build the plugin again with a current SDK",
             ],
         );
         check_problems(

@@ -1,9 +1,10 @@
 //! docs/settings.md says what the parsers know: every key, with its default and its bounds.
 
+use crate::canary::EVENTS_DEFAULT;
 use crate::duet_toml::{Kind, SETTINGS};
 use crate::plugins_toml::{
     self, HOOK_BYTES_DEFAULT, HOOK_RATE_DEFAULT, HOOK_SECONDS_DEFAULT, Limits, LogRate,
-    PARALLEL_DEFAULT, RUNS_KEPT_DEFAULT, Retry,
+    PARALLEL_DEFAULT, PERCENT_DEFAULT, RUNS_KEPT_DEFAULT, Retry,
 };
 use crate::quarantine::Terms;
 use crate::timers::TIMERS_DEFAULT;
@@ -77,6 +78,7 @@ fn bounds(table: &str, key: &str) -> String {
 #[test]
 fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
     let tables = [
+        "canary",
         "retry",
         "quarantine",
         "log",
@@ -132,7 +134,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
         count += 1;
     }
-    assert_eq!(count, 56, "known_keys no longer finds the keys");
+    assert_eq!(count, 59, "known_keys no longer finds the keys");
 }
 
 #[test]
@@ -142,6 +144,8 @@ fn the_page_has_the_defaults_of_plugins_toml() {
     let defaults = [
         ("parallel", PARALLEL_DEFAULT.to_string()),
         ("runs_kept", RUNS_KEPT_DEFAULT.to_string()),
+        ("canary.percent", PERCENT_DEFAULT.to_string()),
+        ("canary.events", EVENTS_DEFAULT.to_string()),
         ("retry.attempts", retry.attempts.to_string()),
         ("retry.first_seconds", retry.first_seconds.to_string()),
         ("retry.max_seconds", retry.max_seconds.to_string()),

@@ -352,6 +352,49 @@ async fn a_conflict_repeats_the_run_and_not_its_calls() -> anyhow::Result<()> {
     stage.gateway.end().await
 }
 
+/// What a canary could not do is the same attempt of another component.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_canary_had_called_is_called_again_under_the_same_keys() -> anyhow::Result<()> {
+    let busy = Mutex::new(true);
+    let outside = Outside::start(move |called| {
+        let first = || std::mem::take(&mut *lock(&busy));
+        match called.path.as_str() {
+            "/busy" if first() => Reply::new(503, "later"),
+            _ => Reply::new(201, "done"),
+        }
+    })
+    .await?;
+    let once = "[plugins.caller.retry]\nattempts = 1";
+    let mut stage = Stage::set(caller(&outside, once)).await?;
+    let next = with_custom_section(&std::fs::read(guest_file("caller")?)?, "another");
+    std::fs::write(stage.gateway.folder().join("next.wasm"), next)?;
+    let canary = "[plugins.caller.canary]\ncomponent = \"next.wasm\"\npercent = 100";
+    stage
+        .gateway
+        .change_plugins(caller(&outside, &format!("{once}\n{canary}")))?;
+    let runs = |row: &Value| row["canary"]["state"] == "running";
+    stage
+        .admin
+        .row("plugins", "it runs", PATIENCE, runs)
+        .await?;
+
+    let call = |path: &str| json!({"call": {"method": "POST", "url": format!("{}{path}", outside.url()), "body": "x"}});
+    let steps = json!([call("/order"), call("/busy"), {"want": 201}, {"say": "done"}]);
+    stage.say(ASHA, "order", &steps).await?;
+    stage.sent("done").await?;
+    let called = outside.called();
+    let seen = |of: fn(&Called) -> &str| called.iter().map(of).collect::<Vec<_>>();
+    let paths = seen(|called| called.path.as_str());
+    assert_eq!(paths, ["/order", "/busy", "/order", "/busy"]);
+    let keys = seen(|called| called.header("idempotency-key"));
+    assert_eq!(keys[..2], keys[2..], "the same calls");
+    assert_eq!(
+        stage.admin.rows("dead-letters", "").await?,
+        Vec::<Value>::new()
+    );
+    stage.gateway.end().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_call_has_brought_goes_with_its_contact() -> anyhow::Result<()> {
     const TOLD: &str = "told in confidence";

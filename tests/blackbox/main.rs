@@ -7,6 +7,7 @@
 
 mod alarms;
 mod businesses;
+mod canary;
 mod coexistence;
 mod command_line;
 mod connecting;

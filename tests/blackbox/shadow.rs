@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use duet_sim::Sim;
 use duet_tests::outside::{Outside, Reply};
-use duet_tests::plugins_file::{PluginsFile, guest_file, replace};
+use duet_tests::plugins_file::{PluginsFile, guest_file, replace, with_words};
 use duet_tests::wait::{Seen, until};
 use duet_tests::{Admin, Gateway, Setup, gateway, webhook};
 use reqwest::Method;
@@ -80,13 +80,7 @@ impl Stage {
 
 /// The probe with other first bytes in its replies.
 fn probe_saying(other: &[u8; 6]) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = std::fs::read(guest_file("probe")?)?;
-    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, b"probe ").collect();
-    let &[at] = places.as_slice() else {
-        anyhow::bail!("the word stands {} times in probe.wasm", places.len())
-    };
-    bytes[at..at + other.len()].copy_from_slice(other);
-    Ok(bytes)
+    with_words(&std::fs::read(guest_file("probe")?)?, b"probe ", other)
 }
 
 fn count<'a>(told: &'a Value, keys: [&str; 4]) -> [&'a Value; 4] {

@@ -53,6 +53,7 @@ const ROUTES: [(&str, &str, Sight); 61] = [
     ("get", "/api/v1/plugins", Sight::Own("plugins")),
     ("get", "/api/v1/plugins/{name}/logs", Sight::Absent),
     ("post", "/api/v1/plugins/{name}/replay", Sight::Refused),
+    ("post", "/api/v1/plugins/{name}/promote", Sight::Refused),
     ("post", "/api/v1/plugins/{name}/rollback", Sight::Refused),
     ("post", "/api/v1/plugins/reload", Sight::Refused),
     ("get", "/api/v1/numbers", Sight::Own("numbers")),

@@ -88,6 +88,23 @@ pub fn guest_file(guest: &str) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
+/// The same component with other words wherever these stand in it; spaces fill what is left.
+///
+/// # Errors
+/// When they stand nowhere, or the others have no room.
+pub fn with_words(component: &[u8], words: &[u8], others: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let places: Vec<usize> = memchr::memmem::find_iter(component, words).collect();
+    if places.is_empty() || others.len() > words.len() {
+        bail!("the words stand {} times in the component", places.len());
+    }
+    let mut bytes = component.to_vec();
+    for at in places {
+        let filled = others.iter().chain(std::iter::repeat(&b' '));
+        bytes.splice(at..at + words.len(), filled.copied().take(words.len()));
+    }
+    Ok(bytes)
+}
+
 /// The same component built for another version of the contract, which has as many letters as today's.
 #[must_use]
 pub fn with_contract(component: &[u8], version: &str) -> Vec<u8> {

@@ -7,8 +7,8 @@ use duet_rules::readiness::Finding;
 use duet_rules::signup::HandIn;
 
 use crate::config::Secret;
-use crate::dispatch::status::Shadow;
-use crate::dispatch::{Calls, Replay, RolledBack};
+use crate::dispatch::status::{CanaryStanding, Shadow};
+use crate::dispatch::{Calls, Promoted, Replay, RolledBack};
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
@@ -61,6 +61,8 @@ pub struct PluginReport {
     pub shadow: Option<Shadow>,
     /// Where it may be called from outside now: `/hooks/crm/tickets`.
     pub hooks: Vec<String>,
+    /// Another version for a share of the conversations; what it does is counted here, too.
+    pub canary: Option<CanaryStanding>,
     /// Events done since the gateway started.
     pub done: u64,
     /// Attempts since then after which there is another one.
@@ -72,6 +74,13 @@ pub struct PluginReport {
     pub calls: Calls,
     /// Lines of its log that were too fast.
     pub log_lines_dropped: u64,
+}
+
+impl PluginReport {
+    /// Whether the version with this digest is live and well.
+    pub fn runs(&self, digest: &str) -> bool {
+        self.cause.is_none() && self.state == "ready" && self.digest.as_deref() == Some(digest)
+    }
 }
 
 /// What a plugin has written lately.
@@ -162,6 +171,10 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Reads plugins.toml and all components again. What does not load keeps its old self and says so in the report.
     fn reload(&self) -> Operation<'_, Vec<PluginReport>>;
+
+    /// Makes the canary of an instance its live version, and reloads. The answer is what was promoted, and the report of
+    /// the instance after that.
+    fn promote(&self, name: String) -> Operation<'_, (Promoted, Option<PluginReport>)>;
 
     /// Puts the version of an instance back that was live before, and reloads. The answer is what was put back, and the
     /// report of the instance after that.

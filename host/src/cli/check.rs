@@ -82,12 +82,28 @@ pub(super) fn of_plugins(path: &Path, text: &[u8]) -> Vec<Problem> {
         .collect()
 }
 
-/// What is wrong with an instance's component, without compiling it, and with its secrets.
+/// What is wrong with an instance's components, without compiling them, and with its secrets.
 fn component(instance: &Instance, folder: &Path) -> Vec<toml_file::Problem> {
-    let mut problems = match Component::of(instance, folder) {
+    let live = Component::of(instance, folder);
+    let mut problems = match &live {
         Ok(component) => plugin::check(&component.bytes, instance),
-        Err(problem) => vec![problem],
+        Err(problem) => vec![problem.clone()],
     };
+    if let Some((canary, _)) = instance.with_canary() {
+        let found = match Component::of(&canary, folder) {
+            Ok(component) => {
+                let live = live.as_ref().map_or(&[][..], |live| &live.bytes);
+                plugin::check_canary(&component.bytes, live, &canary)
+            }
+            Err(problem) => vec![problem],
+        };
+        // What is wrong with the tables is wrong for both.
+        for problem in found {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
     problems.extend(secrets::check(instance, folder, &environment));
     problems
 }

@@ -1,6 +1,7 @@
 //! One attempt: runs the plugin on an event and commits what comes of it, in one piece. A run that the store
 //! could not answer, or whose reads no longer hold, is repeated; that is recovery, and no attempt.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,20 +59,32 @@ pub(super) enum Ended {
 impl Ended {
     /// The trap or broken limit that ended it.
     pub(super) fn fault(&self) -> Option<&Fault> {
-        match self {
-            Ended::Retry {
-                failure: Failure::Fault(fault),
-                ..
-            }
-            | Ended::Dead {
-                failure: Failure::Fault(fault),
-                ..
-            } => Some(fault),
-            Ended::Done { .. } | Ended::Retry { .. } | Ended::Dead { .. } | Ended::LeaseLost => {
-                None
-            }
+        match self.failure() {
+            Some(Failure::Fault(fault)) => Some(fault),
+            _ => None,
         }
     }
+
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Ended::Retry { failure, .. } | Ended::Dead { failure, .. } => Some(failure),
+            Ended::Done { .. } | Ended::LeaseLost => None,
+        }
+    }
+
+    /// Of a canary: whether the live version has to do the event.
+    fn is_left(&self) -> bool {
+        matches!(self, Ended::Dead { .. }) || self.fault().is_some()
+    }
+}
+
+/// What became of an event.
+pub(super) struct Attempted {
+    /// Which version ended it.
+    pub(super) by: Arc<Loaded>,
+    pub(super) ended: Ended,
+    /// The canary that had it before, and why it has left it to the live version.
+    pub(super) left: Option<(Arc<Loaded>, Ended)>,
 }
 
 /// Why an attempt failed, without the plugin's own words: they may quote a customer.
@@ -101,22 +114,75 @@ impl Failure {
             _ => None,
         }
     }
+
+    /// In words, without the plugin's own.
+    pub(super) fn for_admins(&self) -> String {
+        match self.own_words() {
+            Some(words) => format!("{}: {words}", self.kind()),
+            None => self.kind().to_owned(),
+        }
+    }
 }
 
-/// Runs `event` after `attempts` earlier attempts, until something of it is committed.
-#[tracing::instrument(level = "debug", skip_all, fields(instance = loaded.name(), seq = event.seq))]
+/// Runs `event` after `attempts` earlier attempts, until something of it is committed. What the canary cannot do is no
+/// attempt of its own: the live version runs it.
+#[tracing::instrument(level = "debug", skip_all, fields(instance = live.name(), seq = event.seq))]
 pub(super) async fn attempt(
     shared: &Shared,
-    loaded: &Loaded,
+    canary: Option<Arc<Loaded>>,
+    live: Arc<Loaded>,
     event: &Arc<Event>,
     attempts: u32,
-) -> Ended {
-    let ended = until_committed(shared, loaded, event, attempts).await;
+) -> Attempted {
+    let mut left = None;
+    if let Some(canary) = canary {
+        let leaves = |ended: Ended| match ended.is_left() {
+            true => Err(ended),
+            false => Ok(ended),
+        };
+        match until_committed(shared, &canary, event, attempts, leaves).await {
+            Ok(ended) => {
+                warn(&canary, event, &ended);
+                tell_caller(shared, event, &ended);
+                return Attempted {
+                    by: canary,
+                    ended,
+                    left,
+                };
+            }
+            Err(why) => {
+                warn_left(&canary, event, &why);
+                left = Some((canary, why));
+            }
+        }
+    }
+    let Ok(ended) = until_committed(shared, &live, event, attempts, Ok::<_, Infallible>).await;
+    warn(&live, event, &ended);
+    tell_caller(shared, event, &ended);
+    Attempted {
+        by: live,
+        ended,
+        left,
+    }
+}
+
+/// Whoever called a hook may wait for what came of it.
+fn tell_caller(shared: &Shared, event: &Event, ended: &Ended) {
     if matches!(ended, Ended::Done { .. } | Ended::Dead { .. }) {
         shared.hooks.ended(event.seq);
     }
-    warn(loaded, event, &ended);
-    ended
+}
+
+fn warn_left(canary: &Loaded, event: &Event, why: &Ended) {
+    let failure = why.failure();
+    tracing::warn!(
+        instance = canary.name(),
+        seq = event.seq,
+        digest = canary.plugin.digest(),
+        cause = failure.map(Failure::kind),
+        detail = failure.and_then(Failure::own_words),
+        "a canary leaves an event to the live version"
+    );
 }
 
 /// What an admin has to know: an attempt that faulted, an event that is not tried again.
@@ -148,12 +214,14 @@ fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
     }
 }
 
-async fn until_committed(
+/// `lets` says what may be committed: what it does not let through never was.
+async fn until_committed<L>(
     shared: &Shared,
     loaded: &Loaded,
     event: &Arc<Event>,
     attempts: u32,
-) -> Ended {
+    lets: impl Fn(Ended) -> Result<Ended, L>,
+) -> Result<Ended, L> {
     let (mut pause, mut conflicts, mut _turn) = (PAUSE_FIRST, 0, None);
     while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
@@ -162,7 +230,7 @@ async fn until_committed(
             Err(error) => (Decision::Wait(error.to_string()), None),
         };
         let (end, ended) = match decision {
-            Decision::Commit(end, ended) => (end, ended),
+            Decision::Commit(end, ended) => (end, lets(ended)?),
             Decision::Wait(why) => {
                 tracing::warn!(
                     instance = loaded.name(),
@@ -187,7 +255,7 @@ async fn until_committed(
                 if tells {
                     shared.feed.announce_newest().await;
                 }
-                return ended;
+                return Ok(ended);
             }
             // What it has read no longer holds: once more.
             Err(StoreError::Conflict) => {
@@ -197,20 +265,15 @@ async fn until_committed(
                     _ => tokio::task::yield_now().await,
                 }
             }
-            Err(StoreError::LeaseLost(_) | StoreError::Stopped) => return Ended::LeaseLost,
+            Err(StoreError::LeaseLost(_) | StoreError::Stopped) => return Ok(Ended::LeaseLost),
             Err(error) => {
-                return failed(shared, loaded, event, attempts + 1, &error.to_string()).await;
+                let cause = error.to_string();
+                return failed(shared, loaded, event, attempts + 1, &cause, lets).await;
             }
         }
     }
-    failed(
-        shared,
-        loaded,
-        event,
-        attempts + 1,
-        "what the run reads is always changed by others",
-    )
-    .await
+    let cause = "what the run reads is always changed by others";
+    failed(shared, loaded, event, attempts + 1, cause, lets).await
 }
 
 /// The run, and what may be kept of it.
@@ -432,13 +495,14 @@ fn written_bytes(end: &End) -> usize {
 }
 
 /// The effects themselves could not be stored: the attempt has failed.
-async fn failed(
+async fn failed<L>(
     shared: &Shared,
     loaded: &Loaded,
     event: &Event,
     attempt: u32,
     cause: &str,
-) -> Ended {
+    lets: impl Fn(Ended) -> Result<Ended, L>,
+) -> Result<Ended, L> {
     tracing::error!(
         instance = loaded.name(),
         seq = event.seq,
@@ -455,16 +519,19 @@ async fn failed(
         Failure::Unstored,
     );
     let Decision::Commit(end, ended) = decision else {
-        return Ended::LeaseLost;
+        return Ok(Ended::LeaseLost);
     };
-    match commit(shared, loaded, event, end, None, now_ms).await {
-        Ok(_) => ended,
-        // Nothing can be stored for this event: the lane waits, and nothing is lost.
-        Err(StoreError::LeaseLost(_) | StoreError::Stopped) => Ended::LeaseLost,
-        Err(_) => Ended::Retry {
-            attempt,
-            due_ms: now_ms.saturating_add(60_000),
-            failure: Failure::Unstored,
+    let ended = lets(ended)?;
+    Ok(
+        match commit(shared, loaded, event, end, None, now_ms).await {
+            Ok(_) => ended,
+            // Nothing can be stored for this event: the lane waits, and nothing is lost.
+            Err(StoreError::LeaseLost(_) | StoreError::Stopped) => Ended::LeaseLost,
+            Err(_) => Ended::Retry {
+                attempt,
+                due_ms: now_ms.saturating_add(60_000),
+                failure: Failure::Unstored,
+            },
         },
-    }
+    )
 }

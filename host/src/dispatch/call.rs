@@ -121,7 +121,7 @@ pub(super) fn tell(shared: &Shared, loaded: &Loaded, span: &Span, run: &Run) {
         http_calls: run.http_calls,
     };
     shared.metrics.plugins.call(loaded.name(), &outcome, &call);
-    loaded.status.calls.add(run);
+    loaded.counts().for_each(|counts| counts.calls.add(run));
     span.record("outcome", &*outcome)
         .record("cpu_ms", cpu.as_secs_f64() * 1000.0)
         .record("wall_ms", wall.as_secs_f64() * 1000.0)

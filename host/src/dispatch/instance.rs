@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use super::attempt::{Ended, attempt};
+use super::attempt::{Attempted, Ended, attempt};
+use super::canary::{Canary, Trials, withdraw};
 use super::clock::Clock;
 use super::lanes::{Item, Lanes};
-use super::status::{Quarantined, State, Status};
+use super::status::{CanaryCounts, Counts, Quarantined, State, Status};
 use super::subscription::Subscription;
 use crate::event::{Event, Lane};
 use crate::plugin::{Fault, Handler};
@@ -37,23 +38,46 @@ pub(super) struct Loaded {
     pub(super) settings: [u8; 32],
     pub(super) subscription: Subscription,
     pub(super) status: Arc<Status>,
+    /// Of a canary: what it alone has done.
+    pub(super) canary: Option<Arc<CanaryCounts>>,
     /// Whose turn it is among runs that keep changing what the others read.
-    pub(super) contended: tokio::sync::Mutex<()>,
+    pub(super) contended: Arc<Turn>,
     /// Whose turn it is among runs that store much, and when the next one may.
     pub(super) large: tokio::sync::Mutex<tokio::time::Instant>,
 }
 
+/// Of all versions of an instance, one after the other or beside one another.
+pub(super) type Turn = tokio::sync::Mutex<()>;
+
+/// The version that is live, and the one that has a share of the conversations.
+pub(super) struct Versions {
+    pub(super) live: Arc<Loaded>,
+    pub(super) canary: Option<Arc<Canary>>,
+}
+
 impl Loaded {
     /// `wanted` are the kinds that the plugin asks for.
-    pub(super) fn new(plugin: Arc<dyn Handler>, wanted: &[Pattern], status: Arc<Status>) -> Loaded {
+    pub(super) fn new(
+        plugin: Arc<dyn Handler>,
+        wanted: &[Pattern],
+        status: Arc<Status>,
+        contended: Arc<Turn>,
+    ) -> Loaded {
         Loaded {
             settings: settings_digest(plugin.instance()),
             subscription: Subscription::new(plugin.instance(), wanted),
             plugin,
             status,
-            contended: tokio::sync::Mutex::default(),
+            canary: None,
+            contended,
             large: tokio::sync::Mutex::new(tokio::time::Instant::now()),
         }
+    }
+
+    /// Where its runs are counted.
+    pub(super) fn counts(&self) -> impl Iterator<Item = &Counts> {
+        let canary = self.canary.iter().map(|canary| &canary.counts);
+        std::iter::once(&self.status.counts).chain(canary)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -69,8 +93,8 @@ pub(super) fn settings_digest(instance: &Instance) -> [u8; 32] {
 
 /// What an instance is told while it works.
 pub(super) enum Command {
-    /// From the next event on, this is the plugin.
-    Swap(Arc<Loaded>),
+    /// From the next event on, these are the plugin.
+    Swap(Versions),
     /// An event from the dead letters, to be tried again.
     Redrive(i64),
     /// Ends after what runs now.
@@ -80,11 +104,12 @@ pub(super) enum Command {
 /// Works until told to stop; what runs then still ends and commits.
 pub(super) async fn work(
     shared: Arc<Shared>,
-    loaded: Arc<Loaded>,
+    versions: Versions,
     now: From,
     commands: mpsc::Receiver<Command>,
 ) {
-    match Worker::start(&shared, loaded.clone(), now, commands).await {
+    let loaded = versions.live.clone();
+    match Worker::start(&shared, versions, now, commands).await {
         Ok(worker) => worker.run().await,
         Err(error) => {
             tracing::error!(%error, instance = loaded.name(), "an instance cannot start");
@@ -96,17 +121,18 @@ pub(super) async fn work(
     }
 }
 
-/// A run that has ended, of which plugin.
+/// A run that has ended.
 struct Run {
-    loaded: Arc<Loaded>,
     lane: Lane,
     seq: i64,
-    ended: Ended,
+    attempted: Attempted,
 }
 
 struct Worker {
     shared: Arc<Shared>,
+    /// The version that is live.
     loaded: Arc<Loaded>,
+    trials: Trials,
     commands: mpsc::Receiver<Command>,
     lanes: Lanes,
     clock: Clock,
@@ -121,10 +147,11 @@ struct Worker {
 impl Worker {
     async fn start(
         shared: &Arc<Shared>,
-        loaded: Arc<Loaded>,
+        versions: Versions,
         now: From,
         commands: mpsc::Receiver<Command>,
     ) -> Result<Worker, StoreError> {
+        let loaded = versions.live;
         let from = match loaded.plugin.instance().from {
             StartFrom::Now => now,
             StartFrom::Beginning => From::After(0),
@@ -155,6 +182,7 @@ impl Worker {
             shared: shared.clone(),
             clock: Clock::new(&loaded),
             loaded,
+            trials: Trials::of(versions.canary),
             commands,
             lanes: Lanes::new(place.watermark, place.lanes, retries),
             quarantine: Quarantine::default(),
@@ -209,9 +237,13 @@ impl Worker {
 
     async fn told(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Swap(loaded)) => {
-                self.clock = Clock::new(&loaded);
-                self.loaded = loaded;
+            Some(Command::Swap(Versions { live, canary })) => {
+                self.trials.swap(canary);
+                if Arc::ptr_eq(&live, &self.loaded) {
+                    return;
+                }
+                self.clock = Clock::new(&live);
+                self.loaded = live;
                 self.quarantine = Quarantine::default();
                 self.release().await;
                 self.trim_runs().await;
@@ -239,7 +271,9 @@ impl Worker {
         let more = !events.is_empty();
         self.read_until = (!more).then_some(newest);
         for event in events {
-            let wanted = self.loaded.subscription.wants(&event);
+            let canary = self.trials.of_event(&event);
+            let version = canary.as_ref().unwrap_or(&self.loaded);
+            let wanted = version.subscription.wants(&event);
             self.lanes.offer(event, wanted);
         }
         more
@@ -276,26 +310,24 @@ impl Worker {
 
     fn spawn(&mut self, lane: Lane, event: Arc<Event>, attempts: u32) {
         let shared = self.shared.clone();
-        let loaded = self.loaded.clone();
+        let (canary, live) = (self.trials.of_event(&event), self.loaded.clone());
         self.quarantine.begun();
         self.running.spawn(async move {
-            let ended = attempt(&shared, &loaded, &event, attempts).await;
+            let attempted = attempt(&shared, canary, live, &event, attempts).await;
             let seq = event.seq;
             Run {
-                loaded,
                 lane,
                 seq,
-                ended,
+                attempted,
             }
         });
     }
 
     async fn ended(&mut self, run: Result<Run, tokio::task::JoinError>) {
         let Run {
-            loaded,
             lane,
             seq,
-            ended,
+            attempted,
         } = match run {
             Ok(run) => run,
             Err(error) => {
@@ -304,9 +336,16 @@ impl Worker {
                 return;
             }
         };
-        self.loaded.status.count(&ended);
-        // What was replaced meanwhile says nothing of the new one.
-        if Arc::ptr_eq(&loaded, &self.loaded) {
+        attempted.count();
+        if let Some((canary, cause)) = self.trials.ended(seq, &attempted) {
+            let withdrawn = withdraw(&self.shared.store, &canary, cause).await;
+            if let Err(error) = withdrawn {
+                tracing::warn!(%error, instance = canary.name(), "a canary that was withdrawn may come back with a restart");
+            }
+        }
+        let Attempted { by, ended, .. } = attempted;
+        // What was replaced meanwhile says nothing of the new one, and a canary nothing of the live version.
+        if Arc::ptr_eq(&by, &self.loaded) {
             self.judge(seq, &ended).await;
         }
         match ended {

@@ -8,6 +8,7 @@
 //! - `attempt`: one run and its commit; `journal`: its calls
 //! - `record`: what it reads, written down as `seen`; `replay`: another version over what was written down; `shadow`: who
 //!   asks for that; `rollback`: the way back to the version before
+//! - `canary`: another version for a share of the conversations; `promote`: it becomes the live one
 //! - `call`: how a run is told
 //! - `world`: what a run may read
 //! - `subscription`: which events an instance sees
@@ -15,11 +16,13 @@
 
 mod attempt;
 mod call;
+mod canary;
 mod clock;
 mod files;
 mod instance;
 mod journal;
 mod lanes;
+mod promote;
 mod record;
 mod replay;
 mod rollback;
@@ -49,7 +52,9 @@ use crate::store::lanes::{Claim, From};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 pub use call::Calls;
-use instance::{Command, Loaded};
+use canary::Seated;
+use instance::{Command, Loaded, Turn, Versions};
+pub use promote::{PromoteError, Promoted};
 pub use replay::{Rehearsed, Replay, Rerun};
 pub use rollback::{RollbackError, RolledBack};
 pub use shadow::ReplayError;
@@ -107,10 +112,13 @@ struct Slot {
     worker: Option<Worker>,
     /// What the file says of it, and where relative paths start.
     wanted: Option<(Instance, PathBuf)>,
+    contended: Arc<Turn>,
 }
 
 struct Worker {
     plugin: Arc<Plugin>,
+    live: Arc<Loaded>,
+    canary: Option<Seated>,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
@@ -125,9 +133,13 @@ impl Worker {
 
 /// Gives `plugin` its events until it is dropped; `wanted` are the kinds that it asks for.
 pub async fn work(shared: Arc<Shared>, plugin: Arc<dyn Handler>, wanted: &[Pattern], from: From) {
-    let loaded = Loaded::new(plugin, wanted, Arc::default());
+    let loaded = Loaded::new(plugin, wanted, Arc::default(), Arc::default());
+    let versions = Versions {
+        live: Arc::new(loaded),
+        canary: None,
+    };
     let (_commands, told) = mpsc::channel(COMMANDS_MAX);
-    instance::work(shared, Arc::new(loaded), from, told).await;
+    instance::work(shared, versions, from, told).await;
 }
 
 impl Dispatch {
@@ -175,7 +187,9 @@ impl Dispatch {
         self.list(wanted.iter().map(|(slot, _)| slot));
         let mut problems = Vec::new();
         for (mut slot, config) in wanted.drain(..) {
-            slot.wanted = Some((config.clone(), folder.to_owned()));
+            if slot.want(&config, folder) {
+                self.forget_withdrawn(&config.name).await;
+            }
             if slot.worker.is_none() {
                 slot.status
                     .stand(|standing| standing.business.clone_from(&config.business));
@@ -248,45 +262,76 @@ impl Dispatch {
         ending: &mut HashMap<String, JoinHandle<()>>,
         problems: &mut Vec<Problem>,
     ) {
-        let admitted = match self.admit(slot, config, folder).await {
-            Ok(Some((plugin, component))) => {
-                let taken = self.take_over(slot, plugin).await;
-                if taken.is_err() && slot.worker.is_none() {
-                    self.go_on(slot, now, ending).await;
-                }
-                taken.map(|plugin| Some((plugin, component)))
-            }
-            admitted => admitted,
+        let (plugin, refused) = self.next_live(slot, &config, folder).await;
+        let live = match (&plugin, &slot.worker) {
+            (Some((plugin, _)), _) => Some(plugin.clone()),
+            (None, Some(worker)) => Some(worker.plugin.clone()),
+            (None, None) => None,
         };
-        match admitted {
-            Ok(None) => {}
-            Ok(Some((plugin, component))) => {
-                self.keep_version(&plugin, component).await;
-                self.replace(slot, plugin, now, ending).await;
+        // Under tables that are not taken there is no canary but the one that there is.
+        let live = live.filter(|live| same(live.instance(), &config));
+        let live = live.as_deref();
+        let canary = self.canary(slot, &config, folder, live, problems).await;
+        match plugin {
+            Some((plugin, component)) => {
+                if let Some(component) = component {
+                    self.keep_version(&plugin, component).await;
+                }
+                self.replace(slot, plugin, canary, now, ending).await;
             }
-            Err(refused) => {
-                self.shared.metrics.plugins.reload("refused");
-                let cause = causes(&refused);
-                tracing::error!(
-                    instance = slot.name,
-                    cause,
-                    kept = slot.worker.is_some(),
-                    "a plugin does not load"
-                );
-                let state = if slot.worker.is_some() {
-                    State::Ready
-                } else {
-                    self.shared.hooks.pause(&slot.name);
-                    State::Rejected
-                };
-                slot.status.stand(|standing| {
-                    standing.state = state;
-                    standing.cause = Some(cause);
-                    standing.of_file = false;
-                });
-                problems.extend(refused);
-            }
+            None => slot.seat_canary(canary).await,
         }
+        if !refused.is_empty() {
+            self.refuse(slot, &refused);
+            problems.extend(refused);
+        }
+    }
+
+    /// The plugin that is to take over, and its component where that is the file's; nothing if what runs goes on. And why
+    /// it is not what the file wants.
+    async fn next_live(
+        &self,
+        slot: &Slot,
+        config: &Instance,
+        folder: &Path,
+    ) -> (Option<(Arc<Plugin>, Option<Component>)>, Vec<Problem>) {
+        let (plugin, component) = match self.admit(slot, config.clone(), folder).await {
+            Ok(Some(admitted)) => admitted,
+            Ok(None) => return (None, Vec::new()),
+            Err(refused) => return (None, refused),
+        };
+        match self.take_over(slot, plugin).await {
+            Ok(plugin) => (Some((plugin, Some(component))), Vec::new()),
+            Err(refused) if slot.worker.is_none() => {
+                let last = self.goes_on(slot).await;
+                (last.map(|plugin| (plugin, None)), refused)
+            }
+            Err(refused) => (None, refused),
+        }
+    }
+
+    /// What runs goes on, if anything does.
+    fn refuse(&self, slot: &Slot, refused: &[Problem]) {
+        self.shared.metrics.plugins.reload("refused");
+        let cause = causes(refused);
+        tracing::error!(
+            instance = slot.name,
+            cause,
+            kept = slot.worker.is_some(),
+            "a plugin does not load"
+        );
+        let state = match slot.worker {
+            Some(_) => State::Ready,
+            None => {
+                self.shared.hooks.pause(&slot.name);
+                State::Rejected
+            }
+        };
+        slot.status.stand(|standing| {
+            standing.state = state;
+            standing.cause = Some(cause);
+            standing.of_file = false;
+        });
     }
 
     /// The plugin as the file wants it with its component, or nothing if it runs already so.
@@ -306,6 +351,7 @@ impl Dispatch {
             && !worker.commands.is_closed()
             && slot.status.standing().cause.is_none()
             && same(worker.plugin.instance(), &config)
+            && worker.plugin.instance().canary.is_some() == config.canary.is_some()
             && component.digest == worker.plugin.digest()
             && secrets == *worker.plugin.secrets()
         {
@@ -343,6 +389,7 @@ impl Dispatch {
         &self,
         slot: &mut Slot,
         plugin: Arc<Plugin>,
+        canary: Option<Seated>,
         now: From,
         ending: &mut HashMap<String, JoinHandle<()>>,
     ) {
@@ -364,20 +411,25 @@ impl Dispatch {
             digest = plugin.digest(),
             "plugin is live"
         );
-        let loaded = Loaded::new(plugin.clone(), &manifest.events, slot.status.clone());
-        let loaded = Arc::new(loaded);
+        let (status, turn) = (slot.status.clone(), slot.contended.clone());
+        let live = Loaded::new(plugin.clone(), &manifest.events, status, turn);
+        let live = Arc::new(live);
+        let versions = || Versions {
+            live: live.clone(),
+            canary: canary.as_ref().map(|seated| seated.canary.clone()),
+        };
         if let Some(worker) = &mut slot.worker
             && worker
                 .commands
-                .send(Command::Swap(loaded.clone()))
+                .send(Command::Swap(versions()))
                 .await
                 .is_ok()
         {
-            worker.plugin = plugin;
+            (worker.plugin, worker.live, worker.canary) = (plugin, live, canary);
             return;
         }
         let (commands, told) = mpsc::channel(COMMANDS_MAX);
-        let work = instance::work(self.shared.clone(), loaded, now, told);
+        let work = instance::work(self.shared.clone(), versions(), now, told);
         let before = ending.remove(&slot.name);
         let task = self.admission.spawn(async move {
             if let Some(before) = before {
@@ -387,6 +439,8 @@ impl Dispatch {
         });
         slot.worker = Some(Worker {
             plugin,
+            live,
+            canary,
             commands,
             task,
         });
@@ -459,6 +513,27 @@ impl Slot {
             status: Arc::default(),
             worker: None,
             wanted: None,
+            contended: Arc::default(),
+        }
+    }
+
+    /// The file says this of it from now on; the answer is whether it said something else before.
+    fn want(&mut self, config: &Instance, folder: &Path) -> bool {
+        let before = self.wanted.replace((config.clone(), folder.to_owned()));
+        let terms = |instance: &Instance| {
+            let canary = instance.canary.as_ref();
+            canary.map(|canary| (canary.component.clone(), canary.percent, canary.events))
+        };
+        before.is_some_and(|(before, _)| !same(&before, config) || terms(&before) != terms(config))
+    }
+
+    fn seated(&self) -> Option<Seated> {
+        self.worker.as_ref()?.canary.clone()
+    }
+
+    async fn seat_canary(&mut self, canary: Option<Seated>) {
+        if let Some(worker) = &mut self.worker {
+            worker.seat(canary).await;
         }
     }
 
@@ -468,6 +543,7 @@ impl Slot {
         }
         self.status.stand(|standing| {
             standing.state = State::Disabled;
+            standing.canary = None;
             standing.cause = None;
             standing.of_file = false;
         });
@@ -499,7 +575,7 @@ fn causes(problems: &[Problem]) -> String {
         .join("\n")
 }
 
-/// Whether a change of the file leaves the instance as it is: its lines may have moved.
+/// Whether a change of the file leaves the instance as it is, its canary aside: its lines may have moved.
 fn same(one: &Instance, other: &Instance) -> bool {
     let moved = Instance {
         file: one.file.clone(),
@@ -507,6 +583,7 @@ fn same(one: &Instance, other: &Instance) -> bool {
         business_line: one.business_line,
         events_line: one.events_line,
         promote_line: one.promote_line,
+        canary: one.canary.clone(),
         settings_lines: one.settings_lines.clone(),
         grant_lines: one.grant_lines.clone(),
         secret_lines: one.secret_lines.clone(),

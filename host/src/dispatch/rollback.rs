@@ -1,29 +1,36 @@
 //! The way back: the component of a version that was live before takes the place of the file that `plugins.toml` names.
 //! What is on disk is what runs, so a rollback needs no word in a file of its own, and the next saved version undoes it.
+//! While a canary runs, the way back is to be without it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duet_rules::plugins_toml::Instance;
 use duet_rules::toml_file::Problem;
-use tokio::task::JoinHandle;
 
+use super::canary::withdraw;
+use super::status::{CanaryStanding, CanaryState};
 use super::{Dispatch, Slot, causes, read};
 use crate::file::replace;
 use crate::plugin::{Component, Plugin, Shelf};
 use crate::store::StoreError;
-use crate::store::lanes::From;
+use crate::store::canaries::Withdrawn;
 use crate::store::versions::Version;
+
+/// Why a canary is none any more, when an admin has said so.
+const BY_HAND: &str = "it was rolled back by hand";
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
+    /// The version that all events go to now.
     pub version: Version,
-    /// The file that it was written to.
-    pub file: PathBuf,
+    /// The file that it was written to; none where it was live all along, beside a canary.
+    pub file: Option<PathBuf>,
     /// Other plugins whose component is the same file.
     pub others: Vec<String>,
+    /// The version that is no canary any more.
+    pub withdrawn: Option<String>,
 }
 
 /// Why nothing was put back.
@@ -80,24 +87,17 @@ impl Dispatch {
     }
 
     /// After a start the version that was live goes on in place of one that may not take over.
-    pub(super) async fn go_on(
-        &self,
-        slot: &mut Slot,
-        now: From,
-        ending: &mut HashMap<String, JoinHandle<()>>,
-    ) {
-        let Some((instance, folder)) = slot.wanted.clone() else {
-            return;
-        };
-        match self.last_live(instance, folder).await {
-            Ok(Some(plugin)) => self.replace(slot, plugin, now, ending).await,
-            Ok(None) => {}
-            Err(why) => tracing::warn!(
+    pub(super) async fn goes_on(&self, slot: &Slot) -> Option<Arc<Plugin>> {
+        let (instance, folder) = slot.wanted.clone()?;
+        let last = self.last_live(instance, folder).await;
+        last.unwrap_or_else(|why| {
+            tracing::warn!(
                 instance = slot.name,
                 why,
                 "the version that was live cannot go on"
-            ),
-        }
+            );
+            None
+        })
     }
 
     /// The version of an instance that was live last, from what is kept of it; nothing where none is known.
@@ -122,37 +122,103 @@ impl Dispatch {
         admitted.map(Some).map_err(told)
     }
 
-    /// Puts the version before the one in the component's file in its place. A reload has to follow.
+    /// Withdraws the canary that runs, or else puts the version before the one in the component's file in its place. A
+    /// reload has to follow.
     pub async fn roll_back(&self, name: &str) -> Result<RolledBack, RollbackError> {
-        let held = self.slots.lock().await;
-        let path_of = |slot: &Slot| {
-            let (instance, folder) = slot.wanted.as_ref()?;
-            Some(folder.join(&instance.component))
-        };
-        let slot = held.slots.iter().find(|slot| slot.name == name);
-        let file = slot.and_then(path_of).ok_or(RollbackError::NoPlugin)?;
-        let same = held.slots.iter().filter(|slot| slot.name != name);
-        let same = same.filter(|&slot| path_of(slot).as_ref() == Some(&file));
-        let others = same.map(|slot| slot.name.clone()).collect();
-
+        let mut held = self.slots.lock().await;
+        let slots = held.slots.iter_mut();
+        let slot = slots.into_iter().find(|slot| slot.name == name);
+        if let Some(back) = self
+            .end_canary(slot.ok_or(RollbackError::NoPlugin)?)
+            .await?
+        {
+            return Ok(back);
+        }
+        let slot = held.slot(name).ok_or(RollbackError::NoPlugin)?;
+        let (file, others) = held.file_of(slot).ok_or(RollbackError::NoPlugin)?;
         let versions = self.shared.store.versions(name).await?;
         let (shelf, written) = (Arc::clone(&self.shelf), file.clone());
         let put = tokio::task::spawn_blocking(move || put_back(&shelf, versions, &written));
-        let version = put
+        let (version, replaced) = put
             .await
             .unwrap_or(Err(RollbackError::Store(StoreError::Stopped)))?;
+        let withdrawn = self.withdraw_promoted(slot, replaced).await?;
         Ok(RolledBack {
             version,
-            file,
+            file: Some(file),
             others,
+            withdrawn,
         })
+    }
+
+    /// Nothing where no canary runs.
+    async fn end_canary(&self, slot: &mut Slot) -> Result<Option<RolledBack>, RollbackError> {
+        let standing = slot.status.standing().canary;
+        let runs = standing.is_some_and(|standing| standing.state == CanaryState::Running);
+        let (Some(worker), true) = (&mut slot.worker, runs) else {
+            return Ok(None);
+        };
+        let Some(seated) = worker.canary.clone() else {
+            return Ok(None);
+        };
+        let live = &worker.plugin;
+        let versions = self.shared.store.versions(&slot.name).await?;
+        let version = versions
+            .into_iter()
+            .find(|version| version.digest == live.digest());
+        let version = version.unwrap_or_else(|| Version {
+            digest: live.digest().to_owned(),
+            version: live.manifest().version.clone(),
+            live_ms: crate::now_ms(),
+        });
+        worker.seat(None).await;
+        withdraw(&self.shared.store, seated.loaded(), BY_HAND.to_owned()).await?;
+        Ok(Some(RolledBack {
+            version,
+            file: None,
+            others: Vec::new(),
+            withdrawn: Some(seated.plugin.manifest().version.clone()),
+        }))
+    }
+
+    /// What was promoted and is rolled back is no canary again.
+    async fn withdraw_promoted(
+        &self,
+        slot: &Slot,
+        replaced: Option<String>,
+    ) -> Result<Option<String>, RollbackError> {
+        let standing = slot.status.standing().canary;
+        let promoted =
+            standing.filter(|standing| standing.digest.is_some() && standing.digest == replaced);
+        let Some(CanaryStanding {
+            digest: Some(digest),
+            version: Some(version),
+            ..
+        }) = promoted
+        else {
+            return Ok(None);
+        };
+        let withdrawn = Withdrawn {
+            digest,
+            version: version.clone(),
+            cause: BY_HAND.to_owned(),
+            at_ms: crate::now_ms(),
+        };
+        let kept = self.shared.store.withdraw(slot.name.clone(), withdrawn);
+        kept.await?;
+        Ok(Some(version))
     }
 }
 
-fn put_back(shelf: &Shelf, versions: Vec<Version>, file: &Path) -> Result<Version, RollbackError> {
+/// The version that was put back, and the digest of what was there.
+fn put_back(
+    shelf: &Shelf,
+    versions: Vec<Version>,
+    file: &Path,
+) -> Result<(Version, Option<String>), RollbackError> {
     // One that cannot be read is none of those that were live.
-    let now = Component::read(file).ok();
-    let is_there = |version: &Version| now.as_ref().is_some_and(|now| now.digest == version.digest);
+    let now = Component::read(file).ok().map(|now| now.digest);
+    let is_there = |version: &Version| now.as_ref() == Some(&version.digest);
     let version = versions.into_iter().find(|version| !is_there(version));
     let version = version.ok_or(RollbackError::NoVersion)?;
     let kept = shelf.path(&version.digest);
@@ -162,7 +228,7 @@ fn put_back(shelf: &Shelf, versions: Vec<Version>, file: &Path) -> Result<Versio
     };
     replace(file, &component.bytes)
         .map_err(|error| RollbackError::Unwritten(file.to_owned(), error, kept))?;
-    Ok(version)
+    Ok((version, now))
 }
 
 /// Work with files, and why it failed.

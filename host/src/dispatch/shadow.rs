@@ -111,18 +111,15 @@ impl Dispatch {
         let name = &plugin.instance().name;
         let store = &self.shared.store;
         let digest = plugin.digest();
-        let is_live = match &slot.worker {
-            // The file says again what it said before a change that was not taken.
-            Some(worker) => {
-                let live = &worker.plugin;
-                live.digest() == digest && same(live.instance(), plugin.instance())
-            }
-            None => store.last_digest(name).await?.as_deref() == Some(digest),
-        };
+        // The file says again what it said before a change that was not taken.
+        let is_live = slot.worker.as_ref().is_some_and(|worker| {
+            let live = &worker.plugin;
+            live.digest() == digest && same(live.instance(), plugin.instance())
+        });
         if is_live {
             return Ok(None);
         }
-        // The way back to a version that was live is never barred.
+        // The way back to a version that was live is never barred, nor is one at a start that was live last.
         let is_other = |worker: &Worker| worker.plugin.digest() != digest;
         if slot.worker.as_ref().is_none_or(is_other) {
             let versions = store.versions(name).await?;

@@ -1,7 +1,7 @@
 //! How an instance fares, for the admin: counted since the start of the process.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::attempt::Ended;
 use super::call::Tally;
@@ -9,13 +9,28 @@ use super::call::Tally;
 /// Counters and state of one instance; it outlives replacements of the plugin.
 #[derive(Debug, Default)]
 pub struct Status {
+    /// What its canary has done, too.
+    pub counts: Counts,
+    /// Events that are seen and not done.
+    pub depth: AtomicUsize,
+    standing: Mutex<Standing>,
+}
+
+/// What runs have come to.
+#[derive(Debug, Default)]
+pub struct Counts {
     pub done: AtomicU64,
     pub retried: AtomicU64,
     pub faults: AtomicU64,
-    /// Events that are seen and not done.
-    pub depth: AtomicUsize,
     pub calls: Tally,
-    standing: Mutex<Standing>,
+}
+
+/// What a canary's runs have come to.
+#[derive(Debug, Default)]
+pub struct CanaryCounts {
+    pub counts: Counts,
+    /// Events that it could not do, and that the live version got.
+    pub left: AtomicU64,
 }
 
 /// What runs now, and what the last change came to.
@@ -34,6 +49,51 @@ pub struct Standing {
     pub quarantine: Option<Quarantined>,
     /// What came of the last version that had to be run over kept runs before it took over.
     pub shadow: Option<Shadow>,
+    /// The canary that plugins.toml asks for.
+    pub canary: Option<CanaryStanding>,
+}
+
+/// How a canary stands.
+#[derive(Debug, Clone)]
+pub struct CanaryStanding {
+    pub state: CanaryState,
+    /// Of the conversations.
+    pub percent: u8,
+    pub version: Option<String>,
+    /// SHA-256 of the component, hex.
+    pub digest: Option<String>,
+    /// Why it has no conversations, or why the last change was not taken.
+    pub cause: Option<String>,
+    pub counts: Arc<CanaryCounts>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CanaryState {
+    Running,
+    /// Its component is the live one.
+    Same,
+    /// It could not do what the live version could, or an admin has said so.
+    Withdrawn,
+    /// It could not be loaded.
+    Refused,
+}
+
+impl CanaryStanding {
+    pub(super) fn is_of(&self, digest: &str) -> bool {
+        self.digest.as_deref() == Some(digest)
+    }
+}
+
+impl CanaryState {
+    /// The word in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            CanaryState::Running => "running",
+            CanaryState::Same => "same",
+            CanaryState::Withdrawn => "withdrawn",
+            CanaryState::Refused => "refused",
+        }
+    }
 }
 
 /// What came of running a version over kept runs, as numbers of runs.
@@ -103,6 +163,12 @@ impl Status {
         }
     }
 
+    pub(super) fn set_depth(&self, depth: usize) {
+        self.depth.store(depth, Ordering::Relaxed);
+    }
+}
+
+impl Counts {
     pub(super) fn count(&self, ended: &Ended) {
         match ended {
             Ended::Done { .. } => self.done.fetch_add(1, Ordering::Relaxed),
@@ -110,11 +176,11 @@ impl Status {
             // The store counts the dead letters.
             Ended::Dead { .. } | Ended::LeaseLost => 0,
         };
-        let fault = ended.fault().is_some();
-        self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
+        self.count_fault(ended);
     }
 
-    pub(super) fn set_depth(&self, depth: usize) {
-        self.depth.store(depth, Ordering::Relaxed);
+    pub(super) fn count_fault(&self, ended: &Ended) {
+        let fault = ended.fault().is_some();
+        self.faults.fetch_add(u64::from(fault), Ordering::Relaxed);
     }
 }

@@ -18,7 +18,9 @@ use crate::admin::{
     PluginReport, SignedUp, SyncReport,
 };
 use crate::connecting::Connecting;
-use crate::dispatch::{Dispatch, Replay, ReplayError, RollbackError, RolledBack};
+use crate::dispatch::{
+    Dispatch, PromoteError, Promoted, Replay, ReplayError, RollbackError, RolledBack,
+};
 use crate::doctor::{Examined, examine};
 use crate::effect::{Handling, Speaker};
 use crate::graph::{NO_TOKEN, NoRecord};
@@ -78,7 +80,7 @@ impl GatewayOperations {
         let instances = self.dispatch.instances();
         let report = instances.into_iter().map(|(name, status)| {
             let dropped = self.dispatch.log(&name).map_or(0, |log| log.dropped());
-            let standing = status.standing();
+            let (standing, counts) = (status.standing(), &status.counts);
             let quarantine = standing.quarantined();
             let token = self.dispatch.token_cause(&name);
             let of_file = standing.of_file && quarantine.is_none() && token.is_none();
@@ -94,18 +96,24 @@ impl GatewayOperations {
                     .or_else(|| standing.cause.clone()),
                 of_file,
                 shadow: standing.shadow,
+                canary: standing.canary,
                 business: standing.business,
                 version: standing.version,
                 digest: standing.digest,
-                done: status.done.load(Ordering::Relaxed),
-                retried: status.retried.load(Ordering::Relaxed),
-                faults: status.faults.load(Ordering::Relaxed),
+                done: counts.done.load(Ordering::Relaxed),
+                retried: counts.retried.load(Ordering::Relaxed),
+                faults: counts.faults.load(Ordering::Relaxed),
                 depth: u64::try_from(status.depth.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
-                calls: status.calls.calls(),
+                calls: counts.calls.calls(),
                 log_lines_dropped: dropped,
             }
         });
         report.collect()
+    }
+
+    fn report_of(&self, name: &str) -> Option<PluginReport> {
+        let mut reports = self.report().into_iter();
+        reports.find(|report| report.name == name)
     }
 
     async fn hand(
@@ -247,13 +255,21 @@ impl Operations for GatewayOperations {
         })
     }
 
+    fn promote(&self, name: String) -> Operation<'_, (Promoted, Option<PluginReport>)> {
+        self.whole(move |gateway| async move {
+            let promoted = gateway.dispatch.promote(&name).await;
+            let promoted = promoted.map_err(not_promoted)?;
+            gateway.reloader.reload().await;
+            Ok((promoted, gateway.report_of(&name)))
+        })
+    }
+
     fn roll_back(&self, name: String) -> Operation<'_, (RolledBack, Option<PluginReport>)> {
         self.whole(move |gateway| async move {
             let back = gateway.dispatch.roll_back(&name).await;
             let back = back.map_err(not_rolled_back)?;
             gateway.reloader.reload().await;
-            let mut reports = gateway.report().into_iter();
-            Ok((back, reports.find(|report| report.name == name)))
+            Ok((back, gateway.report_of(&name)))
         })
     }
 
@@ -388,6 +404,17 @@ fn not_replayed(error: ReplayError) -> OperationError {
             code: None,
         },
         ReplayError::Store(error) => refused(error),
+    }
+}
+
+fn not_promoted(error: PromoteError) -> OperationError {
+    match error {
+        PromoteError::NoPlugin => OperationError::NotFound("plugin"),
+        PromoteError::Store(error) => refused(error),
+        _ => OperationError::Refused {
+            reason: error.to_string(),
+            code: None,
+        },
     }
 }
 

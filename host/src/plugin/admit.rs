@@ -189,6 +189,18 @@ pub fn check(bytes: &[u8], instance: &Instance) -> Vec<Problem> {
     inspect(bytes, instance).err().unwrap_or_default()
 }
 
+/// The same of a canary's component beside the live version's; `instance` has the canary's.
+pub fn check_canary(bytes: &[u8], live: &[u8], instance: &Instance) -> Vec<Problem> {
+    let canary = match inspect(bytes, instance) {
+        Ok((canary, _)) => canary,
+        Err(problems) => return problems,
+    };
+    // What is wrong with the live version is told as its own.
+    let live = inspect(live, instance).ok();
+    let problem = live.and_then(|(live, _)| instance.beside(&live, &canary));
+    problem.into_iter().collect()
+}
+
 /// Everything that can be said of a component without compiling it.
 pub(super) fn inspect<'a>(
     bytes: &'a [u8],

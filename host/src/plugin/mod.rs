@@ -38,7 +38,7 @@ use duet_rules::plugins_toml::Instance;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-pub use admit::{Admission, check};
+pub use admit::{Admission, check, check_canary};
 pub use compile::{Compiler, compile_main};
 pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::PluginEngine;

@@ -18,7 +18,8 @@
 //! - `handling`: who has a conversation; `handover`: what the admin and its agents do to it
 //! - `ledger`: what is counted, so that what goes missing is missed
 //! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
-//! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last
+//! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last;
+//!   `canaries`: which one was withdrawn
 //! - `cases`: those that other systems keep of conversations
 //! - `schedules`: when its admin wants it to be; `hooks`: who has called it from outside
 //! - `own`: events that the gateway makes itself
@@ -35,6 +36,7 @@ pub mod access;
 pub mod alarms;
 pub mod businesses;
 pub mod calls;
+pub mod canaries;
 pub mod cases;
 mod checkpoint;
 pub mod connections;
@@ -90,7 +92,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -114,6 +116,7 @@ const MIGRATIONS: [&str; 23] = [
     include_str!("schema/22.sql"),
     include_str!("schema/23.sql"),
     include_str!("schema/24.sql"),
+    include_str!("schema/25.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

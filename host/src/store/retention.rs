@@ -161,6 +161,7 @@ impl Store {
                     connection.execute(GONE_RUNS, [gone_ms])?;
                     connection.execute(GONE_VERSIONS, [gone_ms])?;
                     connection.execute(GONE_REFRESH_TOKENS, [gone_ms])?;
+                    connection.execute(GONE_CANARIES, [gone_ms])?;
                     Ok(connection.execute(GONE_TIMERS, [gone_ms, SLICE])?)
                 })
                 .await?;
@@ -409,6 +410,8 @@ const GONE_VERSIONS: &str =
     "DELETE FROM versions WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
 const GONE_REFRESH_TOKENS: &str =
     "DELETE FROM refresh_tokens WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
+const GONE_CANARIES: &str =
+    "DELETE FROM canaries WHERE instance IN (SELECT name FROM instances WHERE gone_ms <= ?1)";
 /// Without its event nothing can be run again.
 const RUNS_WITHOUT_EVENT: &str = "DELETE FROM runs WHERE seq NOT IN (SELECT seq FROM events)";
 

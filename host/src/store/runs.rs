@@ -1,7 +1,7 @@
 //! The last runs of each instance, each with what it has read and what it came to. A run is kept in the transaction that
 //! makes its event done or dead, and takes the place of the oldest.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::lanes::Finish;
 use super::{Store, StoreError};
@@ -61,19 +61,6 @@ impl Store {
     ) -> Result<Vec<KeptRun>, StoreError> {
         self.read(move |connection| kept(connection, &instance, which))
             .await
-    }
-
-    /// The digest of the component whose run was kept last.
-    pub async fn last_digest(&self, instance: &str) -> Result<Option<String>, StoreError> {
-        self.peek(|connection| {
-            let digest = connection
-                .prepare_cached(
-                    "SELECT digest FROM runs WHERE instance = ?1 ORDER BY id DESC LIMIT 1",
-                )?
-                .query_row([instance], |row| row.get(0))
-                .optional()?;
-            Ok(digest)
-        })
     }
 
     /// Keeps no more than so many runs of an instance.

@@ -12,6 +12,7 @@
 mod awaited;
 mod bodies;
 mod businesses;
+mod canaries;
 mod cases;
 mod erasure;
 mod full_disk;

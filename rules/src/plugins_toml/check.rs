@@ -9,7 +9,8 @@ use crate::outbound::Allow;
 use crate::toml_file::{Problem, quoted};
 
 /// Compares an instance with its component: the manifest and the names of all imports, such as
-/// `duet:plugin/store@0.1.0`. Nothing is loaded while there is a problem.
+/// `duet:plugin/store@0.1.0`. Nothing is loaded while there is a problem. Beside a canary a grant may be unused, since the
+/// other version may need it.
 pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let refusal = contract::refusal(&manifest.contract, imports);
@@ -36,7 +37,7 @@ pub fn check(instance: &Instance, manifest: &Manifest, imports: &[String]) -> Ve
         }
     }
     for (interface, line) in &instance.grant_lines {
-        if !imported.contains(interface) {
+        if !imported.contains(interface) && instance.canary.is_none() {
             let message = format!(
                 "unused grant: plugin {:?} does not import duet:plugin/{interface}",
                 instance.name
@@ -111,7 +112,7 @@ fn secret_problems(instance: &Instance, manifest: &Manifest) -> Vec<Problem> {
     let unused = http
         .secrets
         .keys()
-        .filter(|secret| !wanted.contains_key(secret.as_str()));
+        .filter(|secret| instance.canary.is_none() && !wanted.contains_key(secret.as_str()));
     let unused = unused.map(|secret| {
         let message = format!("unused secret: plugin {name:?} does not use the secret {secret:?}");
         let remedy = format!("remove [plugins.{name}.http.secrets.{secret}]");
@@ -293,6 +294,18 @@ mod tests {
             let expect: Vec<_> = expect.lines().map(str::trim).collect();
             assert_eq!(told, expect, "of {tail} with {imports:?}");
         }
+    }
+
+    #[test]
+    fn beside_a_canary_a_grant_may_be_for_the_other_version() {
+        let text = "[plugins.crm]\ncomponent = 'crm.wasm'\n[plugins.crm.store]\n[plugins.crm.canary]\ncomponent = 'next.wasm'\n";
+        let manifest = manifest(&["*"], CONTRACT);
+        assert_eq!(check(&instance(text), &manifest, &[]), vec![]);
+        let (canary, _) = instance(text).with_canary().unwrap();
+        let http = [format!("duet:plugin/http@{CONTRACT}")];
+        let told = check(&canary, &manifest, &http);
+        let told: Vec<_> = told.iter().map(|problem| problem.line).collect();
+        assert_eq!(told, [4], "what it needs is told with its own line");
     }
 
     /// What else it has may be right there.

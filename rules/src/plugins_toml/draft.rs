@@ -218,6 +218,7 @@ mod tests {
             contract: CONTRACT.into(),
             description: String::new(),
             events: vec!["message.*".parse().unwrap()],
+            store_schema: 1,
             settings,
             permissions: BTreeMap::from([
                 ("messages".to_owned(), reason),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::canary::{self, Canary};
 use super::every;
 use super::grants::{self, Grants, Read};
 use super::http::{SecretGrant, SecretSource};
@@ -51,6 +52,8 @@ pub struct Instance {
     /// When a changed version takes over.
     pub promote: Promote,
     pub promote_line: usize,
+    /// Another version for a share of the conversations.
+    pub canary: Option<Canary>,
     pub retry: Retry,
     pub quarantine: Terms,
     pub log: LogRate,
@@ -80,7 +83,9 @@ impl Instance {
             SecretSource::File(path) => Some(path.as_path()),
             SecretSource::Env(_) => None,
         });
-        std::iter::once(self.component.as_path()).chain(files)
+        let canary = self.canary.iter().map(|canary| canary.component.as_path());
+        let components = std::iter::once(self.component.as_path()).chain(canary);
+        components.chain(files)
     }
 
     /// A problem with what a JSON pointer names in the settings, with its line.
@@ -112,6 +117,11 @@ impl Instance {
     /// A problem with a version that is to take over, with the line that says when it may.
     pub fn promote_problem(&self, message: String, remedy: String) -> Problem {
         self.problem(self.promote_line, message, remedy)
+    }
+
+    /// A problem with the line of its table.
+    pub fn table_problem(&self, message: String, remedy: String) -> Problem {
+        self.problem(self.line, message, remedy)
     }
 
     pub(super) fn problem(&self, line: usize, message: String, remedy: String) -> Problem {
@@ -201,6 +211,9 @@ pub(super) fn read(
     let promote = promote
         .and_then(|field| read_promote(&field, runs_kept, findings))
         .unwrap_or_default();
+    let canary = section
+        .table("canary", findings)
+        .and_then(|section| canary::read(section, findings));
     let retry = section
         .table("retry", findings)
         .map(|section| retry::read(section, findings))
@@ -245,6 +258,7 @@ pub(super) fn read(
         runs_kept,
         promote,
         promote_line,
+        canary,
         retry,
         quarantine,
         log,
@@ -258,7 +272,10 @@ pub(super) fn read(
     })
 }
 
-fn read_component(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<PathBuf> {
+pub(super) fn read_component(
+    section: &mut Section<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<PathBuf> {
     const BYTES_MAX: usize = 4096;
     let Some(field) = section.field("component") else {
         let message = format!("[{}] has no component", section.path());

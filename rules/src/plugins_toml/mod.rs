@@ -6,6 +6,7 @@
 //! reading files, and checking settings against a JSON Schema; for the latter an [`Instance`] gives the
 //! line of any JSON pointer into its settings.
 
+mod canary;
 mod check;
 mod draft;
 mod every;
@@ -28,6 +29,7 @@ mod waits;
 
 use toml::de::DeTable;
 
+pub use canary::{Canary, PERCENT_DEFAULT};
 pub use check::check;
 pub use draft::{GivenSetting, Wish, draft, needed, one_line};
 pub(crate) use every::SCHEDULES_MAX;

@@ -260,7 +260,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks"#,
         ),
         (
             "enabled = 1",
@@ -321,6 +321,11 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
             plugins.toml:5: unknown key "cpu_ms" in [plugins.faq.limits]; did you mean cpu_ms_max?"#,
         ),
         (
+            "[plugins.faq.canary]\npercent = 101",
+            r#"plugins.toml:3: [plugins.faq.canary] has no component; add: component = "<path of the .wasm file>"
+            plugins.toml:4: percent in [plugins.faq.canary] is 101; give an integer from 0 to 100"#,
+        ),
+        (
             "[plugins.faq.every]\n'tidy-up' = '15m'\ntidy = '15 min'\nreport = 7\nlate = 'daily 03:00 Berlin'",
             r#"plugins.toml:4: "tidy-up" is no name for a schedule; use 1 to 32 of a-z, 0-9 and _
             plugins.toml:5: tidy in [plugins.faq.every] is "15 min"; write a span from 10s to 366d such as 15m or 6h, or days, a time and a time zone such as daily 03:00 Europe/Berlin or mon-fri 18:30 UTC
@@ -362,7 +367,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

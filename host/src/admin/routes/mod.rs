@@ -19,6 +19,7 @@ mod numbers;
 mod outbox;
 mod partner;
 mod plugin_logs;
+mod plugin_promote;
 mod plugin_replay;
 mod plugin_rollback;
 mod plugins;
@@ -106,6 +107,7 @@ pub(super) fn read() -> OpenApiRouter<App> {
 pub(super) fn operate() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(plugins::reload))
+        .routes(routes!(plugin_promote::promote))
         .routes(routes!(plugin_rollback::roll_back))
 }
 

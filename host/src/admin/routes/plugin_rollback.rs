@@ -8,7 +8,7 @@ use crate::admin::error::ApiError;
 use crate::admin::input::MetaId;
 use crate::admin::shape::Time;
 
-/// A version that was put back.
+/// The version that all events go to again.
 #[derive(Serialize, ToSchema)]
 pub(super) struct PluginRollback {
     plugin: String,
@@ -17,8 +17,10 @@ pub(super) struct PluginRollback {
     digest: String,
     /// When that version took over before.
     live_at: Time,
-    /// The file that it was written to.
-    file: String,
+    /// The file that it was written to; absent when only a canary was withdrawn.
+    file: Option<String>,
+    /// The version that is no canary any more.
+    withdrawn: Option<String>,
     /// Other plugins whose component is the same file: they went back, too.
     others: Vec<String>,
     /// Whether it runs now.
@@ -28,7 +30,7 @@ pub(super) struct PluginRollback {
 }
 
 /// Puts the version of a plugin back that was live before the one in its file: the component's file is replaced by the
-/// component as it was. Once more undoes it.
+/// component as it was. Once more undoes it. While a canary runs, it withdraws that and changes no file.
 #[utoipa::path(post, path = "/plugins/{name}/rollback", params(("name" = String, Path)), responses(
     (status = 200, body = PluginRollback),
     (status = 404, description = "There is no such plugin"),
@@ -39,14 +41,14 @@ pub(super) async fn roll_back(
     MetaId(name): MetaId,
 ) -> Result<Json<PluginRollback>, ApiError> {
     let (back, report) = app.operations.roll_back(name.clone()).await?;
-    let runs = |digest: Option<&str>| digest == Some(back.version.digest.as_str());
-    let live = report.as_ref().is_some_and(|report| {
-        report.cause.is_none() && report.state == "ready" && runs(report.digest.as_deref())
-    });
+    let live = report
+        .as_ref()
+        .is_some_and(|report| report.runs(&back.version.digest));
     Ok(Json(PluginRollback {
         plugin: name,
         live_at: Time::new(back.version.live_ms),
-        file: back.file.display().to_string(),
+        file: back.file.map(|file| file.display().to_string()),
+        withdrawn: back.withdrawn,
         others: back.others,
         live,
         cause: report.and_then(|report| report.cause),

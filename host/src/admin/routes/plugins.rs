@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +14,7 @@ use crate::admin::operations::PluginReport;
 use crate::admin::page::limit;
 use crate::admin::shape::Time;
 use crate::dispatch::Calls;
-use crate::dispatch::status::Shadow;
+use crate::dispatch::status::{CanaryCounts, CanaryStanding, Shadow};
 use crate::store::views::Troubles;
 use crate::store::wall::Wall;
 
@@ -47,6 +48,8 @@ struct Plugin {
     shadow: Option<PluginShadow>,
     /// Where its outside systems may call now, on the public listener: `/hooks/crm/tickets`.
     hooks: Vec<String>,
+    /// Another version for a share of the conversations; what it has done is counted in `events` and `calls`, too.
+    canary: Option<PluginCanary>,
     /// Timers that it has set and that have not fired.
     timers: i64,
     events: PluginEvents,
@@ -78,6 +81,55 @@ impl From<Shadow> for PluginShadow {
             differs: shadow.differs,
             faults: shadow.faults,
             skipped: shadow.skipped,
+        }
+    }
+}
+
+/// Another version of a plugin beside the live one.
+#[derive(Serialize, ToSchema)]
+struct PluginCanary {
+    /// `running`, `same` (its component is the live one), `withdrawn` (it could not do what the live version could, or was
+    /// rolled back) or `refused` (it does not load).
+    state: &'static str,
+    /// Of the conversations, as plugins.toml has it.
+    percent: u8,
+    version: Option<String>,
+    /// SHA-256 of the component, hex.
+    digest: Option<String>,
+    /// Why it has no conversations, or why the last change was not taken.
+    cause: Option<String>,
+    events: CanaryEvents,
+    calls: PluginCalls,
+}
+
+#[derive(Serialize, ToSchema)]
+struct CanaryEvents {
+    /// Done since it has begun or the gateway was started.
+    done: u64,
+    /// Attempts since then that asked for another one.
+    retried: u64,
+    /// Attempts since then that trapped or broke a limit.
+    faults: u64,
+    /// Events since then that it could not do and that went to the live version.
+    left: u64,
+}
+
+impl From<CanaryStanding> for PluginCanary {
+    fn from(canary: CanaryStanding) -> PluginCanary {
+        let CanaryCounts { counts, left } = &*canary.counts;
+        PluginCanary {
+            state: canary.state.word(),
+            percent: canary.percent,
+            version: canary.version,
+            digest: canary.digest,
+            cause: canary.cause,
+            events: CanaryEvents {
+                done: counts.done.load(Ordering::Relaxed),
+                retried: counts.retried.load(Ordering::Relaxed),
+                faults: counts.faults.load(Ordering::Relaxed),
+                left: left.load(Ordering::Relaxed),
+            },
+            calls: counts.calls.calls().into(),
         }
     }
 }
@@ -211,6 +263,7 @@ fn plugin(report: PluginReport, troubles: &HashMap<String, Troubles>) -> Plugin 
         tried_at: Time::maybe(report.tried_ms),
         shadow: report.shadow.map(Into::into),
         hooks: report.hooks,
+        canary: report.canary.map(Into::into),
         timers,
         events: PluginEvents {
             done: report.done,

@@ -26,6 +26,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "GET /api/v1/plugins",
         "GET /api/v1/plugins/p1/logs",
         "POST /api/v1/plugins/p1/replay",
+        "POST /api/v1/plugins/p1/promote",
         "POST /api/v1/plugins/p1/rollback",
         "GET /api/v1/numbers",
         "GET /api/v1/numbers/1/handling",

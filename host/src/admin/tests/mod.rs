@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::Secret;
-use crate::dispatch::{Replay, RolledBack};
+use crate::dispatch::{Promoted, Replay, RolledBack};
 use crate::doctor::Examined;
 use crate::effect::Handling;
 use crate::keyring::Access;
@@ -72,6 +72,16 @@ impl Operations for Notes {
         self.note("reload".into(), Vec::new())
     }
 
+    fn promote(&self, name: String) -> Operation<'_, (Promoted, Option<PluginReport>)> {
+        let promoted = Promoted {
+            version: "1.0.0".into(),
+            digest: "d".into(),
+            file: "x.wasm".into(),
+            others: Vec::new(),
+        };
+        self.note(format!("promote {name}"), (promoted, None))
+    }
+
     fn roll_back(&self, name: String) -> Operation<'_, (RolledBack, Option<PluginReport>)> {
         let back = RolledBack {
             version: Version {
@@ -79,8 +89,9 @@ impl Operations for Notes {
                 version: "1.0.0".into(),
                 live_ms: 0,
             },
-            file: "x.wasm".into(),
+            file: Some("x.wasm".into()),
             others: Vec::new(),
+            withdrawn: None,
         };
         self.note(format!("roll {name} back"), (back, None))
     }

@@ -170,6 +170,9 @@ impl Inspected {
             "  built for contract {}; this gateway speaks {CONTRACT}",
             manifest.contract
         );
+        if manifest.store_schema != 1 {
+            say!("  keeps its store by schema {}", manifest.store_schema);
+        }
         let events: Vec<String> = manifest.events.iter().map(ToString::to_string).collect();
         say!("  gets {}", events.join(", "));
         let needed = needed(imports);

@@ -1,12 +1,14 @@
 //! `duet plugin`: how the plugins fare, and how one is switched on and off.
 //!
 //! - `top`, `logs`: the plugins at work, from the gateway that runs
-//! - `replay`: another version over the last events, in the gateway that runs; `rollback`: the way back
+//! - `replay`: another version over the last events, in the gateway that runs; `promote`: a canary becomes the live version;
+//!   `rollback`: the way back
 //! - `inspect`: what a component asks for before it is switched on
 //! - `switch`: `enable` and `disable`, which change `plugins.toml`
 
 mod inspect;
 mod logs;
+mod promote;
 mod replay;
 mod rollback;
 mod switch;
@@ -35,7 +37,10 @@ pub(super) enum Verb {
     /// Run a version over the events that its plugin was done with last, and tell what it would do otherwise; nothing of it
     /// is done. Ends with 0 when all runs come to the same
     Replay(replay::Asked),
-    /// Put the version back that was live before: its component takes the place of the file. Once more undoes it
+    /// Make the canary of a plugin its live version: its component takes the place of the file. Rollback undoes it
+    Promote(promote::Asked),
+    /// Put the version back that was live before: its component takes the place of the file. Once more undoes it. While a
+    /// canary runs, withdraw that instead
     Rollback(rollback::Asked),
     /// What a component says of itself, what it asks for and why, and the lines that switch it on; nothing of it is run.
     /// Of a plugin that is at work, how it fares
@@ -52,6 +57,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Top(asked) => top::run(&asked).await,
         Verb::Logs(asked) => logs::run(&asked).await,
         Verb::Replay(asked) => replay::run(&asked).await,
+        Verb::Promote(asked) => promote::run(&asked).await,
         Verb::Rollback(asked) => rollback::run(&asked).await,
         Verb::Inspect(named) => inspect::run(&named).await,
         Verb::Enable(asked) => switch::enable(&asked),
@@ -109,7 +115,28 @@ fn tell(plugin: &Value) {
             count("skipped")
         );
     }
+    if at(plugin, "/canary").is_object() {
+        tell_canary(at(plugin, "/canary"));
+    }
     for line in at(plugin, "/cause").as_str().unwrap_or_default().lines() {
         say!("  {}", word(&line.into()));
+    }
+}
+
+/// How its canary fares; the plugin's own counts have its part, too.
+fn tell_canary(canary: &Value) {
+    let count = |name: &str| at(canary, &format!("/events/{name}"));
+    say!(
+        "  canary {} {}, {} % of the conversations: {} done, {} retried, {} faults, {} left to the live version",
+        word(at(canary, "/version")),
+        word(at(canary, "/state")),
+        at(canary, "/percent"),
+        count("done"),
+        count("retried"),
+        count("faults"),
+        count("left")
+    );
+    for line in at(canary, "/cause").as_str().unwrap_or_default().lines() {
+        say!("    {}", word(&line.into()));
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use duet_rules::plugins_toml::name_is_valid;
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::cli::Ended;
 use crate::cli::answer::{at, word};
@@ -25,22 +26,36 @@ pub(super) async fn run(asked: &Asked) -> anyhow::Result<Ended> {
     let gateway = Gateway::running(&asked.flags)?;
     let path = format!("plugins/{name}/rollback");
     let back = gateway.call(Method::POST, &path, &[]).await?;
-    say!(
-        "{} is version {} again, as it was live from {}",
-        word(at(&back, "/file")),
-        word(at(&back, "/version")),
-        word(at(&back, "/live_at"))
-    );
+    if let Some(version) = at(&back, "/withdrawn").as_str() {
+        say!("version {} is no canary any more", word(&version.into()));
+    }
+    match at(&back, "/file").as_str() {
+        Some(file) => say!(
+            "{} is version {} again, as it was live from {}",
+            word(&file.into()),
+            word(at(&back, "/version")),
+            word(at(&back, "/live_at"))
+        ),
+        None => say!(
+            "version {} has all conversations; no file was changed, and once more puts the version before it back",
+            word(at(&back, "/version"))
+        ),
+    }
     for other in at(&back, "/others").as_array().into_iter().flatten() {
         say!("  {} has the same file and goes back with it", word(other));
     }
-    for line in at(&back, "/cause").as_str().unwrap_or_default().lines() {
+    Ok(ends(name, &back))
+}
+
+/// Tells whether the plugin runs what it was given.
+pub(super) fn ends(name: &str, told: &Value) -> Ended {
+    for line in at(told, "/cause").as_str().unwrap_or_default().lines() {
         say!("  {}", word(&line.into()));
     }
-    if at(&back, "/live") == true {
+    if at(told, "/live") == true {
         say!("{name} runs it");
-        return Ok(Ended::Done);
+        return Ended::Done;
     }
     say!("{name} does not run it; duet plugin list says how it fares");
-    Ok(Ended::Problems)
+    Ended::Problems
 }

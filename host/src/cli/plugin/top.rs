@@ -85,6 +85,9 @@ struct Row {
     wall_p50_ms: Option<f64>,
     wall_p99_ms: Option<f64>,
     memory_peak_bytes: u64,
+    /// What is of its canary in all this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Box<Row>>,
 }
 
 impl Sample {
@@ -140,7 +143,22 @@ fn row(plugin: &Value, then: Option<(&Value, Duration)>) -> Row {
         wall_p50_ms: ms("/calls/wall_p50_us"),
         wall_p99_ms: ms("/calls/wall_p99_us"),
         memory_peak_bytes: count("/calls/memory_peak_bytes"),
+        canary: canary(plugin, then).map(Box::new),
     }
+}
+
+fn canary(plugin: &Value, then: Option<(&Value, Duration)>) -> Option<Row> {
+    let canary = at(plugin, "/canary");
+    if !canary.is_object() {
+        return None;
+    }
+    // Another version counts anew.
+    let then = then.map(|(then, apart)| (at(then, "/canary"), apart));
+    let then = then.filter(|(then, _)| at(then, "/digest") == at(canary, "/digest"));
+    Some(Row {
+        name: format!("- canary {}%", at(canary, "/percent")),
+        ..row(canary, then)
+    })
 }
 
 /// The head and at most so many lines.
@@ -149,7 +167,11 @@ fn table(rows: &[Row], lines: usize) -> String {
         return super::NONE.to_owned();
     }
     let mut table = vec![HEAD.map(str::to_owned)];
-    table.extend(rows.iter().take(lines).map(cells));
+    let of_row = |row: &Row| {
+        let canary = row.canary.as_deref().map(cells);
+        std::iter::once(cells(row)).chain(canary)
+    };
+    table.extend(rows.iter().take(lines).flat_map(of_row));
     let widths: Vec<usize> = (0..HEAD.len())
         .map(|column| {
             let width = |line: &[String; HEAD.len()]| line.get(column).map_or(0, String::len);
@@ -244,6 +266,12 @@ mod tests {
                 "and 1 more; --once tells all".split(' ').collect(),
             ]
         );
+        let mut with_canary = plugin("calm", 10, 0);
+        with_canary["canary"] = plugin("", 4, 0);
+        with_canary["canary"]["percent"] = json!(5);
+        let told = super::table(&sample(later, json!([with_canary])).rows(None), 1);
+        let line = told.lines().last().unwrap_or_default();
+        assert!(line.starts_with("- canary 5%  ready"), "{told}");
         let first = before.rows(None);
         assert!(first.iter().all(|row| row.cpu_percent.is_none()));
         assert_eq!(first.len(), 3);
