@@ -13,8 +13,10 @@ use duet_rules::toml_file::Problem;
 
 use super::attempt::{Attempted, Ended, Failure};
 use super::instance::{Command, Loaded, Versions};
+use super::load::read;
+use super::slot::{Slot, Worker, same};
 use super::status::{CanaryCounts, CanaryStanding, CanaryState};
-use super::{Dispatch, Slot, Worker, causes, read, same};
+use super::{Dispatch, causes};
 use crate::event::Event;
 use crate::plugin::Plugin;
 use crate::store::canaries::Withdrawn;

@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Dispatch;
+use super::slot::Slot;
 use super::status::CanaryState;
-use super::{Dispatch, Slot, Slots};
 use crate::file::replace;
 use crate::plugin::Component;
 use crate::store::StoreError;
@@ -83,25 +84,6 @@ fn put(from: &Path, digest: &str, to: &Path) -> Result<(), PromoteError> {
     let component = component.ok_or_else(|| PromoteError::Changed(from.to_owned()))?;
     replace(to, &component.bytes)
         .map_err(|error| PromoteError::Unwritten(to.to_owned(), error, from.to_owned()))
-}
-
-impl Slots {
-    pub(super) fn slot(&self, name: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.name == name)
-    }
-
-    /// The file of the live component, and who else has the same.
-    pub(super) fn file_of(&self, slot: &Slot) -> Option<(PathBuf, Vec<String>)> {
-        let path_of = |slot: &Slot| {
-            let (instance, folder) = slot.wanted.as_ref()?;
-            Some(folder.join(&instance.component))
-        };
-        let file = path_of(slot)?;
-        let others = self.slots.iter().filter(|other| other.name != slot.name);
-        let others = others.filter(|&other| path_of(other).as_ref() == Some(&file));
-        let others = others.map(|other| other.name.clone()).collect();
-        Some((file, others))
-    }
 }
 
 impl Slot {

@@ -9,8 +9,10 @@ use duet_rules::plugins_toml::Instance;
 use duet_rules::toml_file::Problem;
 
 use super::canary::withdraw;
+use super::load::read;
+use super::slot::Slot;
 use super::status::{CanaryStanding, CanaryState};
-use super::{Dispatch, Slot, causes, read};
+use super::{Dispatch, causes};
 use crate::file::replace;
 use crate::plugin::{Component, Plugin, Shelf};
 use crate::store::StoreError;

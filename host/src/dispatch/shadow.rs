@@ -6,9 +6,11 @@ use duet_rules::plugins_toml::Promote;
 use duet_rules::toml_file::Problem;
 use tokio::sync::oneshot;
 
+use super::load::read;
 use super::replay::{Replay, replay};
+use super::slot::{Slot, Worker, same};
 use super::status::Shadow;
-use super::{Dispatch, Slot, Worker, causes, read, same};
+use super::{Dispatch, causes};
 use crate::plugin::{Component, Plugin};
 use crate::store::StoreError;
 use crate::store::runs::{KeptRun, Which};
