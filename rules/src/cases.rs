@@ -156,7 +156,9 @@ mod tests {
     fn a_case_that_is_too_long_or_leads_nowhere_is_refused() {
         assert_eq!(case("7").check(), Ok(()));
         assert_eq!(case(&"k".repeat(256)).check(), Ok(()));
-        let changes: [(&dyn Fn(&mut Case), &str); 6] = [
+        /// A change, and a word of its refusal.
+        type Change<'a> = (&'a dyn Fn(&mut Case), &'a str);
+        let changes: [Change<'_>; 6] = [
             (&|case| case.key.clear(), "no bytes"),
             (&|case| case.key = "k".repeat(257), "key has at most 256"),
             (

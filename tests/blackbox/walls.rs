@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 61] = [
+const ROUTES: [(&str, &str, Sight); 62] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),

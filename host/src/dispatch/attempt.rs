@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::call::{span, tell};
+use super::files::Files;
 use super::instance::Loaded;
 use super::journal::{Journal, seed};
 use super::record::{Draft, Recorder, outcome};
@@ -309,6 +310,7 @@ async fn run(
         now_ms,
         journal,
         deposits: shared.deposits.clone(),
+        files: Files::new(shared.store.media_folder()),
     };
     let (world, recorder): (Arc<dyn World>, _) = match seed.filter(|_| kept) {
         Some(seed) => {

@@ -169,6 +169,7 @@ impl Dispatch {
             standing.state = State::Ready;
             standing.version = Some(manifest.version.clone());
             standing.digest = Some(plugin.digest().to_owned());
+            standing.egress = plugin.egress().cloned();
             standing.cause = None;
             standing.of_file = false;
         });

@@ -253,11 +253,6 @@ impl Dispatch {
         self.admission.log(instance)
     }
 
-    /// Why an instance's calls get no token, with the remedy, if that is so.
-    pub fn token_cause(&self, instance: &str) -> Option<String> {
-        self.admission.token_cause(instance)
-    }
-
     /// Keeps nothing in memory that plugins wrote at events of this contact.
     pub fn forget(&self, contact: i64) {
         self.admission.forget_lines(contact);

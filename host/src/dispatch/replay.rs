@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use ring::digest::{SHA256, digest};
 
 use super::Shared;
-use super::files;
+use super::files::Files;
 use super::instance::settings_digest;
 use super::record::{deed, outcome};
 use super::seen::{Asked, Call, Seen};
@@ -193,7 +193,7 @@ async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun, folder: MediaFo
 struct Past {
     seen: Seen,
     /// The bytes of files are what they were, or gone.
-    folder: MediaFolder,
+    files: Files,
     rest: Mutex<Rest>,
 }
 
@@ -216,7 +216,7 @@ impl Past {
         };
         Past {
             seen,
-            folder,
+            files: Files::new(folder),
             rest: Mutex::new(rest),
         }
     }
@@ -380,7 +380,7 @@ impl World for Past {
         bytes_max: u32,
     ) -> Answer<'_, Option<Vec<u8>>> {
         async move {
-            let bytes = files::read(self.folder.clone(), digest, offset, bytes_max).await?;
+            let bytes = self.files.read(digest, offset, bytes_max).await?;
             if bytes.is_none() {
                 self.miss(|| format!("file {digest} has gone since then"));
             }

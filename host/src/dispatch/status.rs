@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::attempt::Ended;
 use super::call::Tally;
+use crate::outbound::Egress;
 
 /// Counters and state of one instance; it outlives replacements of the plugin.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub struct Standing {
     /// The cause is one of the whole file: it may name what is other businesses'.
     pub of_file: bool,
     pub quarantine: Option<Quarantined>,
+    /// What its calls go through.
+    pub egress: Option<Arc<Egress>>,
     /// What came of the last version that had to be run over kept runs before it took over.
     pub shadow: Option<Shadow>,
     /// The canary that plugins.toml asks for.
@@ -135,6 +138,12 @@ impl Standing {
     pub fn quarantined(&self) -> Option<&Quarantined> {
         let runs = self.state == State::Ready;
         self.quarantine.as_ref().filter(|_| runs)
+    }
+
+    /// Why its calls get no token, with the remedy, while it runs.
+    pub fn token_refusal(&self) -> Option<String> {
+        let runs = self.state == State::Ready;
+        self.egress.as_ref().filter(|_| runs)?.refusal()
     }
 
     /// The word in the API.

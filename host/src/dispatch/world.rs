@@ -7,7 +7,7 @@ use duet_rules::media::Digest;
 use duet_rules::sending::{self, Refusal};
 use futures_util::FutureExt;
 
-use super::files;
+use super::files::Files;
 use super::journal::Journal;
 use crate::effect::{Handling, Send};
 use crate::event::ContactView;
@@ -33,6 +33,7 @@ pub(super) struct StoreWorld {
     pub(super) journal: Option<Journal>,
     /// Where files go that it brings along.
     pub(super) deposits: Deposits,
+    pub(super) files: Files,
 }
 
 impl World for StoreWorld {
@@ -173,7 +174,7 @@ impl World for StoreWorld {
         offset: u64,
         bytes_max: u32,
     ) -> Answer<'_, Option<Vec<u8>>> {
-        files::read(self.store.media_folder(), digest, offset, bytes_max).boxed()
+        self.files.read(digest, offset, bytes_max).boxed()
     }
 
     fn keep_file(&self, file: NewFile) -> Answer<'_, Result<Digest, String>> {

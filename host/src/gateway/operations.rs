@@ -82,7 +82,7 @@ impl GatewayOperations {
             let dropped = self.dispatch.log(&name).map_or(0, |log| log.dropped());
             let (standing, counts) = (status.standing(), &status.counts);
             let quarantine = standing.quarantined();
-            let token = self.dispatch.token_cause(&name);
+            let token = standing.token_refusal();
             let of_file = standing.of_file && quarantine.is_none() && token.is_none();
             PluginReport {
                 hooks: self.hooks.paths(&name),

@@ -198,6 +198,13 @@ impl Egress {
         self.kept.get(name).map(Secret::expose)
     }
 
+    /// Why there is a token that is not given, with the remedy.
+    pub fn refusal(&self) -> Option<String> {
+        let refusals = self.bearers.values().filter_map(|bearer| bearer.refusal());
+        let refusals: Vec<_> = refusals.collect();
+        (!refusals.is_empty()).then(|| refusals.join("\n"))
+    }
+
     /// The tokens that a request names.
     pub(super) async fn tokens(&self, request: &Request) -> Result<Borrowed, CallError> {
         let placed = request.secrets.iter().map(|placement| &placement.secret);

@@ -53,11 +53,6 @@ impl Admission {
         }
     }
 
-    /// Why an instance's calls get no token, with the remedy, if that is so.
-    pub fn token_cause(&self, instance: &str) -> Option<String> {
-        self.tokens.cause(instance)
-    }
-
     /// Runs what hands events to plugins on the plugins' own threads: a run then costs no change of threads.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         self.threads.spawn(work)

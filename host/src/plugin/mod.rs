@@ -38,6 +38,8 @@ use duet_rules::plugins_toml::Instance;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::outbound::Egress;
+
 pub use admit::{Admission, check, check_canary};
 pub use compile::{Compiler, compile_main};
 pub use component::{COMPONENT_BYTES_MAX, Component};
@@ -119,5 +121,10 @@ impl Plugin {
     /// As `plugins.toml` has it.
     pub fn instance(&self) -> &Instance {
         &self.instance
+    }
+
+    /// What it calls through, if it may call.
+    pub fn egress(&self) -> Option<&Arc<Egress>> {
+        self.facts.egress.as_ref()
     }
 }

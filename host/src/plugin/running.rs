@@ -28,6 +28,8 @@ pub(super) struct Running {
     pub(super) http_calls: u64,
     /// What those calls carry.
     pub(super) http_bytes: u64,
+    /// Of files that it has brought along.
+    pub(super) kept_bytes: u64,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -58,6 +60,7 @@ impl Running {
             host_calls: 0,
             http_calls: 0,
             http_bytes: 0,
+            kept_bytes: 0,
             facts,
             world,
             now_ms,

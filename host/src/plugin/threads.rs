@@ -1,5 +1,5 @@
 //! The threads that run plugins: a runtime of their own, below the intake's priority, with so many places. A run that
-//! computes for long goes on in another one, below that, so that short runs never queue behind it.
+//! computes for long goes on in another one, so that short runs never queue behind it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,10 +12,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument;
 
-/// Added to the niceness of each thread, so that receiving and storing webhooks goes first.
+/// Added to the niceness of each thread, so that receiving and storing webhooks goes first. Long runs are no lower:
+/// whoever maps memory may have to wait for one that was stopped while it did the same.
 const NICE: i32 = 5;
-/// The same for long runs. Lower still, whoever else maps memory would wait for one that was stopped while it did.
-const NICE_LONG: i32 = 10;
 /// A run that has computed for so long, half a tick of the engine's clock, is a long one.
 const LONG_US: u64 = 5_000;
 /// After a long run of a plugin so many of its runs begin among the long ones.
@@ -39,9 +38,9 @@ impl PluginThreads {
     /// `threads` workers; at most `runs_max` runs at once, the others wait for a place before their time begins.
     pub fn new(threads: usize, runs_max: usize) -> std::io::Result<Arc<PluginThreads>> {
         let runtimes = [
-            runtime(threads, "duet-plugin", NICE)?,
-            // They leave a core to the rest: a thread that wakes up beside one that computes waits for its slice to end.
-            runtime(threads.saturating_sub(1), "duet-long", NICE_LONG)?,
+            runtime(threads, "duet-plugin")?,
+            // They leave a core to the rest: who wakes up beside one that computes may wait for its slice to end.
+            runtime(threads.saturating_sub(1), "duet-long")?,
         ];
         let [handle, long] = runtimes.each_ref().map(|runtime| runtime.handle().clone());
         let places = Semaphore::new(runs_max.clamp(1, Semaphore::MAX_PERMITS));
@@ -113,14 +112,14 @@ impl Drop for PluginThreads {
     }
 }
 
-fn runtime(threads: usize, name: &str, nice: i32) -> std::io::Result<Runtime> {
+fn runtime(threads: usize, name: &str) -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(threads.max(1))
         .thread_name(name)
         .enable_all()
-        .on_thread_start(move || {
+        .on_thread_start(|| {
             // On Linux this is the thread's own niceness. Where it is refused, all threads are equal.
-            let _ = rustix::process::nice(nice);
+            let _ = rustix::process::nice(NICE);
         })
         .build()
 }

@@ -392,7 +392,7 @@ mod tests {
                 r#"plugins.toml:5: [plugins.crm.http.secrets.token] needs exactly one of env, file and oauth; name an environment variable with env = "…", or a file with file = "…""#,
             ),
             (
-                format!("{secret}env = 'A'\nhosts = ['https://a.example.com']\n[plugins.crm.http.secrets.token.oauth]"),
+                format!("{secret}env = 'A'\nhosts = ['https://a.example.com']\n[plugins.crm.http.secrets.token.oauth]\ntoken_url = 'https://a.example.com/t'\nclient_id = 'i'\nclient_secret = {{ env = 'B' }}"),
                 r#"plugins.toml:5: [plugins.crm.http.secrets.token] needs exactly one of env, file and oauth; name an environment variable with env = "…", or a file with file = "…""#,
             ),
             (

@@ -132,6 +132,11 @@ fn a_full_plugin_is_read_as_written() {
         [plugins.crm.contacts]
         [plugins.crm.timers]
         max = 7
+        [plugins.crm.media]
+        bytes_max = "1MiB"
+        keep = true
+        [plugins.crm.cases]
+        max = 9
         "#,
     );
     assert_eq!(
@@ -182,9 +187,17 @@ fn a_full_plugin_is_read_as_written() {
         ]
     );
     assert_eq!(crm.grants.timers, Some(TimersGrant { max: 7 }));
+    let media = MediaGrant {
+        bytes_max: 1 << 20,
+        keep: true,
+    };
+    assert_eq!(crm.grants.media, Some(media));
+    assert_eq!(crm.grants.cases, Some(CasesGrant { max: 9 }));
     let lines = [
+        ("cases", 32),
         ("contacts", 26),
         ("conversations", 24),
+        ("media", 29),
         ("messages", 20),
         ("store", 22),
         ("timers", 27),
@@ -260,7 +273,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, hooks"#,
         ),
         (
             "enabled = 1",
@@ -367,7 +380,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, hooks
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, hooks
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

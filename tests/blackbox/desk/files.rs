@@ -75,7 +75,7 @@ async fn a_plugin_brings_files_along_and_sends_them() -> anyhow::Result<()> {
     let nothing = handle(b"nobody has this");
     for (words, told) in [
         ("show", "no file".to_owned()),
-        ("forward", "refused: invalid".to_owned()),
+        ("forward", NO_FILE.to_owned()),
         (
             "post",
             "the desk is not asked: no-such-file: the body names a file that is not there"

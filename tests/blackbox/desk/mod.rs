@@ -4,6 +4,7 @@
 mod agents;
 mod cases;
 mod files;
+mod replay;
 mod walls;
 
 use std::time::Duration;
@@ -18,6 +19,10 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(90);
 const ASHA: &str = "919800000001";
 const TOKEN: &str = "the-desks-own-key";
+
+/// What is said of a send that names a file which is not there.
+const NO_FILE: &str = "refused: send refused: invalid: message/document/file: there is no such file of this business; \
+                       hand it over with POST /api/v1/media, and send again";
 
 /// An instance of `desk` with these lines of its own.
 fn bridge(name: &str, url: &str, lines: &str) -> String {

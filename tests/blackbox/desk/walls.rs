@@ -41,7 +41,7 @@ async fn files_agents_and_cases_of_one_business_are_not_there_for_another() -> a
     assert_eq!(stage.cases().await?.len(), 1);
     for (at, (words, told)) in [
         (format!("show {file}"), "no file".to_owned()),
-        (format!("forward {file}"), "refused: invalid".to_owned()),
+        (format!("forward {file}"), NO_FILE.to_owned()),
         (
             format!("post {file}"),
             "the desk is not asked: no-such-file: the body names a file that is not there"

@@ -82,7 +82,7 @@ impl Bearer {
     }
 
     /// Why no token is given before somebody does something.
-    pub(super) fn refusal(&self) -> Option<String> {
+    pub(in crate::outbound) fn refusal(&self) -> Option<String> {
         match &self.state().denied {
             Some((Trouble::Refused, error)) => Some(error.detail.clone()),
             Some((Trouble::Failed, _)) | None => None,

@@ -97,17 +97,4 @@ impl Tokens {
         bearers.insert(whose, Arc::downgrade(&bearer));
         bearer
     }
-
-    /// Why an instance has no token, with the remedy, if that is so.
-    pub fn cause(&self, instance: &str) -> Option<String> {
-        let bearers = self.bearers.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = bearers
-            .iter()
-            .filter(|(whose, _)| whose.instance == instance);
-        let mut causes: Vec<_> = own
-            .filter_map(|(_, bearer)| bearer.upgrade()?.refusal())
-            .collect();
-        causes.sort_unstable();
-        (!causes.is_empty()).then(|| causes.join("\n"))
-    }
 }

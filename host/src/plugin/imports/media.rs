@@ -61,6 +61,10 @@ impl Host for Running {
         if let Err(refusal) = self.within(file.bytes) {
             return Ok(Err(refusal));
         }
+        // Behind the end of a file no disk can look.
+        if offset >= file.bytes {
+            return Ok(Ok(Vec::new()));
+        }
         let length = length.min(READ_BYTES_MAX);
         let read = self.world.read_file(digest, offset, length).await;
         let read = read.map_err(Stop::from)?;
@@ -75,16 +79,16 @@ impl Host for Running {
                 self.facts.name
             )));
         }
-        let checked = u64::try_from(bytes.len())
-            .map_err(|_| NO_SUCH_FILE.to_owned())
-            .and_then(|bytes| self.within(bytes))
-            .and_then(|()| {
-                upload_type(&mime_type).map_err(|problem| format!("the type {problem}"))
-            });
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let all = self.kept_bytes.saturating_add(length);
+        let checked = self.within(all).and_then(|()| {
+            upload_type(&mime_type).map_err(|problem| format!("the type {problem}"))
+        });
         let mime_type = match checked {
             Ok(mime_type) => mime_type,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        self.kept_bytes = all;
         let kept = self.world.keep_file(NewFile { bytes, mime_type }).await;
         let kept = kept.map_err(Stop::from)?;
         if let Err(refusal) = &kept {

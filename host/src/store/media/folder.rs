@@ -92,6 +92,11 @@ impl MediaFolder {
         Ok((file, bytes))
     }
 
+    /// The same for one that was looked at just before: its bytes are not read again.
+    pub fn open_again(&self, digest: Digest) -> io::Result<File> {
+        File::open(self.path_of(digest))
+    }
+
     /// Whether a file that was opened before still has the bytes of its name: one that was wiped meanwhile has not, and
     /// whoever has read it since may have got zeros.
     pub fn is_whole(file: &mut File, digest: Digest) -> io::Result<bool> {

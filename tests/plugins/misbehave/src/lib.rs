@@ -28,7 +28,7 @@ fn handle(event: Event) -> Result {
     let text = event.json().pointer("/text/body");
     let text = text.and_then(|text| text.as_str()).unwrap_or_default();
     let text = match &settings.mode {
-        Some(_) if event.seq % settings.one_in != 0 => return Ok(()),
+        Some(_) if !event.seq.is_multiple_of(settings.one_in) => return Ok(()),
         Some(mode) => mode,
         None => text,
     };

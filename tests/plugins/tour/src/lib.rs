@@ -213,7 +213,11 @@ fn use_media(conversation: u64) -> Result<(), String> {
     keep("media.get", &format!("{} {none}", of_file(&got)))?;
     keep(
         "media.read",
-        &format!("{:?}", media::read(&file.handle, 2, 2)),
+        &format!(
+            "{:?} {:?}",
+            media::read(&file.handle, 2, 2),
+            media::read(&file.handle, u64::MAX, 2)
+        ),
     )?;
     let kept = media::keep(b"%PDF", "application/pdf");
     let refused = media::keep(b"MZ", "application/x-msdownload").is_err();
