@@ -431,15 +431,19 @@ async fn who_waits_too_long_gets_the_answer_by_asking_again() -> anyhow::Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn webhooks_are_taken_while_hooks_are_flooded() -> anyhow::Result<()> {
     let stage = Stage::set("", "answer_seconds = 60", "per_minute = 60000").await?;
-    // All places of the plugin are taken by callers who wait.
+    // All places of the plugin are taken by callers who wait; whoever finds none comes again.
     let url = stage.url("ask")?;
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let request = stage.http.put(&url).bearer_auth(TOKEN);
-        let request = request
-            .header("x-request-id", number.to_string())
-            .body("wait");
-        waiting.spawn(request.send());
+        let (http, url) = (stage.http.clone(), url.clone());
+        waiting.spawn(async move {
+            loop {
+                let request = http.put(&url).bearer_auth(TOKEN);
+                let request = request.header("x-request-id", number.to_string());
+                let _ = request.body("wait").send().await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
     }
     becomes("the places are taken", 503, || stage.ring()).await?;
     for number in 0..20 {
