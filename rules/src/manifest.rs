@@ -163,6 +163,15 @@ impl Manifest {
                 "name 1 to 100 event patterns",
             );
         }
+        for event in &self.events {
+            // One that no other resembles may be an event of a later gateway.
+            if let Some(meant) = event.meant() {
+                refuse(
+                    format!("there are no events {}", quoted(event.as_str())),
+                    &format!("did you mean {meant}?"),
+                );
+            }
+        }
         if !self.settings.is_object() {
             refuse(
                 "settings is no JSON Schema object".to_owned(),
@@ -317,7 +326,8 @@ fn json_problem(component: &str, error: &serde_json::Error) -> Problem {
         ..problem(
             component,
             format!("manifest: {short}"),
-            "build the plugin again with a current SDK".to_owned(),
+            "correct that line of the plugin's manifest and build it again; docs/manifest.md has its keys"
+                .to_owned(),
         )
     }
 }
@@ -373,6 +383,29 @@ mod tests {
         assert_eq!(told, expect, "{key}");
     }
 
+    /// The page's example is one, and shows every key that its tables explain and a manifest has.
+    #[test]
+    fn the_page_about_manifests_is_true() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/manifest.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let example = page.split("```json").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let manifest = Manifest::parse("crm.wasm", example.as_bytes()).unwrap();
+        let shown: Value = serde_json::from_str(example).unwrap();
+        let mut written: Value = serde_json::from_slice(&manifest.to_json().unwrap()).unwrap();
+        // What is the default is not written.
+        written["store_schema"] = 1.into();
+        assert_eq!(shown, written);
+        let hook = shown["hooks"][0].as_object().unwrap();
+        for key in shown.as_object().unwrap().keys().chain(hook.keys()) {
+            assert!(page.contains(&format!("\n| `{key}` |")), "{key}");
+        }
+        for permission in ["hosts", "secrets"] {
+            let row = format!("\n| `permissions.http.{permission}` |");
+            assert!(page.contains(&row), "{permission}");
+        }
+    }
+
     #[test]
     fn what_the_sdk_writes_is_read_back() {
         let manifest = Manifest::parse("faq.wasm", sound().to_string().as_bytes()).unwrap();
@@ -389,7 +422,7 @@ mod tests {
             "store_schema",
             json!(-1),
             &[
-                "faq.wasm:1: manifest: invalid value: integer `-1`, expected u32; build the plugin again with a current SDK",
+                "faq.wasm:1: manifest: invalid value: integer `-1`, expected u32; correct that line of the plugin's manifest and build it again; docs/manifest.md has its keys",
             ],
         );
         check_problems(
@@ -440,14 +473,14 @@ mod tests {
             "event",
             json!([]),
             &[
-                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `store_schema`, `settings`, `permissions`, `every`, `hooks`; build the plugin again with a current SDK",
+                "faq.wasm:1: manifest: unknown field `event`, expected one of `name`, `version`, `contract`, `description`, `events`, `store_schema`, `settings`, `permissions`, `every`, `hooks`; correct that line of the plugin's manifest and build it again; docs/manifest.md has its keys",
             ],
         );
         check_problems(
             "events",
             json!(["Message"]),
             &[
-                "faq.wasm:1: manifest: \"Message\" is no pattern of event kinds; write a kind such as message.text, a family such as message.*, or *; build the plugin again with a current SDK",
+                "faq.wasm:1: manifest: \"Message\" is no pattern of event kinds; write a kind such as message.text, a family such as message.*, or *; correct that line of the plugin's manifest and build it again; docs/manifest.md has its keys",
             ],
         );
     }

@@ -19,6 +19,8 @@ pub const UNROLLED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What a part weighs beside its path and its text.
 const PART_BYTES: usize = 200;
 const LEVELS_MAX: usize = 128;
+/// Each asks all that stands beside it once more, so one within another takes twice as long with each level.
+const UNEVALUATED_MAX: usize = 4;
 const PATTERNS_MAX: usize = 64;
 const PATTERN_BYTES_MAX: usize = 1000;
 
@@ -37,6 +39,10 @@ pub enum Refusal {
     Dangling(String),
     #[error("it uses {}", quoted(.0))]
     Keyword(String),
+    #[error(
+        "it has more than {UNEVALUATED_MAX} of unevaluatedProperties and unevaluatedItems within one another"
+    )]
+    Unevaluated,
     #[error("it has more than {PATTERNS_MAX} patterns")]
     TooManyPatterns,
     #[error("pattern {} has more than {PATTERN_BYTES_MAX} bytes", quoted(.0))]
@@ -55,6 +61,7 @@ impl Refusal {
             Self::Keyword(_) => {
                 "write references as $ref to #/$defs/name, and $id and $schema at the root only"
             }
+            Self::Unevaluated => "write additionalProperties and items in their place",
             Self::TooManyPatterns => "have fewer patterns",
             Self::LongPattern(_) => "shorten it",
         }
@@ -89,6 +96,8 @@ struct Walk<'s> {
 struct Place {
     levels: usize,
     path_bytes: usize,
+    /// Around it and in it.
+    unevaluated: usize,
 }
 
 impl Place {
@@ -96,6 +105,7 @@ impl Place {
         Place {
             levels: self.levels + 1,
             path_bytes: self.path_bytes + 1 + name.len(),
+            unevaluated: self.unevaluated,
         }
     }
 }
@@ -111,9 +121,20 @@ impl<'s> Walk<'s> {
             return Err(Refusal::TooDeep);
         }
         match part {
-            Value::Object(members) => members
-                .iter()
-                .try_for_each(|(name, value)| self.member(name, value, place)),
+            Value::Object(members) => {
+                let names = ["unevaluatedProperties", "unevaluatedItems"];
+                let here = names.iter().filter(|name| members.contains_key(**name));
+                let place = Place {
+                    unevaluated: place.unevaluated + here.count(),
+                    ..place
+                };
+                if place.unevaluated > UNEVALUATED_MAX {
+                    return Err(Refusal::Unevaluated);
+                }
+                members
+                    .iter()
+                    .try_for_each(|(name, value)| self.member(name, value, place))
+            }
             Value::Array(items) => items
                 .iter()
                 .try_for_each(|item| self.part(item, place.below(""))),
@@ -225,6 +246,23 @@ mod tests {
         let schema = |name: String| json!({"properties": {name: {"allOf": parts}}});
         assert!(check(&schema("name".into())).is_ok());
         assert_eq!(check(&schema("n".repeat(50_000))), Err(Refusal::TooLarge));
+    }
+
+    /// Forty of them once kept a validator busy for hours.
+    #[test]
+    fn what_takes_twice_as_long_with_each_level_has_few_levels() {
+        let nested = |levels: usize| {
+            let begin = json!({"properties": {"a": {}}});
+            (0..levels).fold(
+                begin,
+                |inner, _| json!({"allOf": [inner], "unevaluatedProperties": false}),
+            )
+        };
+        assert!(check(&nested(UNEVALUATED_MAX)).is_ok());
+        assert_eq!(
+            check(&nested(UNEVALUATED_MAX + 1)),
+            Err(Refusal::Unevaluated)
+        );
     }
 
     #[test]

@@ -247,5 +247,6 @@ fn ended(outcome: Outcome) -> Run {
         memory_peak_bytes: 0,
         host_calls: 0,
         http_calls: 0,
+        failed_call: None,
     }
 }

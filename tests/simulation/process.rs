@@ -115,6 +115,7 @@ impl Process {
                     fetches_max: 1,
                 },
             ),
+            large: tokio::sync::Mutex::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

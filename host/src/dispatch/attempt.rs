@@ -30,8 +30,8 @@ use crate::store::runs::Record;
 const CONFLICTS_MAX: u32 = 50;
 /// After so many it takes turns with others that fare like it, so that one key that all of them change lets each through.
 const CONFLICTS_BESIDE: u32 = 3;
-/// Runs that write more to their store commit one after the other, at so many bytes a second: whoever commits beside
-/// them waits for one of them at most.
+/// Runs that write more to their store commit one after the other, those of one instance at so many bytes a second: whoever
+/// commits beside them waits for one of them at most.
 const LARGE_BYTES: usize = 64 << 10;
 const LARGE_BYTES_PER_SECOND: f64 = 8.0 * 1024.0 * 1024.0;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
@@ -227,7 +227,8 @@ async fn until_committed<L>(
     while conflicts < CONFLICTS_MAX {
         let now_ms = crate::now_ms();
         let (decision, draft) = match run(shared, loaded, event, attempts + 1, now_ms).await {
-            Ok((run, draft)) => (decide(run, loaded, attempts + 1, now_ms), draft),
+            // A pause begins when the run has ended.
+            Ok((run, draft)) => (decide(run, loaded, attempts + 1, crate::now_ms()), draft),
             Err(error) => (Decision::Wait(error.to_string()), None),
         };
         let (end, ended) = match decision {
@@ -262,7 +263,7 @@ async fn until_committed<L>(
             Err(StoreError::Conflict) => {
                 conflicts += 1;
                 match conflicts {
-                    CONFLICTS_BESIDE => _turn = Some(loaded.contended.lock().await),
+                    CONFLICTS_BESIDE => _turn = Some(loaded.turns.contended.lock().await),
                     _ => tokio::task::yield_now().await,
                 }
             }
@@ -374,11 +375,14 @@ fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
             let failure = Failure::Rejected;
             return Decision::Commit(end, Ended::Dead { attempt, failure });
         }
-        Outcome::Retry(seconds) => (
-            "the plugin asked for another attempt".to_owned(),
-            seconds,
-            Failure::Unready,
-        ),
+        Outcome::Retry(seconds) => {
+            let asked = "the plugin asked for another attempt";
+            let cause = match run.failed_call {
+                Some(call) => format!("{asked}; the last of its calls that failed: {call}"),
+                None => asked.to_owned(),
+            };
+            (cause, seconds, Failure::Unready)
+        }
         Outcome::Fault(fault) => (fault.to_string(), None, Failure::Fault(fault)),
     };
     again(retry, attempt, now_ms, cause, seconds, failure)
@@ -432,7 +436,7 @@ async fn commit(
     now_ms: i64,
 ) -> Result<Vec<i64>, StoreError> {
     let _turn = match written_bytes(&end) {
-        bytes if bytes > LARGE_BYTES => Some(large_turn(loaded, bytes).await),
+        bytes if bytes > LARGE_BYTES => Some(large_turn(shared, loaded, bytes).await),
         _ => None,
     };
     let grants = &loaded.plugin.instance().grants;
@@ -474,13 +478,20 @@ async fn commit(
     }
 }
 
-/// Waits until a run of an instance may commit so much; no other does meanwhile.
-async fn large_turn(loaded: &Loaded, bytes: usize) -> MutexGuard<'_, Instant> {
-    let mut next = loaded.large.lock().await;
-    tokio::time::sleep_until(*next).await;
+/// Waits until a run of an instance may commit so much; no other run does meanwhile.
+async fn large_turn<'a>(
+    shared: &'a Shared,
+    loaded: &'a Loaded,
+    bytes: usize,
+) -> (MutexGuard<'a, Option<Instant>>, MutexGuard<'a, ()>) {
+    let mut next = loaded.turns.large.lock().await;
+    if let Some(next) = *next {
+        tokio::time::sleep_until(next).await;
+    }
+    let turn = shared.large.lock().await;
     let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
-    *next = Instant::now() + Duration::from_secs_f64(bytes / LARGE_BYTES_PER_SECOND);
-    next
+    *next = Some(Instant::now() + Duration::from_secs_f64(bytes / LARGE_BYTES_PER_SECOND));
+    (next, turn)
 }
 
 /// Bytes of values that are written to the store.

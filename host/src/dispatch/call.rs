@@ -149,6 +149,7 @@ mod tests {
             memory_peak_bytes: wall_us,
             host_calls: 3,
             http_calls: 2,
+            failed_call: None,
         }
     }
 

@@ -302,8 +302,8 @@ impl Slot {
             Some(now) => now.canary.loaded.clone(),
             None => {
                 let wanted = &plugin.manifest().events;
-                let (status, turn) = (self.status.clone(), self.contended.clone());
-                let mut loaded = Loaded::new(plugin.clone(), wanted, status, turn);
+                let (status, turns) = (self.status.clone(), self.turns.clone());
+                let mut loaded = Loaded::new(plugin.clone(), wanted, status, turns);
                 loaded.canary = Some(Arc::default());
                 Arc::new(loaded)
             }

@@ -40,14 +40,17 @@ pub(super) struct Loaded {
     pub(super) status: Arc<Status>,
     /// Of a canary: what it alone has done.
     pub(super) canary: Option<Arc<CanaryCounts>>,
-    /// Whose turn it is among runs that keep changing what the others read.
-    pub(super) contended: Arc<Turn>,
-    /// Whose turn it is among runs that store much, and when the next one may.
-    pub(super) large: tokio::sync::Mutex<tokio::time::Instant>,
+    pub(super) turns: Arc<Turns>,
 }
 
-/// Of all versions of an instance, one after the other or beside one another.
-pub(super) type Turn = tokio::sync::Mutex<()>;
+/// What runs of an instance do one after the other, whatever their version.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Whose turn it is among those that keep changing what the others read.
+    pub(super) contended: tokio::sync::Mutex<()>,
+    /// When the next one may store much.
+    pub(super) large: tokio::sync::Mutex<Option<tokio::time::Instant>>,
+}
 
 /// The version that is live, and the one that has a share of the conversations.
 pub(super) struct Versions {
@@ -61,7 +64,7 @@ impl Loaded {
         plugin: Arc<dyn Handler>,
         wanted: &[Pattern],
         status: Arc<Status>,
-        contended: Arc<Turn>,
+        turns: Arc<Turns>,
     ) -> Loaded {
         Loaded {
             settings: settings_digest(plugin.instance()),
@@ -69,8 +72,7 @@ impl Loaded {
             plugin,
             status,
             canary: None,
-            contended,
-            large: tokio::sync::Mutex::new(tokio::time::Instant::now()),
+            turns,
         }
     }
 

@@ -179,8 +179,8 @@ impl Dispatch {
             digest = plugin.digest(),
             "plugin is live"
         );
-        let (status, turn) = (slot.status.clone(), slot.contended.clone());
-        let live = Loaded::new(plugin.clone(), &manifest.events, status, turn);
+        let (status, turns) = (slot.status.clone(), slot.turns.clone());
+        let live = Loaded::new(plugin.clone(), &manifest.events, status, turns);
         let live = Arc::new(live);
         let versions = || Versions {
             live: live.clone(),

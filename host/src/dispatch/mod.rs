@@ -78,6 +78,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where files go that plugins bring along.
     pub deposits: Deposits,
+    /// Whose turn it is among runs, of whichever instance, that store much.
+    pub large: tokio::sync::Mutex<()>,
 }
 
 /// All instances of `plugins.toml`.

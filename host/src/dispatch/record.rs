@@ -101,7 +101,8 @@ impl World for Recorder {
     ) -> Answer<'a, Vec<String>> {
         async move {
             let keys = self.world.kv_list(prefix, after, limit).await?;
-            let bytes = keys.iter().map(|key| key.len() + ANSWER_BYTES).sum();
+            let bytes = keys.iter().map(|key| key.len() + ANSWER_BYTES);
+            let bytes = bytes.sum::<usize>() + prefix.len() + after.map_or(0, str::len);
             self.note(bytes, |seen| {
                 seen.lists.push(ListRead {
                     prefix: prefix.to_owned(),

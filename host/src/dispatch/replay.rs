@@ -70,6 +70,7 @@ pub enum Rehearsed {
     Ran {
         /// How it ended, in words.
         is: String,
+        /// Where the run of then did not.
         faulted: bool,
         /// What differs from then.
         differs: Vec<String>,
@@ -183,7 +184,7 @@ async fn again(plugin: &Plugin, event: Arc<Event>, run: KeptRun, folder: MediaFo
     differs.extend(unmade);
     Rehearsed::Ran {
         is: is.outcome.to_string(),
-        faulted: is.outcome.is_fault(),
+        faulted: is.outcome.is_fault() && !was.outcome.is_fault(),
         differs,
         unmatched,
     }

@@ -35,6 +35,8 @@ struct Shadowed {
     told: Shadow,
     /// The first event that it faulted on.
     faulted: Option<i64>,
+    /// How many it was run over.
+    tried: usize,
 }
 
 impl Dispatch {
@@ -74,6 +76,7 @@ impl Dispatch {
     ) -> Result<Arc<Plugin>, Vec<Problem>> {
         let instance = plugin.instance();
         if instance.promote != Promote::Shadow {
+            slot.status.stand(|standing| standing.shadow = None);
             return Ok(plugin);
         }
         let shadow = self.shadow(slot, &plugin).await.map_err(|error| {
@@ -89,6 +92,17 @@ impl Dispatch {
         slot.status
             .stand(|standing| standing.shadow = Some(shadow.told.clone()));
         match shadow.faulted {
+            None if shadow.tried == 0 => {
+                let message = format!(
+                    "version {} of plugin {:?} was run over none of its {} kept runs",
+                    shadow.told.version, instance.name, shadow.told.skipped
+                );
+                let remedy = format!(
+                    "duet plugin replay {} tells why; mend it, or write promote = \"at-once\"",
+                    instance.name
+                );
+                Err(vec![instance.promote_problem(message, remedy)])
+            }
             None => Ok(plugin),
             Some(seq) => {
                 let message = format!(
@@ -156,6 +170,7 @@ impl Dispatch {
         );
         Ok(Some(Shadowed {
             faulted: faulted.next().map(|run| run.seq),
+            tried: told.same + told.differs + told.faults,
             told,
         }))
     }

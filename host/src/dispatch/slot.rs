@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::canary::Seated;
-use super::instance::{Command, Loaded, Turn};
+use super::instance::{Command, Loaded, Turns};
 use super::status::{State, Status};
 use crate::plugin::Plugin;
 
@@ -30,7 +30,7 @@ pub(super) struct Slot {
     pub(super) worker: Option<Worker>,
     /// What the file says of it, and where relative paths start.
     pub(super) wanted: Option<(Instance, PathBuf)>,
-    pub(super) contended: Arc<Turn>,
+    pub(super) turns: Arc<Turns>,
 }
 
 pub(super) struct Worker {
@@ -75,7 +75,7 @@ impl Slot {
             status: Arc::default(),
             worker: None,
             wanted: None,
-            contended: Arc::default(),
+            turns: Arc::default(),
         }
     }
 

@@ -163,6 +163,7 @@ async fn dispatch(
         hooks: ground.hooks.clone(),
         metrics: ground.metrics.clone(),
         deposits,
+        large: tokio::sync::Mutex::default(),
     };
     Ok(Arc::new(Dispatch::new(
         shared,

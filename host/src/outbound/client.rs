@@ -63,19 +63,37 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
-            if found.iter().any(|address| !is_public(address.ip())) {
-                return Err(LeadsInside.into());
-            }
-            let found: Addrs = Box::new(found.into_iter());
+            let found: Addrs = Box::new(all_public(found.collect())?.into_iter());
             Ok(found)
         })
     }
 }
 
+fn all_public(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, LeadsInside> {
+    if found.iter().any(|address| !is_public(address.ip())) {
+        return Err(LeadsInside);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_one_private_address_leads_nowhere() {
+        let public: SocketAddr = "8.8.8.8:443".parse().unwrap();
+        assert_eq!(all_public(vec![public]).unwrap(), [public]);
+        for private in [
+            "127.0.0.1:443",
+            "[fd00::1]:443",
+            "[::ffff:169.254.169.254]:443",
+        ] {
+            let private = private.parse().unwrap();
+            assert!(all_public(vec![public, private]).is_err(), "{private}");
+            assert!(all_public(vec![private, public]).is_err(), "{private}");
+        }
+    }
 
     #[tokio::test]
     async fn a_private_address_is_called_neither_by_name_nor_written_out() {

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use duet_rules::outbound::{Mask, Place, Request, Signed, target};
+use duet_rules::outbound::{Mask, Method, Place, Request, Signed, target};
 use duet_rules::plugins_toml::{HttpGrant, Instance, OAuthGrant, SecretValue};
 use reqwest::Url;
 use reqwest::header::HeaderName;
@@ -19,44 +19,51 @@ const CALLS_AT_ONCE_MAX: usize = 64;
 
 /// The client's own affair: a plugin that set them could reach another host than the one that was checked, or an
 /// answer that cannot be looked into for secrets.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 15] = [
+    "accept-charset",
     "accept-encoding",
     "connection",
     "content-length",
     "expect",
     "host",
+    "if-range",
     "keep-alive",
     "proxy-authorization",
     "proxy-connection",
+    // What comes in pieces cannot be looked into.
+    "range",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
 ];
 
-/// The connections of all plugins.
-pub struct Ways {
-    public: reqwest::Client,
-    anywhere: reqwest::Client,
+/// Secrets that one request carries, and signatures; each of them costs a pass over the body.
+const PLACEMENTS_MAX: usize = 8;
+const SIGNATURES_MAX: usize = 4;
+
+/// The connections of one plugin, each kind made for its first call. No other plugin has them: where a host reads a
+/// request otherwise than it was sent, the rest of it would be the beginning of the next one's.
+#[derive(Default)]
+pub(super) struct Ways {
+    public: OnceLock<reqwest::Client>,
+    anywhere: OnceLock<reqwest::Client>,
 }
 
 impl Ways {
     /// The process must have installed a rustls provider before.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn open() -> Result<Ways, reqwest::Error> {
-        Ok(Ways {
-            public: client(Reach::Public)?,
-            anywhere: client(Reach::Anywhere)?,
-        })
-    }
-
-    pub(super) fn client(&self, reach: Reach) -> &reqwest::Client {
-        match reach {
+    pub(super) fn client(&self, reach: Reach) -> Result<&reqwest::Client, CallError> {
+        let way = match reach {
             Reach::Public => &self.public,
             Reach::Anywhere => &self.anywhere,
+        };
+        if let Some(client) = way.get() {
+            return Ok(client);
         }
+        let opened = client(reach).map_err(|error| {
+            CallError::new("unreachable", format!("TLS cannot be set up: {error}"))
+        })?;
+        Ok(way.get_or_init(|| opened))
     }
 }
 
@@ -97,13 +104,13 @@ impl Egress {
     /// For an instance with this grant and all of its secrets.
     #[must_use]
     pub fn new(
-        ways: Arc<Ways>,
         tokens: &Tokens,
         instance: &Instance,
         grant: HttpGrant,
         secrets: BTreeMap<String, Credential>,
     ) -> Egress {
         let bytes_max = instance.limits.http_response_bytes_max;
+        let ways = Arc::<Ways>::default();
         let (mut kept, mut bearers) = (BTreeMap::new(), BTreeMap::new());
         for (name, credential) in secrets {
             let value = grant.secrets.get(&name).map(|secret| &secret.value);
@@ -167,6 +174,19 @@ impl Egress {
         if !may_call(&url, reach) {
             return Err(CallError::private());
         }
+        let adds = |place: &Place| matches!(place, Place::Json { .. } | Place::Form { .. });
+        let has_body =
+            !request.body.is_empty() || request.secrets.iter().any(|secret| adds(&secret.place));
+        if has_body && matches!(method, Method::Get | Method::Head | Method::Options) {
+            // Hosts that do not read it take it for another request, of whatever method.
+            let detail = format!("a {} has no body", method.as_str());
+            return Err(CallError::invalid(detail));
+        }
+        if request.secrets.len() > PLACEMENTS_MAX || request.signatures.len() > SIGNATURES_MAX {
+            return Err(CallError::invalid(format!(
+                "a request has at most {PLACEMENTS_MAX} secrets and {SIGNATURES_MAX} signatures"
+            )));
+        }
         let placed = request.secrets.iter().map(|placement| &placement.secret);
         let signed = request.signatures.iter().map(|signing| &signing.secret);
         for name in placed.chain(signed) {
@@ -189,7 +209,7 @@ impl Egress {
         }
     }
 
-    pub(super) fn client(&self, reach: Reach) -> &reqwest::Client {
+    pub(super) fn client(&self, reach: Reach) -> Result<&reqwest::Client, CallError> {
         self.ways.client(reach)
     }
 
@@ -336,8 +356,8 @@ mod tests {
         let grant = instance.grants.http.clone().unwrap();
         let kept = Credential::Kept(Secret::new("not to be seen"));
         let secrets = [("token".to_owned(), kept)].into();
-        let (ways, tokens) = (Arc::new(Ways::open().unwrap()), Tokens::default());
-        Arc::new(Egress::new(ways, &tokens, instance, grant, secrets))
+        let tokens = Tokens::default();
+        Arc::new(Egress::new(&tokens, instance, grant, secrets))
     }
 
     fn get(url: &str) -> Request {

@@ -16,6 +16,6 @@ mod tokens;
 pub use carried::Files;
 pub use client::{client, may_call};
 pub use duet_rules::outbound::Reach;
-pub use egress::{Credential, Egress, Ways};
+pub use egress::{Credential, Egress};
 pub use outgoing::{Answered, CallError, Outgoing, Response};
 pub use tokens::{Keeper, Tokens, Whose};

@@ -141,7 +141,7 @@ impl Outgoing {
         let filled = fill(&self.request, self.url.clone(), secret, now_s);
         let Filled { url, headers, body } = filled.map_err(CallError::invalid)?;
         let request = egress
-            .client(self.reach)
+            .client(self.reach)?
             .request(method(&self.request)?, url)
             .headers(header_map(headers, key)?)
             .timeout(time);
@@ -158,8 +158,8 @@ impl Outgoing {
     async fn read(&self, mut response: reqwest::Response) -> Answered {
         let egress = &self.egress;
         let status = response.status().as_u16();
-        let encoding = response.headers().get(CONTENT_ENCODING);
-        if encoding.is_some_and(|encoding| encoding != "identity") {
+        let mut encodings = response.headers().get_all(CONTENT_ENCODING).iter();
+        if encodings.any(|encoding| encoding != "identity") {
             let detail = "the answer is compressed, though none was asked for that is";
             return Err(CallError::new("answer-encoded", detail));
         }
@@ -171,7 +171,7 @@ impl Outgoing {
             left = left.checked_sub(bytes).ok_or_else(|| self.too_long())?;
             let value = mask.bytes(value.as_bytes().to_vec());
             let value = String::from_utf8_lossy(&value).into_owned();
-            headers.push((name.as_str().to_owned(), value));
+            headers.push((mask.text(name.as_str().to_owned()), value));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.told(error))? {
@@ -244,7 +244,7 @@ mod tests {
     use duet_rules::plugins_toml::{HttpGrant, parse};
 
     use super::*;
-    use crate::outbound::{Tokens, Ways};
+    use crate::outbound::Tokens;
 
     /// The name is on the list, and leads inside.
     #[tokio::test]
@@ -259,9 +259,8 @@ mod tests {
                 private,
                 ..granted.clone()
             };
-            let ways = Arc::new(Ways::open().unwrap());
             let tokens = Tokens::default();
-            let egress = Egress::new(ways, &tokens, instance, grant, Default::default());
+            let egress = Egress::new(&tokens, instance, grant, Default::default());
             let egress = Arc::new(egress);
             let request = Request {
                 method: Method::Get,

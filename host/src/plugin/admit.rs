@@ -3,14 +3,13 @@
 //! All that can be told without compiling is told at once; a component with a problem is never compiled.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use duet_rules::contract::CONTRACT;
 use duet_rules::hooks::{Mode, Proof};
 use duet_rules::manifest::{Manifest, SECTION};
 use duet_rules::plugins_toml::{self, Instance};
 use duet_rules::toml_file::Problem;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::compile::Compiler;
@@ -21,15 +20,13 @@ use super::outline::{Outline, outline};
 use super::secrets::Secrets;
 use super::threads::Habit;
 use super::{Component, Plugin, PluginThreads, settings};
-use crate::outbound::{Egress, Keeper, Tokens, Ways};
+use crate::outbound::{Egress, Keeper, Tokens};
 
 /// What admits plugins: the compiler, the threads that they will run on and the connections for their calls.
 pub struct Admission {
     compiler: Compiler,
     threads: Arc<PluginThreads>,
     logs: LogBooks,
-    /// Opened for the first plugin that may call.
-    ways: OnceLock<Arc<Ways>>,
     tokens: Tokens,
 }
 
@@ -39,7 +36,6 @@ impl Admission {
             compiler,
             threads,
             logs: LogBooks::default(),
-            ways: OnceLock::new(),
             tokens: Tokens::default(),
         }
     }
@@ -73,7 +69,8 @@ impl Admission {
         self.logs.close(instance);
     }
 
-    /// Checks and compiles a component for one instance with its secrets. The problems carry lines of `plugins.toml`.
+    /// Checks and compiles a component for one instance with its secrets, and brings it up once. The problems carry lines of
+    /// `plugins.toml`.
     pub async fn admit(
         &self,
         component: Component,
@@ -82,14 +79,7 @@ impl Admission {
     ) -> Result<Arc<Plugin>, Vec<Problem>> {
         let (manifest, outline) = inspect(&component.bytes, &instance)?;
         let proofs = proofs(&instance, &manifest, &secrets)?;
-        let egress = self.egress(&instance, &secrets).map_err(|error| {
-            let message = format!("plugin {:?} cannot make calls: {error}", instance.name);
-            vec![at(
-                &instance,
-                message,
-                "see to the machine's TLS certificates",
-            )]
-        })?;
+        let egress = self.egress(&instance, &secrets);
         let digest = component.digest;
         let compiled = self
             .compiler
@@ -106,7 +96,7 @@ impl Admission {
             );
             vec![at(&instance, message, "build it again with a current SDK")]
         })?;
-        Ok(Arc::new(Plugin {
+        let plugin = Plugin {
             facts: Arc::new(Facts::new(
                 &instance,
                 self.logs.open(&instance.name, instance.log),
@@ -114,7 +104,7 @@ impl Admission {
             )),
             linked: Arc::new(linked),
             habit: Habit::default(),
-            share: Semaphore::new(self.threads.share()),
+            share: self.threads.share(),
             threads: Arc::clone(&self.threads),
             _compiled: compiled,
             digest,
@@ -122,28 +112,26 @@ impl Admission {
             instance,
             secrets,
             proofs,
-        }))
+        };
+        plugin.dry_run().await.map_err(|fault| {
+            let message = format!(
+                "plugin {:?} does not come up: {fault}",
+                plugin.instance.name
+            );
+            vec![at(
+                &plugin.instance,
+                message,
+                "mend what it does before its first event, or raise the limit",
+            )]
+        })?;
+        Ok(Arc::new(plugin))
     }
 
     /// Where an instance may call, if anywhere.
-    fn egress(
-        &self,
-        instance: &Instance,
-        secrets: &Secrets,
-    ) -> Result<Option<Arc<Egress>>, reqwest::Error> {
-        let Some(grant) = instance.grants.http.clone() else {
-            return Ok(None);
-        };
-        let ways = match self.ways.get() {
-            Some(ways) => ways,
-            None => {
-                let opened = Arc::new(Ways::open()?);
-                self.ways.get_or_init(|| opened)
-            }
-        };
-        let (ways, secrets) = (Arc::clone(ways), secrets.http.clone());
-        let egress = Egress::new(ways, &self.tokens, instance, grant, secrets);
-        Ok(Some(Arc::new(egress)))
+    fn egress(&self, instance: &Instance, secrets: &Secrets) -> Option<Arc<Egress>> {
+        let grant = instance.grants.http.clone()?;
+        let egress = Egress::new(&self.tokens, instance, grant, secrets.http.clone());
+        Some(Arc::new(egress))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use wasmtime::component::Component;
@@ -22,6 +22,8 @@ const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 const COMPILE_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const COMPILE_NICE: i32 = 10;
 const CHILD_WORDS_MAX: u64 = 4 * 1024;
+/// How the name of a file ends that is being compiled.
+const COMPILING: &str = "compiling";
 
 /// Compiled code, shared by all who run the same bytes.
 pub(super) struct Compiled {
@@ -39,8 +41,19 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// `program` is usually the gateway itself, `std::env::current_exe()`.
+    /// `program` is usually the gateway itself, `std::env::current_exe()`. What another one has left half done in the cache
+    /// is removed.
     pub fn new(engine: Arc<PluginEngine>, cache_dir: PathBuf, program: PathBuf) -> Self {
+        for left in std::fs::read_dir(&cache_dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if left.path().extension().is_some_and(|end| end == COMPILING) {
+                // It would only take room.
+                let _ = std::fs::remove_file(left.path());
+            }
+        }
         Compiler {
             engine,
             cache_dir,
@@ -87,7 +100,7 @@ impl Compiler {
     }
 
     async fn fill_cache(&self, digest: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let file = self.cache_dir.join(format!("{digest}.compiling"));
+        let file = self.cache_dir.join(format!("{digest}.{COMPILING}"));
         tokio::fs::write(&file, bytes)
             .await
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -142,10 +155,22 @@ async fn finish(child: &mut Child) -> std::io::Result<(ExitStatus, String)> {
 pub fn compile_main(file: &Path, cache_dir: &Path) -> anyhow::Result<()> {
     limit_this_process()?;
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    PluginEngine::new(cache_dir)?.compile(&bytes).map(drop)
+    let engine = PluginEngine::new(cache_dir)?;
+    engine.compile(&bytes)?;
+    // wasmtime goes on when it cannot write, and the gateway would have to compile it all again.
+    let misses = engine.cache_misses();
+    engine.compile(&bytes)?;
+    anyhow::ensure!(
+        engine.cache_misses() == misses,
+        "the code could not be kept in {}; is the disk full?",
+        cache_dir.display()
+    );
+    Ok(())
 }
 
 fn limit_this_process() -> anyhow::Result<()> {
+    // Where there is no such thing it goes on to its end when the gateway is killed.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     // Without these it would only be slower for others, so a platform that refuses them is fine.
     let _ = rustix::process::nice(COMPILE_NICE);
     let bound = |amount| Rlimit {

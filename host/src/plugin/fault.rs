@@ -5,6 +5,8 @@ use std::fmt;
 use duet_rules::plugins_toml::Limits;
 use wasmtime::Trap;
 
+use super::running::KEYS_LISTED_MAX;
+
 /// A trap or a broken limit; never what a plugin returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -75,7 +77,7 @@ impl fmt::Display for Fault {
 }
 
 /// A text that a guest had a hand in, at a length for tables and pages.
-pub(super) fn shortened(mut text: String) -> String {
+pub(in crate::plugin) fn shortened(mut text: String) -> String {
     const BYTES_MAX: usize = 2 * 1024;
     if text.len() > BYTES_MAX {
         text.truncate(text.floor_char_boundary(BYTES_MAX));
@@ -97,6 +99,8 @@ pub(super) enum Stop {
     Effects,
     #[error("store limit")]
     StoreBytes,
+    #[error("limit of keys listed")]
+    KeysListed,
     #[error("limit of calls")]
     HttpCalls,
     #[error("limit of what calls carry")]
@@ -152,6 +156,12 @@ impl Teller<'_> {
                 );
                 self.limit(FaultKind::Store, &what, "store_bytes_max")
             }
+            Stop::KeysListed => Fault {
+                kind: FaultKind::Store,
+                message: format!(
+                    "listed more than {KEYS_LISTED_MAX} keys of its store at one event; this bound is fixed, so list fewer, or the rest at another event"
+                ),
+            },
             Stop::HttpCalls => {
                 let what = format!("made more than {} calls", limits.http_calls_max);
                 self.limit(FaultKind::HttpCalls, &what, "http_calls_max")

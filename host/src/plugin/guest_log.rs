@@ -76,6 +76,9 @@ impl GuestLog {
     /// Writes each line of `text`. A guest's control characters could forge lines or colour a terminal, so they go.
     pub(super) fn write(&self, level: Level, text: &str) {
         for line in text.lines() {
+            if self.lock().silenced {
+                break;
+            }
             self.write_line(level, &printable(line));
         }
     }

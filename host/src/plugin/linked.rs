@@ -44,6 +44,11 @@ impl Linked {
         self.pre.engine()
     }
 
+    /// Brings up a fresh instance.
+    pub(super) async fn begin(&self, store: &mut Store<Running>) -> wasmtime::Result<()> {
+        self.pre.instantiate_async(store).await.map(drop)
+    }
+
     /// Hands one event to a fresh instance.
     pub(super) async fn call(
         &self,

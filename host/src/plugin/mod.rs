@@ -61,7 +61,7 @@ pub struct Plugin {
     linked: Arc<linked::Linked>,
     threads: Arc<PluginThreads>,
     habit: threads::Habit,
-    share: tokio::sync::Semaphore,
+    share: threads::Share,
     /// Held so that another instance of the same component shares the code.
     _compiled: Arc<compile::Compiled>,
     digest: String,

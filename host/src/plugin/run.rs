@@ -20,7 +20,7 @@ use super::linked::Linked;
 use super::log_book::Source;
 use super::meter::{BudgetSpent, Metered};
 use super::running::Running;
-use super::world::World;
+use super::world::{Nowhere, World};
 use crate::effect::{Answer, Effect, Reads};
 use crate::event::{ContactView, Event};
 
@@ -61,6 +61,8 @@ pub struct Run {
     pub host_calls: u64,
     /// Among them, those to outside systems.
     pub http_calls: u64,
+    /// The last of those that failed: method, where to, and the error's code. Nothing of it is a customer's.
+    pub failed_call: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,9 +93,40 @@ impl Plugin {
     /// Handles one event, where it is called; the wait for a place comes before its time begins. Dropping the
     /// future stops the run.
     pub async fn run(&self, call: Call) -> Run {
-        let _share = self.share.acquire().await.ok();
-        let _place = self.threads.place().await;
-        let run = AssertUnwindSafe(self.run_here(call)).catch_unwind();
+        let source = Source {
+            event: &call.event.id,
+            contact: call.event.contact,
+        };
+        let world = Arc::clone(&call.world);
+        let store = self.new_store(world, source, call.now_ms, call.seed, call.rehearsed);
+        let task = if self.answers(&call.event) {
+            Task::Answer(seen_event(call))
+        } else {
+            Task::Handle(seen_event(call))
+        };
+        self.carry_out(store, task).await
+    }
+
+    /// Brings up an instance and asks nothing of it.
+    ///
+    /// # Errors
+    /// The trap or broken limit in which that ends.
+    pub(super) async fn dry_run(&self) -> Result<(), Fault> {
+        let source = Source {
+            event: "",
+            contact: None,
+        };
+        let store = self.new_store(Arc::new(Nowhere), source, crate::now_ms(), None, true);
+        match self.carry_out(store, Task::Begin).await.outcome {
+            Outcome::Fault(fault) => Err(fault),
+            // What it asks for at an event may not be there yet.
+            _ => Ok(()),
+        }
+    }
+
+    async fn carry_out(&self, store: Store<Running>, task: Task) -> Run {
+        let _place = self.threads.place(&self.share).await;
+        let run = AssertUnwindSafe(self.run_here(store, task)).catch_unwind();
         run.await.unwrap_or_else(|_| {
             // The panic hook has logged what and where.
             Run::nothing(Outcome::Fault(Fault {
@@ -103,18 +136,16 @@ impl Plugin {
         })
     }
 
-    async fn run_here(&self, call: Call) -> Run {
+    async fn run_here(&self, store: Store<Running>, task: Task) -> Run {
         let limits = &self.facts.limits;
-        let store = self.new_store(&call);
         let log = Arc::clone(&store.data().log);
         let cpu_us = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
 
-        let answers = self.answers(&call.event);
         let guest = guest(
             Arc::clone(&self.linked),
             store,
-            (seen_event(call), answers),
+            task,
             *limits,
             Arc::clone(&cpu_us),
         );
@@ -154,6 +185,7 @@ impl Plugin {
         };
         let memory_peak_bytes = u64::try_from(running.memory.bytes_peak).unwrap_or(u64::MAX);
         let (host_calls, http_calls) = (running.host_calls, running.http_calls);
+        let failed_call = running.failed_call;
         let (mut effects, reads) = running.buffer.into_parts();
         if outcome == Outcome::Done {
             effects.extend(answer);
@@ -169,6 +201,7 @@ impl Plugin {
             memory_peak_bytes,
             host_calls,
             http_calls,
+            failed_call,
         }
     }
 
@@ -180,19 +213,16 @@ impl Plugin {
         hooks.any(|hook| hook.mode == Mode::Answer && Some(hook.path.as_str()) == path)
     }
 
-    fn new_store(&self, call: &Call) -> Store<Running> {
-        let source = Source {
-            event: &call.event.id,
-            contact: call.event.contact,
-        };
-        let running = Running::new(
-            Arc::clone(&self.facts),
-            Arc::clone(&call.world),
-            source,
-            call.now_ms,
-            call.seed,
-            call.rehearsed,
-        );
+    fn new_store(
+        &self,
+        world: Arc<dyn World>,
+        source: Source<'_>,
+        now_ms: i64,
+        seed: Option<[u8; 16]>,
+        rehearsed: bool,
+    ) -> Store<Running> {
+        let facts = Arc::clone(&self.facts);
+        let running = Running::new(facts, world, source, now_ms, seed, rehearsed);
         let mut store = Store::new(self.linked.engine(), running);
         store.limiter(|running| &mut running.memory);
         store.set_hostcall_fuel(self.transfer_bytes_max());
@@ -232,6 +262,7 @@ impl Run {
             memory_peak_bytes: 0,
             host_calls: 0,
             http_calls: 0,
+            failed_call: None,
         }
     }
 }
@@ -246,28 +277,42 @@ fn given(response: Response) -> Result<Answer, String> {
     hooks::check_answer(&answer).map(|()| answer)
 }
 
+/// What is asked of a fresh instance.
+enum Task {
+    /// That it comes up.
+    Begin,
+    Handle(types::Event),
+    /// To answer the call of a hook that the event is.
+    Answer(types::Event),
+}
+
 /// How a guest ended: in time, within its CPU, without a trap, well, and with an answer to a hook's call.
 type Ended = Result<
     Result<wasmtime::Result<Result<Option<Response>, types::Failure>>, BudgetSpent>,
     tokio::time::error::Elapsed,
 >;
 
-/// Gives the guest its event, to be answered or to be handled, and its time. It holds all that it needs, so that it can go
+/// Gives the guest its task and its time. It holds all that it needs, so that it can go
 /// on on another thread.
 async fn guest(
     linked: Arc<Linked>,
     mut store: Store<Running>,
-    (event, answers): (types::Event, bool),
+    task: Task,
     limits: Limits,
     cpu_us: Arc<AtomicU64>,
 ) -> (Ended, Running) {
     let guest = async {
-        if answers {
-            let answered = linked.answer(&mut store, &event).await?;
-            return Ok::<_, wasmtime::Error>(answered.map(Some));
+        match &task {
+            Task::Begin => linked.begin(&mut store).await.map(|()| Ok(None)),
+            Task::Handle(event) => {
+                let handled = linked.call(&mut store, event).await?;
+                Ok(handled.map(|()| None))
+            }
+            Task::Answer(event) => {
+                let answered = linked.answer(&mut store, event).await?;
+                Ok(answered.map(Some))
+            }
         }
-        let handled = linked.call(&mut store, &event).await?;
-        Ok(handled.map(|()| None))
     };
     let metered = Metered::new(guest, limits.cpu_ms_max.saturating_mul(1_000), cpu_us);
     let ended = tokio::time::timeout(Duration::from_millis(limits.wall_ms_max), metered).await;

@@ -16,6 +16,8 @@ use super::world::World;
 
 /// Handles that a guest may hold at once: streams, pollables.
 const RESOURCES_MAX: usize = 1024;
+/// Keys that a run may list, taken together: its commit lists them again.
+pub(super) const KEYS_LISTED_MAX: usize = 10_000;
 
 pub(super) struct Running {
     pub(super) facts: Arc<Facts>,
@@ -30,6 +32,9 @@ pub(super) struct Running {
     pub(super) http_bytes: u64,
     /// Of files that it has brought along.
     pub(super) kept_bytes: u64,
+    keys_listed: usize,
+    /// The last of its calls that failed: method, where to, and why.
+    pub(super) failed_call: Option<String>,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -61,10 +66,21 @@ impl Running {
             http_calls: 0,
             http_bytes: 0,
             kept_bytes: 0,
+            keys_listed: 0,
+            failed_call: None,
             facts,
             world,
             now_ms,
             log,
+        }
+    }
+
+    pub(super) fn count_listed(&mut self, keys: usize) -> Result<(), Stop> {
+        self.keys_listed = self.keys_listed.saturating_add(keys);
+        if self.keys_listed > KEYS_LISTED_MAX {
+            Err(Stop::KeysListed)
+        } else {
+            Ok(())
         }
     }
 

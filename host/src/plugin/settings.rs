@@ -83,7 +83,11 @@ fn complaints(instance: &Instance, validator: &Validator) -> Vec<Problem> {
                 instance.name,
                 short(&error.masked())
             );
-            instance.settings_problem(&pointer, &message, "see the plugin's page for its settings")
+            let remedy = format!(
+                "duet plugin inspect {} tells which settings it takes",
+                instance.component.display()
+            );
+            instance.settings_problem(&pointer, &message, &remedy)
         })
         .collect()
 }

@@ -70,6 +70,66 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// What an instance finds before its first event.
+pub(super) struct Nowhere;
+
+impl Nowhere {
+    fn nothing<'a, T: std::marker::Send + 'a>() -> Answer<'a, T> {
+        let nothing = Unavailable("nothing is here before the first event".into());
+        Box::pin(std::future::ready(Err(nothing)))
+    }
+}
+
+impl World for Nowhere {
+    fn kv_get<'a>(&'a self, _: &'a str) -> Answer<'a, Option<Vec<u8>>> {
+        Self::nothing()
+    }
+
+    fn kv_list<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: usize) -> Answer<'a, Vec<String>> {
+        Self::nothing()
+    }
+
+    fn conversation(&self, _: i64) -> Answer<'_, Option<ConversationState>> {
+        Self::nothing()
+    }
+
+    fn contact(&self, _: i64) -> Answer<'_, Option<ContactView>> {
+        Self::nothing()
+    }
+
+    fn refuse<'a>(&'a self, _: &'a Send, _: Option<Handling>) -> Answer<'a, Option<Refusal>> {
+        Self::nothing()
+    }
+
+    fn call(&self, _: Vec<Outgoing>) -> Answer<'_, Vec<Answered>> {
+        Self::nothing()
+    }
+
+    fn attachment<'a>(&'a self, _: i64, _: &'a str) -> Answer<'a, Option<Attachment>> {
+        Self::nothing()
+    }
+
+    fn file(&self, _: Digest) -> Answer<'_, Option<KeptFile>> {
+        Self::nothing()
+    }
+
+    fn read_file(&self, _: Digest, _: u64, _: u32) -> Answer<'_, Option<Vec<u8>>> {
+        Self::nothing()
+    }
+
+    fn keep_file(&self, _: NewFile) -> Answer<'_, Result<Digest, String>> {
+        Self::nothing()
+    }
+
+    fn case<'a>(&'a self, _: &'a str) -> Answer<'a, Option<CaseEntry>> {
+        Self::nothing()
+    }
+
+    fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
+        Self::nothing()
+    }
+}
+
 /// Who has a conversation; times in ms since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationState {

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use duet_rules::hooks::{self, Answer as Told, Mode, PREFIX, Request as Call, Unproven};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
@@ -128,24 +130,27 @@ impl Desk {
         if !METHODS.contains(method) {
             return Err(Trouble::Method);
         }
-        let place = Arc::new(self.hooks.place(open).ok_or(Trouble::Full)?);
         let body_bytes_max = usize::try_from(open.grant.body_bytes_max).unwrap_or(usize::MAX);
         let announced = body.size_hint().lower();
         if announced > open.grant.body_bytes_max {
             return Err(Trouble::TooLarge);
         }
-        // Whoever has no secret takes none of the calls that its owner may make, and where the body is not needed for
-        // that, hands over no body either.
+        // Whoever has no secret takes none of the calls that its owner may make and none of their places, and where the body
+        // is not needed for that, hands over no body either.
         let needs_body = open.proof.as_ref().is_some_and(|proof| proof.needs_body());
+        let place = || self.hooks.place(open).ok_or(Trouble::Full);
+        let mut place_before = None;
         if !needs_body {
             prove(open, &call, b"")?;
             open.pass().map_err(Trouble::TooFast)?;
+            place_before = Some(place()?);
         }
         let body = read(body, body_bytes_max, &self.reading, BODY_WAIT_MAX).await?;
         let judged = open.clone();
         // Long bodies take a while, and the threads that are here answer webhooks, too.
         let call = machine::blocking(move || judge(&judged, &call, &body, needs_body));
         let call = call.await.map_err(|_| Trouble::Full)??;
+        let place = Arc::new(place_before.map_or_else(place, Ok)?);
         let (seq, again) = self.store(call, &place).await?;
         match open.hook.mode {
             Mode::Event if again => Ok(Done::Repeated),
@@ -248,6 +253,10 @@ impl Done {
                         answer.headers_mut().append(name, value);
                     }
                 }
+                // A page from here would be one of whatever else is at this address.
+                let headers = answer.headers_mut();
+                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+                headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 answer
             }
         }

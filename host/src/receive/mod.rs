@@ -13,7 +13,7 @@ mod partner;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use duet_rules::signature::{self, Secret, SignatureError};
 use duet_rules::verification;
 use duet_rules::webhook;
@@ -213,7 +213,7 @@ impl Receive {
     }
 }
 
-/// Reads a body of at most so many bytes within so long, as long as there is room for it: `reading` counts KiB.
+/// Reads a body of at most so many bytes within so long, as long as there is room for what has come: `reading` counts KiB.
 async fn read(
     body: Incoming,
     body_bytes_max: usize,
@@ -224,18 +224,36 @@ async fn read(
         .size_hint()
         .exact()
         .and_then(|bytes| usize::try_from(bytes).ok());
-    let bytes = announced.unwrap_or(body_bytes_max);
-    if bytes > body_bytes_max {
+    if announced.is_some_and(|bytes| bytes > body_bytes_max) {
         return Err(Refusal::TooLarge);
     }
-    let kib = u32::try_from(bytes / KIB + 1).map_err(|_| Refusal::TooLarge)?;
-    let _room = reading.try_acquire_many(kib).map_err(|_| Refusal::Full)?;
-    let collected = Limited::new(body, body_bytes_max).collect();
-    match tokio::time::timeout(at_most, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
-    }
+    let mut body = Limited::new(body, body_bytes_max);
+    let collected = async {
+        let mut room = reading.try_acquire().map_err(|_| Refusal::Full)?;
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    Refusal::TooLarge
+                } else {
+                    Refusal::Incomplete
+                }
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            // Whoever only announces much, or sends it slowly, takes no room from others.
+            let kib = (read.len() + data.len()) / KIB + 1;
+            let more = kib.saturating_sub(room.num_permits());
+            let more = u32::try_from(more).map_err(|_| Refusal::TooLarge)?;
+            room.merge(reading.try_acquire_many(more).map_err(|_| Refusal::Full)?);
+            read.extend_from_slice(&data);
+        }
+        Ok(read.freeze())
+    };
+    tokio::time::timeout(at_most, collected)
+        .await
+        .unwrap_or(Err(Refusal::Incomplete))
 }
 
 /// A header that proves something; two of them are none, since nobody can say which one counts.

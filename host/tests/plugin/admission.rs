@@ -47,6 +47,19 @@ answers = [{ words = [], reply = "10" }]
     assert_eq!(told.lines().count(), 4, "{told}");
 }
 
+#[tokio::test]
+async fn a_plugin_that_does_not_come_up_within_its_limits_replaces_none() {
+    // A Rust guest has a stack of that size in its memory.
+    let toml = format!("{FAQ}[plugins.faq.limits]\nmemory_bytes_max = \"1MiB\"\n");
+    let told = refusal(component("faq"), &toml).await;
+    for words in [
+        "plugins.toml:1: plugin \"faq\" does not come up",
+        "raise memory_bytes_max in [plugins.faq.limits]",
+    ] {
+        assert!(told.contains(words), "{words}\nis missing in\n{told}");
+    }
+}
+
 /// Also where it has what this gateway has not: an interface, a word in its manifest.
 #[tokio::test]
 async fn another_contract_is_refused_naming_both_versions() {

@@ -5,17 +5,39 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 32;
 const HEADER_BYTES_MAX: usize = 4 << 10;
 
-/// The connection's own, and what would let a caller's browser keep something for everything else at this address.
-const FORBIDDEN: [&str; 9] = [
+/// The connection's own, what would let a caller's browser keep something for everything else at this address or do
+/// something there, and what proxies take for orders.
+const FORBIDDEN: [&str; 22] = [
+    "alt-svc",
+    "clear-site-data",
     "connection",
+    "content-encoding",
     "content-length",
+    "content-security-policy",
+    "date",
     "keep-alive",
     "proxy-authenticate",
+    "public-key-pins",
+    "refresh",
+    "server",
+    "service-worker-allowed",
     "set-cookie",
+    "sourcemap",
+    "strict-transport-security",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "www-authenticate",
+    "x-content-type-options",
+];
+const FORBIDDEN_FAMILIES: [&str; 6] = [
+    "access-control-",
+    "cross-origin-",
+    "x-accel-",
+    "x-lighttpd-",
+    "x-reproxy-",
+    "x-sendfile",
 ];
 
 /// What a caller is answered.
@@ -65,7 +87,9 @@ pub fn check_answer(answer: &Answer) -> Result<(), String> {
         if !header_is_valid(name) || !value.bytes().all(visible) {
             return Err(format!("{name:?} with {value:?} is no header"));
         }
-        if FORBIDDEN.contains(&name.to_ascii_lowercase().as_str()) {
+        let lower = name.to_ascii_lowercase();
+        let mut families = FORBIDDEN_FAMILIES.iter();
+        if FORBIDDEN.contains(&lower.as_str()) || families.any(|family| lower.starts_with(family)) {
             return Err(format!("the header {name} is not a plugin's to set"));
         }
     }
@@ -104,6 +128,10 @@ mod tests {
             (answer(200, &[("a", "b\r\nc: d")], 0), "is no header"),
             (
                 answer(200, &[("Set-Cookie", "a=b")], 0),
+                "is not a plugin's to set",
+            ),
+            (
+                answer(200, &[("X-Accel-Redirect", "/api/v1/numbers")], 0),
                 "is not a plugin's to set",
             ),
             (

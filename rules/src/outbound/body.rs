@@ -55,6 +55,11 @@ impl Body {
         }
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Body::Bytes(bytes) if bytes.is_empty())
+    }
+
     /// Bytes of its files, taken together.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {

@@ -126,7 +126,17 @@ impl Request {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        self.url.len() + headers + self.body.own_bytes()
+        let placed = self.secrets.iter().map(|placement| {
+            placement.secret.len()
+                + match &placement.place {
+                    Place::Header { name, prefix } => name.len() + prefix.len(),
+                    Place::Query { name } | Place::Form { name } => name.len(),
+                    Place::Json { pointer } => pointer.len(),
+                    Place::Basic { user } => user.as_ref().map_or(0, String::len),
+                }
+        });
+        let key = self.idempotency_key.as_ref().map_or(0, String::len);
+        self.url.len() + headers + self.body.own_bytes() + placed.sum::<usize>() + key
     }
 
     /// SHA-256 of what is asked for, before secrets: two requests with the same one are the same. How long the plugin

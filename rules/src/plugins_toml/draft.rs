@@ -140,16 +140,16 @@ fn secrets(manifest: &Manifest, name: &str) -> String {
     tables
 }
 
-/// An environment variable for a plugin's secret.
+/// An environment variable for a plugin's secret; no other plugin's secret has the same.
 pub(super) fn variable(name: &str, secret: &str) -> String {
-    format!("PLUGIN_{name}_{secret}")
-        .replace('-', "_")
-        .to_uppercase()
+    // Neither has a _, so an odd number of them stands between the two alone.
+    let (name, secret) = (name.replace('-', "__"), secret.replace('-', "__"));
+    format!("PLUGIN_{name}_{secret}").to_uppercase()
 }
 
 /// An environment variable for what proves the calls of a hook.
 pub(super) fn hook_variable(name: &str, path: &str) -> String {
-    variable(name, &format!("hook-{path}"))
+    variable(name, &format!("hook_{path}"))
 }
 
 /// A line for each setting that the schema names and nobody has given, and for each that is given.
@@ -232,6 +232,20 @@ mod tests {
     fn imports(names: &[&str]) -> Vec<String> {
         let import = |name: &&str| format!("duet:plugin/{name}@{CONTRACT}");
         names.iter().map(import).collect()
+    }
+
+    #[test]
+    fn no_two_plugins_are_given_the_same_variable() {
+        let names = ["a", "a-b", "a-", "a--b", "b", "b-", "hook"];
+        let mut all = Vec::new();
+        for name in names {
+            all.extend(names.map(|secret| variable(name, secret)));
+            all.extend(["b", "a_b"].map(|path| hook_variable(name, path)));
+        }
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::retry::{self, Retry};
 use super::settings::{self, SettingsLines};
 use crate::quarantine::Terms;
 use crate::schedule::Schedule;
-use crate::toml_file::{Field, Findings, Problem, Section, nearest, quoted, type_words};
+use crate::toml_file::{Field, Findings, Problem, Section, quoted, type_words};
 
 /// Lanes of one instance that run at once when the file says nothing.
 pub const PARALLEL_DEFAULT: u64 = 32;
@@ -323,8 +323,8 @@ fn read_events(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Vec<Pat
         match text.parse::<Pattern>() {
             Ok(pattern) => {
                 if let Some(word) = pattern.unknown_family() {
-                    let remedy = match nearest(word, super::pattern::FAMILIES) {
-                        Some(family) => format!("did you mean {}?", text.replacen(word, family, 1)),
+                    let remedy = match pattern.meant() {
+                        Some(meant) => format!("did you mean {meant}?"),
                         None => format!("kinds begin with {}", super::pattern::FAMILIES.join(", ")),
                     };
                     findings.add(

@@ -1,3 +1,4 @@
+use crate::toml_file::nearest;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,13 @@ impl Pattern {
     /// `message` of `message.*`
     fn family(&self) -> Option<&str> {
         self.0.strip_suffix(".*")
+    }
+
+    /// The pattern that it seems to be a slip of: no kind of Duet's begins like it, and one that begins nearly like it.
+    pub(crate) fn meant(&self) -> Option<String> {
+        let word = self.unknown_family()?;
+        let family = nearest(word, FAMILIES)?;
+        Some(self.0.replacen(word, family, 1))
     }
 
     /// The first word, when no kind of Duet's begins with it: such a pattern never matches.

@@ -83,8 +83,10 @@ pub(super) async fn exchange(
         authorization,
         body,
     } = ask.request();
-    let mut request = ways
+    let client = ways
         .client(grant.reach)
+        .map_err(|error| failed(&error.detail))?;
+    let mut request = client
         .post(grant.token_url.clone())
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")

@@ -6,17 +6,27 @@ use duet_rules::outbound::{
     Body, Content, Encoding, File, Method, PARTS_MAX, Part, Place, Placement, Request, Signed,
     Signing,
 };
+use reqwest::Url;
 use tokio::task::JoinSet;
 use wasmtime::Result;
 
 use crate::outbound::{Answered, CallError, Outgoing, Response};
 use crate::plugin::bindings::duet::plugin::http;
-use crate::plugin::fault::Stop;
+use crate::plugin::fault::{Stop, shortened};
 use crate::plugin::guest_log::Level;
 use crate::plugin::running::Running;
 use crate::plugin::world::Unavailable;
 
 type Told = std::result::Result<http::Response, http::Error>;
+
+/// `GET https://crm.example.com`: the rest of an address may say something of a customer.
+fn whither(request: &http::Request) -> String {
+    let url = Url::parse(&request.url);
+    let origin = url.map(|url| url.origin().ascii_serialization());
+    let origin = origin.unwrap_or_else(|_| "an address that is none".to_owned());
+    let method = Method::read(&request.method).map_or("a call to", Method::as_str);
+    format!("{method} {}", shortened(origin))
+}
 
 impl http::Host for Running {
     async fn send(&mut self, request: http::Request) -> Result<Told> {
@@ -36,7 +46,9 @@ impl Running {
     /// The answers, in the order of the requests.
     async fn exchange(&mut self, requests: Vec<http::Request>) -> Result<Vec<Told>> {
         let mut checked = Vec::new();
+        let mut told = Vec::new();
         for request in requests {
+            told.push(whither(&request));
             let request = self.resolve(request).await?;
             self.count_http(request.as_ref().map_or(0, Request::bytes))?;
             checked.push(request.and_then(|request| self.check(request)));
@@ -54,7 +66,7 @@ impl Running {
         }
         let mut made = self.make(calls).await?.into_iter();
         let mut answers = Vec::new();
-        for refused in refused {
+        for (refused, told) in refused.into_iter().zip(told) {
             let answered = match refused {
                 Some(error) => Err(error),
                 None => made
@@ -62,8 +74,9 @@ impl Running {
                     .ok_or_else(|| Stop::Unavailable("a call was not answered".into()))?,
             };
             if let Err(error) = &answered {
-                let line = format!("call failed: {}: {}", error.code, error.detail);
-                self.log.write(Level::Info, &line);
+                let line = format!("{told} failed: {}: {}", error.code, error.detail);
+                self.log.write(Level::Warn, &line);
+                self.failed_call = Some(format!("{told}: {}", error.code));
             }
             answers.push(answered.map(Into::into).map_err(Into::into));
         }

@@ -71,11 +71,18 @@ impl Host for Running {
         if prefix.len() > KEY_BYTES_MAX {
             return Ok(Vec::new());
         }
+        // No key is longer, so what is behind its beginning is behind all of it.
+        let after = after.map(|mut after| {
+            after.truncate(after.floor_char_boundary(KEY_BYTES_MAX));
+            after
+        });
         let keys = self
             .buffer
             .list(&*self.world, &prefix, after.as_deref(), KEYS_MAX)
             .await;
-        Ok(keys.map_err(Stop::from)?)
+        let keys = keys.map_err(Stop::from)?;
+        self.count_listed(keys.len())?;
+        Ok(keys)
     }
 }
 

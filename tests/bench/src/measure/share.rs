@@ -160,6 +160,7 @@ impl Ground {
             person_ms: 0,
             begun_after: 0,
             metrics: Arc::default(),
+            large: tokio::sync::Mutex::default(),
         };
         let wanted: Vec<Pattern> = vec!["*".parse().map_err(anyhow::Error::msg)?];
         let meter = Meter::begin()?;
@@ -291,6 +292,7 @@ impl Handler for Nothing {
                 memory_peak_bytes: 0,
                 host_calls: 0,
                 http_calls: 0,
+                failed_call: None,
             }
         })
     }

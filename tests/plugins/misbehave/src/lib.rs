@@ -60,6 +60,7 @@ fn handle(event: Event) -> Result {
         "bulky-end" => Err(reject("x".repeat(usize::try_from(amount)?))),
         "keep" => store::set_bytes("huge", &vec![7; usize::try_from(amount)?], None),
         "keys" => keep_many(amount),
+        "lists" => list_often(amount),
         "calls" => call_often(amount),
         "effects" => send_often(conversation, amount),
         "across" => across(amount, words.next().map_or(Ok(0), str::parse)?),
@@ -185,6 +186,15 @@ fn no_text() -> String {
 fn keep_many(count: u64) -> Result {
     for number in 0..count {
         store::set(&format!("key {number}"), &number)?;
+    }
+    Ok(())
+}
+
+/// Each list has a key.
+fn list_often(count: u64) -> Result {
+    store::set("key", &0)?;
+    for _ in 0..count {
+        black_box(store::list("", None));
     }
     Ok(())
 }
