@@ -6,6 +6,7 @@
 
 pub mod alarm;
 pub mod backoff;
+pub mod breaker;
 pub mod business;
 pub mod canary;
 pub mod cases;

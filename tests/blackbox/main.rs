@@ -6,6 +6,7 @@
 )]
 
 mod alarms;
+mod breaker;
 mod businesses;
 mod canary;
 mod coexistence;

@@ -45,7 +45,7 @@ pub struct PluginReport {
     pub name: String,
     /// Whose it is; `""` is the gateway's own.
     pub business: String,
-    /// `loading`, `ready`, `quarantined`, `disabled` or `rejected`.
+    /// `loading`, `ready`, `waiting`, `quarantined`, `disabled` or `rejected`.
     pub state: String,
     /// From the manifest; absent when nothing could be loaded.
     pub version: Option<String>,

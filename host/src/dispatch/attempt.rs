@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Shared;
+use super::breakers::{Passage, WaitsFor};
 use super::call::{span, tell};
 use super::files::Files;
 use super::instance::Loaded;
@@ -53,6 +54,12 @@ pub(super) enum Ended {
         due_ms: i64,
         failure: Failure,
     },
+    /// It goes on when a destination does that is down; the run was no attempt.
+    Waits {
+        /// Attempts made so far.
+        attempts: u32,
+        destination: String,
+    },
     /// Another process has the lease: this one must not go on.
     LeaseLost,
 }
@@ -69,7 +76,7 @@ impl Ended {
     pub(super) fn failure(&self) -> Option<&Failure> {
         match self {
             Ended::Retry { failure, .. } | Ended::Dead { failure, .. } => Some(failure),
-            Ended::Done { .. } | Ended::LeaseLost => None,
+            Ended::Done { .. } | Ended::Waits { .. } | Ended::LeaseLost => None,
         }
     }
 
@@ -211,7 +218,7 @@ fn warn(loaded: &Loaded, event: &Event, ended: &Ended) {
             again_in_ms = due_ms.saturating_sub(crate::now_ms()),
             "an attempt has faulted"
         ),
-        Ended::Retry { .. } | Ended::Done { .. } | Ended::LeaseLost => {}
+        Ended::Retry { .. } | Ended::Done { .. } | Ended::Waits { .. } | Ended::LeaseLost => {}
     }
 }
 
@@ -228,7 +235,10 @@ async fn until_committed<L>(
         let now_ms = crate::now_ms();
         let (decision, draft) = match run(shared, loaded, event, attempts + 1, now_ms).await {
             // A pause begins when the run has ended.
-            Ok((run, draft)) => (decide(run, loaded, attempts + 1, crate::now_ms()), draft),
+            Ok((run, waits_for, draft)) => {
+                let decision = decide(run, waits_for, loaded, attempts, crate::now_ms());
+                (decision, draft)
+            }
             Err(error) => (Decision::Wait(error.to_string()), None),
         };
         let (end, ended) = match decision {
@@ -278,20 +288,24 @@ async fn until_committed<L>(
     failed(shared, loaded, event, attempts + 1, cause, lets).await
 }
 
-/// The run, and what may be kept of it.
+/// The run, what it has found down, and what may be kept of it.
 async fn run(
     shared: &Shared,
     loaded: &Loaded,
     event: &Arc<Event>,
     attempt: u32,
     now_ms: i64,
-) -> Result<(Run, Option<Draft>), StoreError> {
+) -> Result<(Run, Option<WaitsFor>, Option<Draft>), StoreError> {
     let contact = match event.contact {
         Some(id) => shared.store.contact(&event.business, id).await?,
         None => None,
     };
+    let passage = Arc::new(Passage::of(loaded));
     let journal = match &loaded.plugin.instance().grants.http {
-        Some(_) => Some(Journal::open(shared, loaded, event, attempt, now_ms).await?),
+        Some(_) => {
+            let passage = passage.clone();
+            Some(Journal::open(shared, loaded, event, attempt, now_ms, passage).await?)
+        }
         None => None,
     };
     // The clock of a repeated run is the first one's, for the guest: what is stored and compared goes by the real one.
@@ -340,7 +354,7 @@ async fn run(
         seed,
         settings: loaded.settings,
     });
-    Ok((run, draft))
+    Ok((run, passage.waits_for(), draft))
 }
 
 enum Decision {
@@ -349,7 +363,15 @@ enum Decision {
     Wait(String),
 }
 
-fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
+/// After `attempts` earlier attempts. A run that has failed was none when it waits for something.
+fn decide(
+    run: Run,
+    waits_for: Option<WaitsFor>,
+    loaded: &Loaded,
+    attempts: u32,
+    now_ms: i64,
+) -> Decision {
+    let attempt = attempts + 1;
     let retry = &loaded.plugin.instance().retry;
     let (cause, seconds, failure) = match run.outcome {
         Outcome::Done => {
@@ -385,6 +407,23 @@ fn decide(run: Run, loaded: &Loaded, attempt: u32, now_ms: i64) -> Decision {
         }
         Outcome::Fault(fault) => (fault.to_string(), None, Failure::Fault(fault)),
     };
+    if let Some(WaitsFor {
+        destination,
+        next_ms,
+    }) = waits_for
+    {
+        let end = End::Retry {
+            attempt: attempts,
+            next_ms,
+            cause: format!("{cause}; {destination} is down, and the event waits for it"),
+            waits_for: Some(destination.clone()),
+        };
+        let ended = Ended::Waits {
+            attempts,
+            destination,
+        };
+        return Decision::Commit(end, ended);
+    }
     again(retry, attempt, now_ms, cause, seconds, failure)
 }
 
@@ -415,6 +454,7 @@ fn again(
         attempt,
         next_ms: due_ms,
         cause,
+        waits_for: None,
     };
     Decision::Commit(
         end,

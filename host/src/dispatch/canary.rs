@@ -69,8 +69,8 @@ impl Trials {
     ) -> Option<(Arc<Loaded>, String)> {
         let Attempted { by, ended, left } = attempted;
         match (ended, left) {
-            (Ended::Retry { .. }, Some(_)) => self.left.insert(seq),
-            (Ended::Retry { .. }, None) => false,
+            (Ended::Retry { .. } | Ended::Waits { .. }, Some(_)) => self.left.insert(seq),
+            (Ended::Retry { .. } | Ended::Waits { .. }, None) => false,
             _ => self.left.remove(&seq),
         };
         let (canary, trial) = self.now.as_mut()?;

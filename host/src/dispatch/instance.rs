@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use duet_rules::breaker::Standing;
 use duet_rules::plugins_toml::{Instance, Pattern, StartFrom};
 use duet_rules::quarantine::{Change, Quarantine};
 use ring::digest::{SHA256, digest};
@@ -15,7 +16,7 @@ use super::attempt::{Attempted, Ended, attempt};
 use super::canary::{Canary, Trials, withdraw};
 use super::clock::Clock;
 use super::lanes::{Item, Lanes};
-use super::status::{CanaryCounts, Counts, Quarantined, State, Status};
+use super::status::{CanaryCounts, Counts, Quarantined, State, Status, Waiting};
 use super::subscription::Subscription;
 use crate::event::{Event, Lane};
 use crate::plugin::{Fault, Handler};
@@ -139,6 +140,8 @@ struct Worker {
     lanes: Lanes,
     clock: Clock,
     quarantine: Quarantine,
+    /// What its standing says that events wait for.
+    waiting: Vec<Waiting>,
     running: JoinSet<Run>,
     advanced: i64,
     /// What the feed's newest was when there was nothing more to read.
@@ -176,9 +179,16 @@ impl Worker {
             .deliveries
             .into_iter()
             .partition(|delivery| delivery.redriven);
+        for delivery in &retries {
+            if let Some(destination) = &delivery.destination {
+                let breakers = &loaded.status.breakers;
+                breakers.resume(destination, delivery.next_ms);
+            }
+        }
+        loaded.status.stand(|standing| standing.waiting.clear());
         let retries: BTreeMap<_, _> = retries
             .into_iter()
-            .map(|delivery| (delivery.seq, (delivery.attempt, delivery.next_ms)))
+            .map(|delivery| (delivery.seq, delivery))
             .collect();
         let mut worker = Worker {
             shared: shared.clone(),
@@ -188,6 +198,7 @@ impl Worker {
             commands,
             lanes: Lanes::new(place.watermark, place.lanes, retries),
             quarantine: Quarantine::default(),
+            waiting: Vec::new(),
             running: JoinSet::new(),
             advanced: place.watermark,
             read_until: None,
@@ -213,6 +224,7 @@ impl Worker {
             let mut more = false;
             if !self.stopping {
                 self.lanes.wake(crate::now_ms());
+                self.let_go();
                 more = self.scan(seen).await;
                 self.start_runs().await;
             }
@@ -247,6 +259,7 @@ impl Worker {
                 self.clock = Clock::new(&live);
                 self.loaded = live;
                 self.quarantine = Quarantine::default();
+                self.loaded.status.breakers.hurry();
                 self.release().await;
                 self.trim_runs().await;
             }
@@ -279,6 +292,27 @@ impl Worker {
             self.lanes.offer(event, wanted);
         }
         more
+    }
+
+    /// Lanes go on whose destination answers again; of those whose destination may be tried one does.
+    fn let_go(&mut self) {
+        let breakers = &self.loaded.status.breakers;
+        let held: Vec<_> = self.lanes.held().cloned().collect();
+        let mut waiting = Vec::new();
+        for destination in &held {
+            match breakers.standing(destination) {
+                Standing::Well => self.lanes.release(destination),
+                Standing::Due => self.lanes.try_one(destination),
+                Standing::Tried | Standing::Paused => {}
+            }
+            waiting.extend(breakers.waiting(destination));
+        }
+        if waiting != self.waiting {
+            self.waiting.clone_from(&waiting);
+            self.loaded
+                .status
+                .stand(|standing| standing.waiting = waiting);
+        }
     }
 
     async fn start_runs(&mut self) {
@@ -346,8 +380,9 @@ impl Worker {
             }
         }
         let Attempted { by, ended, .. } = attempted;
-        // What was replaced meanwhile says nothing of the new one, and a canary nothing of the live version.
-        if Arc::ptr_eq(&by, &self.loaded) {
+        // What was replaced meanwhile says nothing of the new one, a canary nothing of the live version, and what waits
+        // nothing at all.
+        if Arc::ptr_eq(&by, &self.loaded) && !matches!(ended, Ended::Waits { .. }) {
             self.judge(seq, &ended).await;
         }
         match ended {
@@ -361,6 +396,10 @@ impl Worker {
             Ended::Retry {
                 attempt, due_ms, ..
             } => self.lanes.retry(&lane, attempt, due_ms),
+            Ended::Waits {
+                attempts,
+                destination,
+            } => self.lanes.hold(&lane, attempts, destination),
             Ended::LeaseLost => self.stopping = true,
         }
     }
@@ -433,11 +472,17 @@ impl Worker {
         }
     }
 
-    /// When the clock rings, and a lane is due or an event may be tried in quarantine.
+    /// When the clock rings, and a lane is due, or an event may be tried in quarantine or after a pause.
     fn next_due(&self) -> Option<i64> {
-        let tried_ms = self.quarantine.due_ms(crate::now_ms());
+        let now_ms = crate::now_ms();
+        let tried_ms = self.quarantine.due_ms(now_ms);
         let lane_ms = tried_ms.or_else(|| self.lanes.next_due());
-        [lane_ms, self.clock.due_ms()].into_iter().flatten().min()
+        let pauses = self.waiting.iter().map(|waiting| waiting.until_ms);
+        let paused_ms = pauses.filter(|until_ms| *until_ms > now_ms).min();
+        [lane_ms, paused_ms, self.clock.due_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn redrive(&mut self, seq: i64) {

@@ -8,6 +8,7 @@ use duet_rules::journal::{Next, Replay, idempotency_key};
 use futures_util::future::try_join_all;
 
 use super::Shared;
+use super::breakers::Passage;
 use super::instance::Loaded;
 use crate::event::Event;
 use crate::outbound::{Answered, Files, Outgoing};
@@ -22,6 +23,7 @@ pub(super) struct Journal {
     run: Arc<Run>,
     circumstances: Arc<Circumstances>,
     replay: Mutex<Replay<Answered>>,
+    passage: Arc<Passage>,
 }
 
 impl Journal {
@@ -33,6 +35,7 @@ impl Journal {
         event: &Event,
         attempt: u32,
         now_ms: i64,
+        passage: Arc<Passage>,
     ) -> Result<Journal, StoreError> {
         let instance = loaded.plugin.instance();
         let now = Circumstances {
@@ -55,6 +58,7 @@ impl Journal {
             run: Arc::new(run),
             circumstances: Arc::new(circumstances),
             replay: Mutex::new(replay),
+            passage,
         })
     }
 
@@ -111,7 +115,10 @@ impl Journal {
 
     async fn answer(&self, call: &Outgoing, next: Next<Answered>) -> Result<Answered, Unavailable> {
         let occurrence = match next {
-            Next::Replay(answered) => return Ok(answered),
+            Next::Replay(answered) => {
+                self.passage.repeat(call, &answered);
+                return Ok(answered);
+            }
             Next::Make { occurrence } => occurrence,
         };
         let begun = begun(call, occurrence);
@@ -124,7 +131,7 @@ impl Journal {
         crate::failpoint::hit("journal.before_call");
         let folder = self.store.media_folder();
         let files: Files = Arc::new(move |digest| folder.open(digest));
-        let answered = call.make(key.as_deref(), &files).await;
+        let answered = self.passage.make(call, key.as_deref(), &files).await;
         crate::failpoint::hit("journal.answered_before_commit");
         let kept = self
             .store

@@ -1,11 +1,12 @@
 //! Which event runs next: the bookkeeping of one instance's lanes, without I/O. In a lane one event at a time,
-//! strictly in order of `seq`; across lanes in parallel; a lane that waits for a retry holds up only itself, and
-//! history yields to what is live.
+//! strictly in order of `seq`; across lanes in parallel; a lane that waits for a retry, or for a destination that is
+//! down, holds up only itself, and history yields to what is live.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{Event, Lane};
+use crate::store::lanes::Delivery;
 
 /// Events that wait with their bodies in memory; beyond, scanning pauses.
 const LOADED_MAX: usize = 2048;
@@ -31,8 +32,17 @@ pub(super) struct Item {
 enum State {
     Ready,
     Running,
-    /// Until this time, ms since 1970.
-    Waiting(i64),
+    /// For a time or for a destination.
+    Waiting,
+}
+
+/// Lanes that wait for one destination.
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order in which they came to it.
+    lanes: VecDeque<Lane>,
+    /// The one among them that has been let go to try it.
+    trying: Option<Lane>,
 }
 
 #[derive(Debug)]
@@ -49,14 +59,16 @@ pub(super) struct Lanes {
     ready_history: VecDeque<Lane>,
     history_running: usize,
     waiting: BTreeSet<(i64, Lane)>,
+    /// By the destination.
+    held: BTreeMap<String, Held>,
     /// Seen and not done.
     open: BTreeSet<i64>,
     loaded: usize,
     scanned: i64,
     /// From an earlier process: lanes that were further than the watermark, by their names.
     ahead: HashMap<String, i64>,
-    /// From an earlier process: events with attempts behind them, and when they are due.
-    retries: BTreeMap<i64, (u32, i64)>,
+    /// From an earlier process: events that have to be tried again.
+    retries: BTreeMap<i64, Delivery>,
 }
 
 impl Lanes {
@@ -64,7 +76,7 @@ impl Lanes {
     pub(super) fn new(
         watermark: i64,
         ahead: HashMap<String, i64>,
-        retries: BTreeMap<i64, (u32, i64)>,
+        retries: BTreeMap<i64, Delivery>,
     ) -> Lanes {
         Lanes {
             scanned: watermark,
@@ -96,14 +108,14 @@ impl Lanes {
             return;
         }
         self.open.insert(event.seq);
-        let (attempt, due) = self.retries.remove(&event.seq).unwrap_or((0, 0));
+        let retry = self.retries.remove(&event.seq);
         let item = Item {
             seq: event.seq,
-            attempt,
+            attempt: retry.as_ref().map_or(0, |retry| retry.attempt),
             event: Some(event),
             redriven: false,
         };
-        self.push(&lane, item, due);
+        self.push(&lane, item, retry);
     }
 
     fn done_before(&mut self, lane: &Lane, seq: i64) -> bool {
@@ -140,35 +152,38 @@ impl Lanes {
                     usize::from(queue.state == State::Running).min(queue.items.len());
                 queue.items.insert(behind_running, item);
             }
-            None => self.push(&lane, item, 0),
+            None => self.push(&lane, item, None),
         }
     }
 
-    fn push(&mut self, lane: &Lane, mut item: Item, due: i64) {
+    fn push(&mut self, lane: &Lane, mut item: Item, retry: Option<Delivery>) {
         // Six months of messages must not keep the scan from what is live.
         let is_long = |event: &Arc<Event>| event.body.len() > BODY_LOADED_MAX;
         if is_history(lane) || item.event.as_ref().is_some_and(is_long) {
             item.event = None;
         }
         if let Some(queue) = self.queues.get_mut(lane) {
-            if matches!(queue.state, State::Waiting(_)) || queue.items.len() >= LANE_LOADED_MAX {
+            if queue.state == State::Waiting || queue.items.len() >= LANE_LOADED_MAX {
                 item.event = None;
             }
             self.loaded += usize::from(item.event.is_some());
             queue.items.push_back(item);
             return;
         }
-        let state = if due > 0 {
-            State::Waiting(due)
-        } else {
-            State::Ready
+        let state = match retry {
+            Some(retry) => {
+                item.event = None;
+                match retry.destination {
+                    Some(destination) => self.wait_for(destination, lane),
+                    None => self.wait_until(retry.next_ms, lane),
+                }
+                State::Waiting
+            }
+            None => {
+                self.make_ready(lane.clone());
+                State::Ready
+            }
         };
-        if due > 0 {
-            item.event = None;
-            self.waiting.insert((due, lane.clone()));
-        } else {
-            self.make_ready(lane.clone());
-        }
         self.loaded += usize::from(item.event.is_some());
         self.queues.insert(
             lane.clone(),
@@ -187,7 +202,16 @@ impl Lanes {
         }
     }
 
-    /// The next event that may run, with its lane, which is then taken until `done` or `retry`. Of `parallel`
+    fn wait_until(&mut self, due_ms: i64, lane: &Lane) {
+        self.waiting.insert((due_ms, lane.clone()));
+    }
+
+    fn wait_for(&mut self, destination: String, lane: &Lane) {
+        let held = self.held.entry(destination).or_default();
+        held.lanes.push_back(lane.clone());
+    }
+
+    /// The next event that may run, with its lane, which is then taken until `done`, `retry` or `hold`. Of `parallel`
     /// runs, history gets half.
     pub(super) fn next(&mut self, parallel: usize) -> Option<(Lane, Item)> {
         let lane = match self.ready.pop_front() {
@@ -211,6 +235,10 @@ impl Lanes {
         if is_history(lane) {
             self.history_running = self.history_running.saturating_sub(1);
         }
+        self.held.retain(|_, held| {
+            held.trying.take_if(|trying| trying == lane);
+            held.trying.is_some() || !held.lanes.is_empty()
+        });
     }
 
     /// The lane's event is done, or has become a dead letter.
@@ -237,12 +265,53 @@ impl Lanes {
 
     /// The lane's event has to be tried again at `due_ms`; nothing behind it goes before it.
     pub(super) fn retry(&mut self, lane: &Lane, attempt: u32, due_ms: i64) {
+        self.hold_up(lane, attempt);
+        self.wait_until(due_ms, lane);
+    }
+
+    /// The lane's event has to be tried again once the destination answers; nothing behind it goes before it.
+    pub(super) fn hold(&mut self, lane: &Lane, attempt: u32, destination: String) {
+        self.hold_up(lane, attempt);
+        self.wait_for(destination, lane);
+    }
+
+    /// What lanes wait for.
+    pub(super) fn held(&self) -> impl Iterator<Item = &String> {
+        self.held.keys()
+    }
+
+    /// Lets the lane go that has waited longest for a destination; the others wait for its end.
+    pub(super) fn try_one(&mut self, destination: &str) {
+        let Some(held) = self.held.get_mut(destination) else {
+            return;
+        };
+        if held.trying.is_none()
+            && let Some(lane) = held.lanes.pop_front()
+        {
+            held.trying = Some(lane.clone());
+            self.let_go(lane);
+        }
+    }
+
+    /// Lets all lanes go that wait for a destination.
+    pub(super) fn release(&mut self, destination: &str) {
+        let held = self.held.remove(destination).unwrap_or_default();
+        held.lanes.into_iter().for_each(|lane| self.let_go(lane));
+    }
+
+    fn let_go(&mut self, lane: Lane) {
+        if let Some(queue) = self.queues.get_mut(&lane) {
+            queue.state = State::Ready;
+            self.make_ready(lane);
+        }
+    }
+
+    fn hold_up(&mut self, lane: &Lane, attempt: u32) {
         self.ended(lane);
         let Some(queue) = self.queues.get_mut(lane) else {
             return;
         };
-        queue.state = State::Waiting(due_ms);
-        self.waiting.insert((due_ms, lane.clone()));
+        queue.state = State::Waiting;
         if let Some(item) = queue.items.front_mut() {
             item.attempt = attempt;
         }
@@ -259,10 +328,7 @@ impl Lanes {
             && due_ms <= now_ms
         {
             self.waiting.pop_first();
-            if let Some(queue) = self.queues.get_mut(&lane) {
-                queue.state = State::Ready;
-                self.make_ready(lane);
-            }
+            self.let_go(lane);
         }
     }
 
@@ -393,6 +459,47 @@ mod tests {
         assert_eq!(lanes.room(), LOADED_MAX);
         lanes.offer(event(5000, 8), true);
         assert_eq!(lanes.next(MANY).unwrap().1.seq, 5000);
+    }
+
+    #[test]
+    fn lanes_that_wait_for_a_destination_go_on_in_the_order_in_which_they_came_to_it() {
+        let mut lanes = Lanes::new(0, HashMap::new(), BTreeMap::new());
+        for seq in 1..=6 {
+            lanes.offer(event(seq, seq % 3), true);
+        }
+        let first: Vec<_> = std::iter::from_fn(|| lanes.next(MANY)).collect();
+        for (lane, item) in &first {
+            lanes.hold(lane, item.attempt, "crm".into());
+        }
+        assert!(lanes.next(MANY).is_none() && lanes.next_due().is_none());
+        assert_eq!(lanes.held().collect::<Vec<_>>(), ["crm"]);
+        let go = |lanes: &mut Lanes| {
+            let (lane, item) = lanes.next(MANY)?;
+            Some((lane, item.seq))
+        };
+        // One tries it, in vain, and then another one.
+        for seq in [1, 2] {
+            lanes.try_one("crm");
+            lanes.try_one("crm");
+            let (lane, tries) = go(&mut lanes).unwrap();
+            assert_eq!((tries, go(&mut lanes)), (seq, None));
+            lanes.hold(&lane, 0, "crm".into());
+        }
+        lanes.try_one("crm");
+        let (trying, seq) = go(&mut lanes).unwrap();
+        assert_eq!(seq, 3);
+        lanes.release("crm");
+        lanes.done(&trying);
+        let rest: Vec<_> = std::iter::from_fn(|| go(&mut lanes)).collect();
+        let seqs = rest.iter().map(|(_, seq)| *seq);
+        assert_eq!(seqs.collect::<Vec<_>>(), [1, 2, 6]);
+        for (lane, _) in rest {
+            lanes.done(&lane);
+        }
+        let rest: Vec<_> = std::iter::from_fn(|| go(&mut lanes)).collect();
+        let seqs = rest.iter().map(|(_, seq)| *seq);
+        assert_eq!(seqs.collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(lanes.held().count(), 0);
     }
 
     #[test]

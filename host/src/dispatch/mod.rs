@@ -6,7 +6,7 @@
 //! - `lanes`: which event runs next, without I/O
 //! - `instance`: one instance at work
 //! - `clock`: when it is to be called
-//! - `attempt`: one run and its commit; `journal`: its calls
+//! - `attempt`: one run and its commit; `journal`: its calls; `breakers`: where they may go now
 //! - `record`: what it reads, written down as `seen`; `replay`: another version over what was written down; `shadow`: who
 //!   asks for that; `rollback`: the way back to the version before
 //! - `canary`: another version for a share of the conversations; `promote`: it becomes the live one
@@ -16,6 +16,7 @@
 //! - `status`: how it fares
 
 mod attempt;
+mod breakers;
 mod call;
 mod canary;
 mod clock;

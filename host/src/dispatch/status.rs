@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::attempt::Ended;
+use super::breakers::Breakers;
 use super::call::Tally;
 use crate::outbound::Egress;
 
@@ -14,6 +15,8 @@ pub struct Status {
     pub counts: Counts,
     /// Events that are seen and not done.
     pub depth: AtomicUsize,
+    /// The systems that it calls.
+    pub(super) breakers: Breakers,
     standing: Mutex<Standing>,
 }
 
@@ -50,6 +53,8 @@ pub struct Standing {
     pub quarantine: Option<Quarantined>,
     /// What its calls go through.
     pub egress: Option<Arc<Egress>>,
+    /// The systems that are down and that events wait for.
+    pub waiting: Vec<Waiting>,
     /// What came of the last version that had to be run over kept runs before it took over.
     pub shadow: Option<Shadow>,
     /// The canary that plugins.toml asks for.
@@ -123,6 +128,17 @@ pub struct Quarantined {
     pub cause: String,
 }
 
+/// A system that it calls is down: events that need it wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Scheme, host and port.
+    pub destination: String,
+    /// When it is tried, ms since 1970.
+    pub until_ms: i64,
+    /// What the last call met, in a word or two.
+    pub cause: String,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
     #[default]
@@ -146,11 +162,26 @@ impl Standing {
         self.egress.as_ref().filter(|_| runs)?.refusal()
     }
 
+    /// What it waits for, while it runs otherwise, and when the first of that is tried, ms since 1970.
+    pub fn waits(&self) -> Option<(String, i64)> {
+        let runs = self.state == State::Ready && self.quarantine.is_none();
+        let waiting = Some(&self.waiting).filter(|_| runs)?;
+        let until_ms = waiting.iter().map(|waiting| waiting.until_ms).min()?;
+        let each = waiting.iter().map(|waiting| {
+            format!(
+                "{} is down ({}), and events that need it wait",
+                waiting.destination, waiting.cause
+            )
+        });
+        Some((each.collect::<Vec<_>>().join("\n"), until_ms))
+    }
+
     /// The word in the API.
     pub fn word(&self) -> &'static str {
         match self.state {
             State::Loading => "loading",
             State::Ready if self.quarantine.is_some() => "quarantined",
+            State::Ready if !self.waiting.is_empty() => "waiting",
             State::Ready => "ready",
             State::Disabled => "disabled",
             State::Rejected => "rejected",
@@ -183,7 +214,7 @@ impl Counts {
             Ended::Done { .. } => self.done.fetch_add(1, Ordering::Relaxed),
             Ended::Retry { .. } => self.retried.fetch_add(1, Ordering::Relaxed),
             // The store counts the dead letters.
-            Ended::Dead { .. } | Ended::LeaseLost => 0,
+            Ended::Dead { .. } | Ended::Waits { .. } | Ended::LeaseLost => 0,
         };
         self.count_fault(ended);
     }

@@ -82,19 +82,21 @@ impl GatewayOperations {
             let dropped = self.dispatch.log(&name).map_or(0, |log| log.dropped());
             let (standing, counts) = (status.standing(), &status.counts);
             let quarantine = standing.quarantined();
-            let token = standing.token_refusal();
-            let of_file = standing.of_file && quarantine.is_none() && token.is_none();
+            let (waits, tried_ms) = standing.waits().unzip();
+            // Why it stands still or cannot call goes before why a change was not taken.
+            let stands = quarantine
+                .map(|quarantine| quarantine.cause.clone())
+                .or_else(|| standing.token_refusal())
+                .or(waits);
             PluginReport {
                 hooks: self.hooks.paths(&name),
                 name,
                 state: standing.word().to_owned(),
-                tried_ms: quarantine.map(|quarantine| quarantine.until_ms),
-                // Why it stands still or cannot call goes before why a change was not taken.
-                cause: quarantine
-                    .map(|quarantine| quarantine.cause.clone())
-                    .or(token)
-                    .or_else(|| standing.cause.clone()),
-                of_file,
+                tried_ms: quarantine
+                    .map(|quarantine| quarantine.until_ms)
+                    .or(tried_ms),
+                of_file: standing.of_file && stands.is_none(),
+                cause: stands.or_else(|| standing.cause.clone()),
                 shadow: standing.shadow,
                 canary: standing.canary,
                 business: standing.business,

@@ -50,6 +50,11 @@ impl CallError {
         CallError::new("not-granted", detail)
     }
 
+    pub fn left_alone() -> CallError {
+        let detail = "it was down the last times, and is left alone for a while";
+        CallError::new("unreachable", detail)
+    }
+
     pub fn no_such_file() -> CallError {
         CallError::new("no-such-file", "the body names a file that is not there")
     }
@@ -93,6 +98,12 @@ impl Outgoing {
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// Scheme, host and port of where it goes.
+    #[must_use]
+    pub fn destination(&self) -> String {
+        self.url.origin().ascii_serialization()
     }
 
     /// By which it is known again.

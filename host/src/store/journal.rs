@@ -238,6 +238,29 @@ pub(super) fn forget(connection: &Connection, instance: &str, seq: i64) -> Resul
     Ok(())
 }
 
+/// The same attempt is made again later: what it has changed stays done, and all else is asked anew; with a clock of its
+/// own where it has changed nothing.
+pub(super) fn ask_anew(
+    connection: &Connection,
+    instance: &str,
+    seq: i64,
+    attempt: u32,
+) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM attempts WHERE instance = ?1 AND seq = ?2 AND attempt = ?3 AND NOT EXISTS (
+             SELECT 1 FROM journal j WHERE j.instance = ?1 AND j.seq = ?2 AND j.attempt = ?3
+             AND j.safe = 0 AND j.status BETWEEN 200 AND 299)",
+        "UPDATE journal SET status = NULL, headers = NULL, body = NULL, error = NULL
+         WHERE instance = ?1 AND seq = ?2 AND attempt = ?3
+         AND NOT (safe = 0 AND coalesce(status, 0) BETWEEN 200 AND 299)",
+    ] {
+        connection
+            .prepare_cached(sql)?
+            .execute(params![instance, seq, attempt])?;
+    }
+    Ok(())
+}
+
 /// An attempt has failed: what it only asked for is asked again, and of what has changed nothing it is enough to know
 /// that it was asked for.
 pub(super) fn trim(connection: &Connection, instance: &str, seq: i64) -> Result<(), StoreError> {

@@ -53,6 +53,8 @@ pub struct Delivery {
     pub next_ms: i64,
     /// Taken from the dead letters: its lane has gone on meanwhile.
     pub redriven: bool,
+    /// Which was down, by scheme, host and port.
+    pub destination: Option<String>,
 }
 
 /// How a run ended.
@@ -63,9 +65,12 @@ pub enum End {
         reads: Reads,
     },
     Retry {
+        /// Attempts made so far.
         attempt: u32,
         next_ms: i64,
         cause: String,
+        /// The destination that is down: the run was no attempt.
+        waits_for: Option<String>,
     },
     Dead {
         attempts: u32,
@@ -208,13 +213,14 @@ fn place(
         .query_map([instance], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let deliveries = connection
-        .prepare("SELECT seq, attempt, next_ms, redriven FROM deliveries WHERE instance = ?1 ORDER BY seq")?
+        .prepare("SELECT seq, attempt, next_ms, redriven, destination FROM deliveries WHERE instance = ?1 ORDER BY seq")?
         .query_map([instance], |row| {
             Ok(Delivery {
                 seq: row.get(0)?,
                 attempt: row.get(1)?,
                 next_ms: row.get(2)?,
                 redriven: row.get(3)?,
+                destination: row.get(4)?,
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -255,16 +261,29 @@ fn apply(connection: &Connection, finish: &Finish) -> Result<Vec<i64>, StoreErro
             attempt,
             next_ms,
             cause,
+            waits_for,
         } => {
             connection
                 .prepare_cached(
-                    "INSERT INTO deliveries (instance, seq, attempt, next_ms, cause) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (instance, seq) DO UPDATE SET
-                     attempt = excluded.attempt, next_ms = excluded.next_ms, cause = excluded.cause",
+                    "INSERT INTO deliveries (instance, seq, attempt, next_ms, cause, destination)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (instance, seq) DO UPDATE SET attempt = excluded.attempt,
+                     next_ms = excluded.next_ms, cause = excluded.cause, destination = excluded.destination",
                 )?
-                .execute(params![finish.instance, finish.seq, attempt, next_ms, cause])?;
-            journal::trim(connection, &finish.instance, finish.seq)?;
-            ledger::ran(connection, finish.seq, &finish.instance, "retried")?;
+                .execute(params![
+                    finish.instance,
+                    finish.seq,
+                    attempt,
+                    next_ms,
+                    cause,
+                    waits_for
+                ])?;
+            if waits_for.is_some() {
+                journal::ask_anew(connection, &finish.instance, finish.seq, attempt + 1)?;
+            } else {
+                journal::trim(connection, &finish.instance, finish.seq)?;
+                ledger::ran(connection, finish.seq, &finish.instance, "retried")?;
+            }
             Ok(Vec::new())
         }
         End::Dead { attempts, cause } => {

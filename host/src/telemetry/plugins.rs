@@ -49,7 +49,7 @@ pub struct PluginCall {
 #[derive(Debug, Clone)]
 pub struct PluginNow {
     pub name: String,
-    /// `loading`, `ready`, `quarantined`, `disabled` or `rejected`.
+    /// `loading`, `ready`, `waiting`, `quarantined`, `disabled` or `rejected`.
     pub state: String,
     /// Events that it has seen and not done.
     pub depth: u64,

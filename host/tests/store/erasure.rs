@@ -127,6 +127,7 @@ async fn fill(house: &House, person: &Person, secret: &str) {
         attempt: 1,
         next_ms: NOW_MS,
         cause: format!("no answer about {secret}"),
+        waits_for: None,
     };
     house
         .store
@@ -512,6 +513,7 @@ async fn a_run_that_ends_after_the_erasure_leaves_nothing() {
         attempt: 1,
         next_ms: NOW_MS,
         cause: "Quittenmus".into(),
+        waits_for: None,
     };
     house
         .store

@@ -87,6 +87,7 @@ async fn what_did_not_end_its_event_is_not_kept() {
         attempt: 1,
         next_ms: NOW_MS,
         cause: "busy".into(),
+        waits_for: None,
     };
     let finish = Finish {
         end: retry,

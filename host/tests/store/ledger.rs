@@ -96,6 +96,7 @@ async fn story() -> House {
         attempt: 1,
         next_ms: NOW_MS,
         cause: "later".into(),
+        waits_for: None,
     };
     house.store.finish(end(&events[2], retry)).await.unwrap();
     house

@@ -134,6 +134,7 @@ async fn an_event_that_something_still_refers_to_stays() {
         attempt: 1,
         next_ms: NOW_MS,
         cause: "busy".into(),
+        waits_for: None,
     };
     let dead = End::Dead {
         attempts: 3,

@@ -204,6 +204,7 @@ async fn retries_dead_letters_and_redrive() {
         attempt,
         next_ms: NOW_MS + i64::from(attempt),
         cause: "busy".into(),
+        waits_for: None,
     };
     house.store.finish(end(retry(1))).await.unwrap();
     house.store.finish(end(retry(2))).await.unwrap();

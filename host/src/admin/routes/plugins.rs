@@ -34,15 +34,15 @@ struct Plugin {
     name: String,
     /// Whose plugin it is; empty for the gateway's own business.
     business: String,
-    /// `loading`, `ready`, `quarantined` (it has faulted on many events and gets none for a while), `disabled` or
-    /// `rejected`.
+    /// `loading`, `ready`, `waiting` (a system that it calls is down, and events that need it wait), `quarantined` (it
+    /// has faulted on many events and gets none for a while), `disabled` or `rejected`.
     state: String,
     version: Option<String>,
     /// SHA-256 of the component, hex.
     digest: Option<String>,
-    /// Why it is not running, why its calls get no token, or why the last change was not taken.
+    /// Why it is not running, why its calls get no token, what it waits for, or why the last change was not taken.
     cause: Option<String>,
-    /// In quarantine: when one event is tried.
+    /// In quarantine or waiting: when one event is tried.
     tried_at: Option<Time>,
     /// Under `promote = "shadow"`: what came of the last version that was to take over.
     shadow: Option<PluginShadow>,
