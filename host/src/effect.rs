@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::annotations::Annotation;
 use duet_rules::cases::Case;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,11 @@ pub enum Effect {
     CloseCase {
         key: String,
     },
+    /// Notes, labels or assigns a conversation.
+    Annotate {
+        conversation: i64,
+        annotation: Annotation,
+    },
     /// The event is a call of a hook, and this is what its caller is answered.
     Answer(Answer),
 }
@@ -85,7 +91,8 @@ impl Effect {
             Effect::AwaitFile { .. }
             | Effect::OpenCase { .. }
             | Effect::ChangeCase { .. }
-            | Effect::CloseCase { .. } => true,
+            | Effect::CloseCase { .. }
+            | Effect::Annotate { .. } => true,
             Effect::Set { .. }
             | Effect::Delete { .. }
             | Effect::Send(_)

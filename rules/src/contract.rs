@@ -8,11 +8,11 @@ use semver::Version;
 use crate::toml_file::quoted;
 
 /// The version of `duet:plugin` that this gateway speaks, as `wit/duet.wit` has it.
-pub const CONTRACT: &str = "0.1.0-rc.1";
+pub const CONTRACT: &str = "0.1.0-rc.2";
 
 /// The versions that a component may be built for, the newest last. Each only adds to the one before, so that a
 /// component of any of them finds its functions among today's.
-pub const SERVED: [&str; 1] = [CONTRACT];
+pub const SERVED: [&str; 2] = ["0.1.0-rc.1", CONTRACT];
 
 /// Why a component cannot run here because of its contract, to be put after its name, and the remedy. `None` if it can.
 ///

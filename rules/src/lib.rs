@@ -5,6 +5,7 @@
 //! Deliberately absent: clocks, files, sockets, SQL, wasm.
 
 pub mod alarm;
+pub mod annotations;
 pub mod backoff;
 pub mod breaker;
 pub mod business;

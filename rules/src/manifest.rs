@@ -509,7 +509,7 @@ mod tests {
         assert_eq!(
             told("permissions", wires(), ours),
             [
-                "faq.wasm:1: manifest: no interface is called \"wires\"; permissions are messages, store, http, conversations, contacts, timers, media, cases"
+                "faq.wasm:1: manifest: no interface is called \"wires\"; permissions are messages, store, http, conversations, contacts, timers, media, cases, annotations"
             ]
         );
         assert_eq!(told("name", json!("A"), "9").len(), 2);

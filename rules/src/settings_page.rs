@@ -91,6 +91,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         "timers",
         "media",
         "cases",
+        "annotations",
     ];
     let mut count = 0;
     for key in known_keys("") {
@@ -134,7 +135,7 @@ fn the_page_has_every_key_of_plugins_toml_and_its_bounds() {
         }
         count += 1;
     }
-    assert_eq!(count, 59, "known_keys no longer finds the keys");
+    assert_eq!(count, 60, "known_keys no longer finds the keys");
 }
 
 #[test]

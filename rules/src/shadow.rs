@@ -11,6 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::annotations::{Annotation, NewNote};
 use crate::cases::Case;
 use crate::plugins_toml::one_line;
 use crate::sending::{Agent, Handling, Speaker};
@@ -79,6 +80,10 @@ pub enum Deed {
     },
     CloseCase {
         key: String,
+    },
+    Annotate {
+        conversation: i64,
+        annotation: Annotation,
     },
     /// Of a hook's call.
     Answer {
@@ -169,6 +174,16 @@ impl Deed {
                 format!("case {:?}", one_line(&case.key))
             }
             Deed::CloseCase { key } => format!("case {:?}", one_line(key)),
+            Deed::Annotate {
+                conversation,
+                annotation,
+            } => match annotation {
+                Annotation::Note(_) => format!("note on conversation {conversation}"),
+                Annotation::AddLabel(label) | Annotation::RemoveLabel(label) => {
+                    format!("label {:?} of conversation {conversation}", one_line(label))
+                }
+                Annotation::Assign(_) => format!("assignment of conversation {conversation}"),
+            },
             Deed::Answer { .. } => "answer".to_owned(),
         }
     }
@@ -227,6 +242,7 @@ impl Deed {
             }
             Deed::ChangeCase { case } => told(case),
             Deed::CloseCase { .. } => "closed".to_owned(),
+            Deed::Annotate { annotation, .. } => annotated(annotation),
             Deed::Answer {
                 status,
                 headers,
@@ -251,6 +267,24 @@ fn person(agent: Option<&Agent>) -> String {
         || "a person".to_owned(),
         |agent| format!("a person, {}", one_line(&agent.to_string())),
     )
+}
+
+fn annotated(annotation: &Annotation) -> String {
+    match annotation {
+        Annotation::Note(NewNote { key, text, agent }) => {
+            let key = key.as_ref().map_or_else(String::new, |key| {
+                format!(" under the key {:?}", one_line(key))
+            });
+            let by = agent
+                .as_ref()
+                .map_or_else(String::new, |agent| format!(" by {}", person(Some(agent))));
+            format!("{:?}{key}{by}", one_line(text))
+        }
+        Annotation::AddLabel(_) => "added".to_owned(),
+        Annotation::RemoveLabel(_) => "taken off".to_owned(),
+        Annotation::Assign(Some(agent)) => person(Some(agent)),
+        Annotation::Assign(None) => "nobody".to_owned(),
+    }
 }
 
 fn told(case: &Case) -> String {
@@ -348,10 +382,13 @@ mod tests {
     use super::*;
 
     /// `7<hi` sends to conversation 7, `7!hi` as a person, `a=1` sets, `a-` deletes, `t@5` sets a timer, `t~` cancels
-    /// it, `7+` hands over, `7*` gives back, `200?hi` answers.
+    /// it, `7+` hands over, `7*` gives back, `7#vip` labels, `7%vip` takes the label off, `7^3` assigns, `7&hi` notes,
+    /// `200?hi` answers.
     fn deed(word: &str) -> Deed {
         let at = word
-            .find(['<', '!', '=', '-', '@', '~', '+', '*', '?'])
+            .find([
+                '<', '!', '=', '-', '@', '~', '+', '*', '#', '%', '^', '&', '?',
+            ])
             .unwrap();
         let (name, rest) = (word[..at].to_owned(), &word[at + 1..]);
         let id = || name.parse().unwrap();
@@ -367,7 +404,22 @@ mod tests {
             agent: None,
             until_ms: None,
         };
+        let annotate = |annotation| Deed::Annotate {
+            conversation: id(),
+            annotation,
+        };
         match word.as_bytes()[at] {
+            b'#' => annotate(Annotation::AddLabel(rest.into())),
+            b'%' => annotate(Annotation::RemoveLabel(rest.into())),
+            b'^' => annotate(Annotation::Assign(Some(Agent {
+                id: rest.into(),
+                name: None,
+            }))),
+            b'&' => annotate(Annotation::Note(NewNote {
+                key: None,
+                text: rest.into(),
+                agent: None,
+            })),
             b'<' => send(Speaker::Automation),
             b'!' => send(Speaker::Person),
             b'=' => Deed::Set {
@@ -402,7 +454,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_thing_by_thing() {
-        let cases: [(&str, &str, &[&str]); 12] = [
+        let cases: [(&str, &str, &[&str]); 15] = [
             ("", "", &[]),
             ("7<hi a=1 t@5 8+", "8+ t@5 7<hi a=1", &[]),
             ("", "7<hi", &["send to conversation 7: \"hi\" is new"]),
@@ -443,6 +495,21 @@ mod tests {
                 "7+",
                 "7*",
                 &["who has conversation 7: was a person, is automations"],
+            ),
+            (
+                "7#vip",
+                "7%vip",
+                &["label \"vip\" of conversation 7: was added, is taken off"],
+            ),
+            (
+                "7^3",
+                "7^4",
+                &["assignment of conversation 7: was a person, 3, is a person, 4"],
+            ),
+            (
+                "7&hi 8&hi",
+                "7&ho 8&hi",
+                &["note on conversation 7: was \"hi\", is \"ho\""],
             ),
             (
                 "200?hi",
@@ -507,7 +574,7 @@ mod tests {
 
     fn deeds() -> impl Strategy<Value = Vec<String>> {
         prop::collection::vec(
-            "(7|8)(<|!)[ab]|[ab](=[xy]|-)|t(@[12]|~)|(7|8)(\\+|\\*)",
+            "(7|8)(<|!)[ab]|[ab](=[xy]|-)|t(@[12]|~)|(7|8)(\\+|\\*)|(7|8)(#|%|\\^|&)[ab]",
             0..8,
         )
     }

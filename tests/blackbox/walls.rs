@@ -37,7 +37,7 @@ enum Sight {
 }
 
 /// Every route of the admin API. `{id}` is what it is named for in the first business.
-const ROUTES: [(&str, &str, Sight); 62] = [
+const ROUTES: [(&str, &str, Sight); 68] = [
     ("get", "/healthz", Sight::Anyone),
     ("get", "/readyz", Sight::Anyone),
     ("get", "/metrics", Sight::Anyone),
@@ -81,6 +81,28 @@ const ROUTES: [(&str, &str, Sight); 62] = [
     ("get", "/api/v1/conversations/{id}/handling", Sight::Absent),
     ("post", "/api/v1/conversations/{id}/handling", Sight::Absent),
     ("get", "/api/v1/conversations/{id}/cases", Sight::Absent),
+    ("get", "/api/v1/conversations/{id}/notes", Sight::Absent),
+    ("post", "/api/v1/conversations/{id}/notes", Sight::Absent),
+    (
+        "put",
+        "/api/v1/conversations/{id}/labels/{label}",
+        Sight::Absent,
+    ),
+    (
+        "delete",
+        "/api/v1/conversations/{id}/labels/{label}",
+        Sight::Absent,
+    ),
+    (
+        "put",
+        "/api/v1/conversations/{id}/assignment",
+        Sight::Absent,
+    ),
+    (
+        "delete",
+        "/api/v1/conversations/{id}/assignment",
+        Sight::Absent,
+    ),
     ("get", "/api/v1/conversations/{id}/messages", Sight::Absent),
     ("post", "/api/v1/conversations/{id}/messages", Sight::Absent),
     (
@@ -131,6 +153,8 @@ fn asked(path: &str) -> Option<Value> {
         Some("numbers") => Some(json!({"waba": SHOP.waba})),
         Some("handling") if path.contains("/numbers/") => Some(json!({"person_hours": 1})),
         Some("handling") => Some(json!({"handling": "person"})),
+        Some("notes") => Some(json!({"text": "across"})),
+        Some("assignment") => Some(json!({"id": "across"})),
         Some("messages") => Some(json!({"type": "text", "text": {"body": "across"}})),
         Some("tokens") => Some(json!({"name": "across", "scopes": ["read"]})),
         Some("businesses") => Some(json!({"id": "across"})),
@@ -292,6 +316,18 @@ impl Things {
         })
     }
 
+    /// Labels the shop's conversation and assigns it.
+    async fn mark(&self, shop: &Admin) -> anyhow::Result<()> {
+        let below = format!("/conversations/{}", self.conversation);
+        let label = format!("{below}/labels/{}", SHOP.secret);
+        let assignment = format!("{below}/assignment");
+        for (path, body) in [(label, None), (assignment, Some(json!({"id": "3"})))] {
+            let (status, said) = shop.call(Method::PUT, &path, body.as_ref()).await?;
+            assert_eq!(status, 200, "{said}");
+        }
+        Ok(())
+    }
+
     /// The path to the shop's thing, or to nobody's.
     fn path(&self, template: &str, nobodys: bool) -> String {
         if template == "/api/v1/media" {
@@ -316,6 +352,7 @@ impl Things {
             .replace("{id}", &id)
             .replace("{name}", &id)
             .replace("{message}", "wamid.shop.file")
+            .replace("{label}", "across")
             .replace("{account}", SHOP.waba)
     }
 }
@@ -362,6 +399,7 @@ async fn a_token_of_one_business_sees_nothing_of_another_on_any_route() -> anyho
     root.intake_done(PATIENCE).await?;
     let (shop, rival) = (SHOP.token(&root).await?, RIVAL.token(&root).await?);
     let things = Things::of(&shop).await?;
+    things.mark(&shop).await?;
     let before = everything(&shop).await?;
     for (list, rows) in before.as_object().into_iter().flatten() {
         let some = rows.as_array().is_some_and(|rows| !rows.is_empty());
@@ -385,6 +423,8 @@ async fn a_token_of_one_business_sees_nothing_of_another_on_any_route() -> anyho
         format!("outbox?conversation={}", things.conversation),
         format!("conversations?contact={}", things.contact),
         format!("conversations?number={}", SHOP.number),
+        format!("conversations?label={}", SHOP.secret),
+        "conversations?assignee=3".to_owned(),
         format!("templates?waba={}", SHOP.waba),
         "dead-letters?plugin=shop-bot".to_owned(),
     ] {

@@ -1,3 +1,4 @@
+use duet_rules::annotations::Annotation;
 use duet_rules::ledger::Compared;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -194,6 +195,9 @@ pub trait Operations: Send + Sync + 'static {
         handling: Handling,
         seconds: Option<u64>,
     ) -> Operation<'_, ()>;
+
+    /// Notes, labels or assigns a conversation, for the API. The annotation has been checked.
+    fn annotate(&self, conversation: i64, annotation: Annotation) -> Operation<'_, ()>;
 
     /// Puts a send into the outbox, speaking as a person. `message` is Meta's object without addressee.
     /// The answer is its place in the outbox.

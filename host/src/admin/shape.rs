@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use duet_rules::sending::Agent;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
@@ -50,12 +50,23 @@ impl ToSchema for Time {
     }
 }
 
-/// One of the business's own people, as the system that they work in knows them.
-#[derive(Serialize, ToSchema)]
+/// One of the business's own people, as the system that they work in knows them: an id of 1 to 128 bytes, and a name to be
+/// shown.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Agent)]
 pub(super) struct AgentShape {
     id: String,
     name: Option<String>,
+}
+
+impl From<AgentShape> for Agent {
+    fn from(agent: AgentShape) -> Agent {
+        Agent {
+            id: agent.id,
+            name: agent.name,
+        }
+    }
 }
 
 impl From<Agent> for AgentShape {

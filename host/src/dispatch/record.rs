@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use duet_rules::annotations::{Marks, Note};
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
@@ -253,6 +254,30 @@ impl World for Recorder {
         }
         .boxed()
     }
+
+    fn marks(&self, conversation: i64) -> Answer<'_, Marks> {
+        async move {
+            let marks = self.world.marks(conversation).await?;
+            self.note(json(&marks).len(), |seen| {
+                let first = seen.marks.entry(conversation);
+                first.or_insert_with(|| marks.clone());
+            });
+            Ok(marks)
+        }
+        .boxed()
+    }
+
+    fn notes(&self, conversation: i64) -> Answer<'_, Vec<Note>> {
+        async move {
+            let notes = self.world.notes(conversation).await?;
+            self.note(json(&notes).len(), |seen| {
+                let first = seen.notes.entry(conversation);
+                first.or_insert_with(|| notes.clone());
+            });
+            Ok(notes)
+        }
+        .boxed()
+    }
 }
 
 fn case_bytes(entry: &CaseEntry) -> usize {
@@ -371,6 +396,13 @@ pub(super) fn deed(effect: &Effect) -> Deed {
         },
         Effect::ChangeCase { case } => Deed::ChangeCase { case: case.clone() },
         Effect::CloseCase { key } => Deed::CloseCase { key: key.clone() },
+        Effect::Annotate {
+            conversation,
+            annotation,
+        } => Deed::Annotate {
+            conversation: *conversation,
+            annotation: annotation.clone(),
+        },
         Effect::Answer(answer) => Deed::Answer {
             status: answer.status,
             headers: answer.headers.clone(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use duet_rules::annotations::{Marks, Note};
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
 use duet_rules::plugins_toml::one_line;
@@ -423,5 +424,25 @@ impl World for Past {
             });
         }
         async move { Ok(cases.unwrap_or_default()) }.boxed()
+    }
+
+    fn marks(&self, conversation: i64) -> Answer<'_, Marks> {
+        let marks = self.seen.marks.get(&conversation).cloned();
+        if marks.is_none() {
+            self.miss(|| {
+                format!("labels and assignee of conversation {conversation} were not looked at then: it is as if there were none")
+            });
+        }
+        async move { Ok(marks.unwrap_or_default()) }.boxed()
+    }
+
+    fn notes(&self, conversation: i64) -> Answer<'_, Vec<Note>> {
+        let notes = self.seen.notes.get(&conversation).cloned();
+        if notes.is_none() {
+            self.miss(|| {
+                format!("the notes of conversation {conversation} were not looked at then: it is as if there were none")
+            });
+        }
+        async move { Ok(notes.unwrap_or_default()) }.boxed()
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::annotations::{Marks, Note};
 use duet_rules::cases::CaseEntry;
 use duet_rules::sending::{self, Kind, Refusal};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ pub(super) struct Seen {
     pub(super) cases: BTreeMap<String, Option<CaseEntry>>,
     /// By conversation.
     pub(super) cases_of: BTreeMap<i64, Vec<CaseEntry>>,
+    /// By conversation.
+    pub(super) marks: BTreeMap<i64, Marks>,
+    /// By conversation.
+    pub(super) notes: BTreeMap<i64, Vec<Note>>,
     pub(super) gate: Vec<Judged>,
     /// In the order in which they were made.
     pub(super) calls: Vec<Call>,
@@ -108,6 +113,10 @@ struct Reads {
     cases: Vec<(String, Option<CaseEntry>)>,
     #[serde(default)]
     cases_of: Vec<(i64, Vec<CaseEntry>)>,
+    #[serde(default)]
+    marks: Vec<(i64, Marks)>,
+    #[serde(default)]
+    notes: Vec<(i64, Vec<Note>)>,
     gate: Vec<Judged>,
 }
 
@@ -143,6 +152,8 @@ impl Seen {
             files: self.files.into_iter().collect(),
             cases: self.cases.into_iter().collect(),
             cases_of: self.cases_of.into_iter().collect(),
+            marks: self.marks.into_iter().collect(),
+            notes: self.notes.into_iter().collect(),
             gate: self.gate,
         };
         let calls = self.calls.into_iter().map(|call| {
@@ -213,6 +224,8 @@ impl Seen {
             files: reads.files.into_iter().collect(),
             cases: reads.cases.into_iter().collect(),
             cases_of: reads.cases_of.into_iter().collect(),
+            marks: reads.marks.into_iter().collect(),
+            notes: reads.notes.into_iter().collect(),
             gate: reads.gate,
             calls,
         })
@@ -233,6 +246,7 @@ fn cut(bytes: &mut &[u8], length: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use duet_rules::annotations::NewNote;
     use serde_json::json;
 
     use super::*;
@@ -301,6 +315,25 @@ mod tests {
             files: BTreeMap::from([("ab".into(), None)]),
             cases: BTreeMap::from([("a".into(), None)]),
             cases_of: BTreeMap::from([(7, Vec::new())]),
+            marks: BTreeMap::from([(
+                7,
+                Marks {
+                    labels: ["vip".into()].into(),
+                    assignee: None,
+                },
+            )]),
+            notes: BTreeMap::from([(
+                7,
+                vec![Note {
+                    author: "api".into(),
+                    note: NewNote {
+                        key: None,
+                        text: "Wants two".into(),
+                        agent: None,
+                    },
+                    at_ms: 9,
+                }],
+            )]),
             gate: vec![Judged {
                 asked: Asked::of(&send, Some(Handling::Automation)),
                 refusal: Some(Refusal {

@@ -1,7 +1,7 @@
 //! Which events an instance is to see.
 
-use duet_rules::cases::is_own;
 use duet_rules::plugins_toml::{Instance, Pattern};
+use duet_rules::{annotations, cases};
 
 use crate::event::Event;
 use crate::store::erase::ERASED;
@@ -55,7 +55,13 @@ impl Subscription {
             && kind
             && number
             && !(self.speaks && stale(event))
-            && !is_own(&event.kind, &event.body, &self.instance)
+            && !self.has_made(event)
+    }
+
+    /// It knows what it has done itself.
+    fn has_made(&self, event: &Event) -> bool {
+        cases::is_own(&event.kind, &event.body, &self.instance)
+            || annotations::is_own(&event.kind, &event.body, &self.instance)
     }
 
     /// Imported history reaches only an instance that asks for it by name.
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_not_told_of_its_own_cases() {
+    fn an_instance_is_not_told_of_its_own_cases_and_annotations() {
         let told = |by: &str| Event {
             at_ms: None,
             body: format!("{{\"instance\": \"{by}\"}}"),
@@ -126,6 +132,14 @@ mod tests {
         assert!(crm.wants(&told("desk")));
         assert!(!crm.wants(&told("crm")));
         assert!(!subscription("").wants(&told("desk")));
+        let noted = |by: &str| Event {
+            at_ms: None,
+            body: format!("{{\"by\": \"{by}\"}}"),
+            ..event("conversation.noted", None)
+        };
+        let crm = subscription("events = ['conversation.noted']");
+        assert!(crm.wants(&noted("api")));
+        assert!(!crm.wants(&noted("crm")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! another business's is not there: the answer is the one for an id that nobody has.
 
 use bytes::Bytes;
+use duet_rules::annotations::{Marks, Note, SHOWN_MAX};
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
 use duet_rules::sending::{self, Refusal};
@@ -197,6 +198,26 @@ impl World for StoreWorld {
         async move {
             match self.seen(conversation).await? {
                 Some(_) => told(self.store.cases(conversation).await),
+                None => Ok(Vec::new()),
+            }
+        }
+        .boxed()
+    }
+
+    fn marks(&self, conversation: i64) -> Answer<'_, Marks> {
+        async move {
+            match self.seen(conversation).await? {
+                Some(_) => told(self.store.marks(conversation).await),
+                None => Ok(Marks::default()),
+            }
+        }
+        .boxed()
+    }
+
+    fn notes(&self, conversation: i64) -> Answer<'_, Vec<Note>> {
+        async move {
+            match self.seen(conversation).await? {
+                Some(_) => told(self.store.notes(conversation, SHOWN_MAX).await),
                 None => Ok(Vec::new()),
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use duet_rules::annotations::Annotation;
 use duet_rules::coexistence::Kind;
 use duet_rules::ledger::{Compared, compare};
 use duet_rules::signup::HandIn;
@@ -136,6 +137,16 @@ impl GatewayOperations {
             .map_err(refused)?;
         let event = event.ok_or(OperationError::NotFound("conversation"))?;
         self.feed.publish(vec![event]);
+        Ok(())
+    }
+
+    async fn note(&self, conversation: i64, annotation: Annotation) -> Result<(), OperationError> {
+        let now_ms = crate::now_ms();
+        let annotated = self.store.annotate(conversation, annotation, now_ms).await;
+        let event = annotated
+            .map_err(refused)?
+            .map_err(|reason| OperationError::Refused { reason, code: None })?;
+        self.feed.publish(event.into_iter().collect());
         Ok(())
     }
 
@@ -320,6 +331,10 @@ impl Operations for GatewayOperations {
         self.whole(
             move |gateway| async move { gateway.hand(conversation, handling, seconds).await },
         )
+    }
+
+    fn annotate(&self, conversation: i64, annotation: Annotation) -> Operation<'_, ()> {
+        self.whole(move |gateway| async move { gateway.note(conversation, annotation).await })
     }
 
     fn send_as_person(&self, conversation: i64, message: Value) -> Operation<'_, i64> {

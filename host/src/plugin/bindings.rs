@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
         "duet:plugin/timers.set": async | trappable,
         "duet:plugin/media": async | trappable,
         "duet:plugin/cases": async | trappable,
+        "duet:plugin/annotations": async | trappable,
         default: trappable,
     },
     exports: { default: async },

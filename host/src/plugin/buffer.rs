@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use duet_rules::annotations::{Annotation, Marks, Note, SHOWN_MAX};
 use duet_rules::cases::{Case, CaseEntry};
 
 use super::fault::Stop;
@@ -172,6 +173,56 @@ impl Buffer {
         new.into_iter().chain(stored).collect()
     }
 
+    /// Labels and assignee of a conversation, as this run has left what is `stored`.
+    pub(super) fn marks(&self, conversation: i64, stored: Marks) -> Marks {
+        let mut marks = stored;
+        for annotation in self.annotations(conversation) {
+            // What is refused at the commit is not seen here either.
+            let _ = marks.apply(annotation);
+        }
+        marks
+    }
+
+    /// The notes of a conversation, the newest first, as this run of `author` has left what is `stored`.
+    pub(super) fn notes(
+        &self,
+        author: &str,
+        conversation: i64,
+        stored: Vec<Note>,
+        now_ms: i64,
+    ) -> Vec<Note> {
+        let mut notes = stored;
+        for annotation in self.annotations(conversation) {
+            let Annotation::Note(note) = annotation else {
+                continue;
+            };
+            let is_same = |other: &Note| other.author == author && other.note.key == note.key;
+            if note.key.is_some() && notes.iter().any(is_same) {
+                continue;
+            }
+            notes.insert(
+                0,
+                Note {
+                    author: author.to_owned(),
+                    note: note.clone(),
+                    at_ms: now_ms,
+                },
+            );
+        }
+        notes.truncate(SHOWN_MAX);
+        notes
+    }
+
+    fn annotations(&self, id: i64) -> impl Iterator<Item = &Annotation> {
+        self.acts.iter().filter_map(move |effect| match effect {
+            Effect::Annotate {
+                conversation,
+                annotation,
+            } if *conversation == id => Some(annotation),
+            _ => None,
+        })
+    }
+
     pub(super) async fn get(
         &mut self,
         world: &dyn World,
@@ -252,6 +303,7 @@ impl Buffer {
 mod tests {
     use super::*;
     use crate::effect::Send;
+    use duet_rules::annotations::NewNote;
     use duet_rules::media::Digest;
     use duet_rules::sending::Refusal;
 
@@ -318,6 +370,14 @@ mod tests {
         }
 
         fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn marks(&self, _: i64) -> Answer<'_, Marks> {
+            Box::pin(async { Ok(Marks::default()) })
+        }
+
+        fn notes(&self, _: i64) -> Answer<'_, Vec<Note>> {
             Box::pin(async { Ok(Vec::new()) })
         }
     }
@@ -481,6 +541,63 @@ mod tests {
         let again = buffer.case("desk", "c", Some(stored("desk", "c", Some(3))), 9);
         let again = again.unwrap();
         assert_eq!((again.opened_ms, again.closed_ms), (9, None));
+    }
+
+    #[test]
+    fn notes_and_marks_are_seen_as_the_run_has_left_them() {
+        let note = |key: Option<&str>, text: &str| NewNote {
+            key: key.map(Into::into),
+            text: text.into(),
+            agent: None,
+        };
+        let mut buffer = Buffer::new(100, 100);
+        let here = |annotation| (7, annotation);
+        for (conversation, annotation) in [
+            here(Annotation::Note(note(Some("a"), "known"))),
+            here(Annotation::Note(note(Some("b"), "first"))),
+            here(Annotation::Note(note(Some("b"), "second"))),
+            here(Annotation::Note(note(None, "third"))),
+            here(Annotation::AddLabel("new".into())),
+            here(Annotation::RemoveLabel("old".into())),
+            here(Annotation::RemoveLabel("again".into())),
+            here(Annotation::AddLabel("again".into())),
+            here(Annotation::Assign(None)),
+            (8, Annotation::AddLabel("elsewhere".into())),
+        ] {
+            let effect = Effect::Annotate {
+                conversation,
+                annotation,
+            };
+            buffer.act(effect).unwrap();
+        }
+        let stored = |author: &str, key, text| Note {
+            author: author.into(),
+            note: note(key, text),
+            at_ms: 1,
+        };
+        let there = vec![
+            stored("csat", Some("b"), "another's"),
+            stored("desk", Some("a"), "as it was"),
+        ];
+        let seen = buffer.notes("desk", 7, there, 9).into_iter();
+        let seen: Vec<_> = seen.map(|note| (note.note.text, note.at_ms)).collect();
+        let expect = [
+            ("third", 9),
+            ("first", 9),
+            ("another's", 1),
+            ("as it was", 1),
+        ];
+        assert_eq!(seen, expect.map(|(text, at_ms)| (text.to_owned(), at_ms)));
+        let there = Marks {
+            labels: ["again".into(), "old".into()].into(),
+            assignee: Some(Agent {
+                id: "3".into(),
+                name: None,
+            }),
+        };
+        let marks = buffer.marks(7, there);
+        assert_eq!(marks.labels, ["again".into(), "new".into()].into());
+        assert_eq!(marks.assignee, None);
     }
 
     #[tokio::test]

@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) speaks_as_automation: bool,
     /// Whether it may hand conversations over and give them back.
     pub(super) handles: bool,
+    /// Whether it may write notes, label and assign.
+    pub(super) annotates: bool,
     /// Which files it may touch, if any.
     pub(super) media: Option<MediaGrant>,
     /// Where it may call, if anywhere.
@@ -38,6 +40,7 @@ impl Facts {
             messages,
             conversations,
             media,
+            annotations,
             ..
         } = &instance.grants;
         let speaks = |speaker| {
@@ -53,6 +56,7 @@ impl Facts {
             speaks_as_person: speaks(Speaker::Person),
             speaks_as_automation: speaks(Speaker::Automation),
             handles: conversations.is_some_and(|grant| grant.handling),
+            annotates: annotations.is_some_and(|grant| grant.write),
             media: *media,
             egress,
         }

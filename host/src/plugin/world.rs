@@ -1,6 +1,7 @@
 //! What a run may read and whom it may call. Dispatch answers from the store and makes the calls; a run never touches
 //! the store itself.
 
+use duet_rules::annotations::{Marks, Note};
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
@@ -60,6 +61,12 @@ pub trait World: std::marker::Send + Sync {
 
     /// The cases of a conversation, the newest first.
     fn cases(&self, conversation: i64) -> Answer<'_, Vec<CaseEntry>>;
+
+    /// Labels and assignee of a conversation.
+    fn marks(&self, conversation: i64) -> Answer<'_, Marks>;
+
+    /// The newest notes of a conversation, the newest first.
+    fn notes(&self, conversation: i64) -> Answer<'_, Vec<Note>>;
 }
 
 /// An answer, or why there is none. None is never the plugin's fault: the run ends as
@@ -126,6 +133,14 @@ impl World for Nowhere {
     }
 
     fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
+        Self::nothing()
+    }
+
+    fn marks(&self, _: i64) -> Answer<'_, Marks> {
+        Self::nothing()
+    }
+
+    fn notes(&self, _: i64) -> Answer<'_, Vec<Note>> {
         Self::nothing()
     }
 }

@@ -116,6 +116,18 @@ fn rows(
             format!("SELECT * FROM cases WHERE conversation {CONVERSATIONS} ORDER BY opened_ms, instance, key"),
         ),
         (
+            "notes",
+            format!("SELECT * FROM notes WHERE conversation {CONVERSATIONS} ORDER BY id"),
+        ),
+        (
+            "labels",
+            format!("SELECT * FROM labels WHERE conversation {CONVERSATIONS} ORDER BY conversation, label"),
+        ),
+        (
+            "assignments",
+            format!("SELECT * FROM assignments WHERE conversation {CONVERSATIONS} ORDER BY conversation"),
+        ),
+        (
             "media_given",
             "SELECT g.mime_type, g.digest AS sha256, g.bytes,
              'media/' || substr(g.digest, 1, 2) || '/' || g.digest AS file

@@ -14,7 +14,7 @@ use super::ledger::{self, Reason};
 use super::media::{Awaited, await_file, hold, sendable};
 use super::runs::{self, Record};
 use super::timers::Timer;
-use super::{Store, StoreError, businesses, cases, hooks, journal, kv, timers};
+use super::{Store, StoreError, annotations, businesses, cases, hooks, journal, kv, timers};
 use crate::effect::{Agent, Effect, Handling, Reads, Send, Speaker};
 
 /// Where a new instance starts.
@@ -434,6 +434,21 @@ fn commit_effects(
             }
             Effect::CloseCase { key } => {
                 cases::act(connection, finish, &cases::Deed::Close(key))?;
+            }
+            Effect::Annotate {
+                conversation,
+                annotation,
+            } => {
+                let done = annotations::Done {
+                    conversation: *conversation,
+                    by: &finish.instance,
+                    annotation,
+                    now_ms: finish.now_ms,
+                };
+                // There was room when the run looked: it looks again, and is told.
+                if annotations::act(connection, &done)?.is_err() {
+                    return Err(StoreError::Conflict);
+                }
             }
             Effect::Answer(answer) => hooks::answer(connection, finish.seq, answer)?,
         }

@@ -20,7 +20,7 @@
 //! - `kv`: an instance's own store; `journal`: the calls that it makes; `timers`: when it wants to be called
 //! - `runs`: its last runs, with what they have read; `versions`: which of its versions were live last;
 //!   `canaries`: which one was withdrawn
-//! - `cases`: those that other systems keep of conversations
+//! - `cases`: those that other systems keep of conversations; `annotations`: what people and plugins keep on them
 //! - `schedules`: when its admin wants it to be; `hooks`: who has called it from outside
 //! - `own`: events that the gateway makes itself
 //! - `media`: the files of messages
@@ -34,6 +34,7 @@
 
 pub mod access;
 pub mod alarms;
+pub mod annotations;
 pub mod businesses;
 pub mod calls;
 pub mod canaries;
@@ -92,7 +93,7 @@ use writer::Writer;
 /// Highest schema that this binary knows.
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The steps to it; a file remembers how many it has taken.
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 26] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -118,6 +119,7 @@ const MIGRATIONS: [&str; 25] = [
     include_str!("schema/24.sql"),
     include_str!("schema/25.sql"),
     include_str!("schema/26.sql"),
+    include_str!("schema/27.sql"),
 ];
 /// Pages that the writer keeps in memory; the system's page cache has the rest.
 const CACHE_KIB: i64 = 8 * 1024;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use duet::effect::{Agent, Effect};
 use duet::event::{ContactView, Event};
 use duet::plugin::{Call, Outcome, Plugin, Run, outline};
+use duet_rules::annotations::Annotation;
 use duet_rules::cases::Case;
 use duet_rules::contract::{CONTRACT, SERVED};
 use wasmparser::Validator;
@@ -40,6 +41,19 @@ const TOUR: &str = r#"
     [plugins.tour.hooks]
     question.unsigned = true
 "#;
+
+/// What came with later contracts: what was built before does not import it, and an unused grant is refused.
+const LATER: [(&str, &str); 1] = [("annotations", "[plugins.tour.annotations]\nwrite = true\n")];
+
+/// The table that a tour runs with.
+fn table(component: &[u8]) -> String {
+    let called = called(component);
+    let later = LATER.iter().filter(|(interface, _)| {
+        let within = format!("{interface}.");
+        called.iter().any(|function| function.starts_with(&within))
+    });
+    later.fold(TOUR.to_owned(), |text, (_, table)| text + table)
+}
 
 fn house(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -122,7 +136,8 @@ async fn plugins_of_every_released_contract_do_what_they_did() {
     let kept = versions("tests/fixtures/released").into_values();
     let kept = kept.map(|folder| (read(&folder.join("tour.wasm")), folder));
     for (bytes, folder) in std::iter::once(today).chain(kept) {
-        let plugin = try_admit(bytes, TOUR)
+        let table = table(&bytes);
+        let plugin = try_admit(bytes, &table)
             .await
             .unwrap_or_else(|problems| panic!("{}: {problems:#?}", folder.display()));
         let toured = run(&plugin, "message.text").await;
@@ -228,6 +243,22 @@ fn line(effect: &Effect) -> String {
         }
         Effect::ChangeCase { case } => format!("change: {}", about(case)),
         Effect::CloseCase { key } => format!("close {key}"),
+        Effect::Annotate {
+            conversation,
+            annotation,
+        } => match annotation {
+            Annotation::Note(note) => format!(
+                "note on {conversation} under {:?}{}: {}",
+                note.key,
+                of(note.agent.as_ref()),
+                note.text
+            ),
+            Annotation::AddLabel(label) => format!("label on {conversation}: {label}"),
+            Annotation::RemoveLabel(label) => format!("no label on {conversation}: {label}"),
+            Annotation::Assign(agent) => {
+                format!("{conversation} is assigned to{}", of(agent.as_ref()))
+            }
+        },
         Effect::Answer(answer) => format!(
             "answer {} {:?}: {}",
             answer.status,

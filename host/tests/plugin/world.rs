@@ -7,6 +7,7 @@ use duet::effect::{Effect, Handling, Send};
 use duet::event::ContactView;
 use duet::outbound::{Answered, Files, Outgoing};
 use duet::plugin::{Answer, Attachment, ConversationState, KeptFile, NewFile, Unavailable, World};
+use duet_rules::annotations::{Marks, NewNote, Note};
 use duet_rules::cases::{Case, CaseEntry};
 use duet_rules::media::Digest;
 use duet_rules::sending::Refusal;
@@ -56,6 +57,7 @@ impl MemoryWorld {
                 | Effect::OpenCase { .. }
                 | Effect::ChangeCase { .. }
                 | Effect::CloseCase { .. }
+                | Effect::Annotate { .. }
                 | Effect::Answer(_) => {}
             }
         }
@@ -185,5 +187,24 @@ impl World for MemoryWorld {
             7 => vec![stored_case()],
             _ => Vec::new(),
         })
+    }
+
+    fn marks(&self, _: i64) -> Answer<'_, Marks> {
+        answer(Marks {
+            labels: ["old".into(), "vip".into()].into(),
+            assignee: None,
+        })
+    }
+
+    fn notes(&self, _: i64) -> Answer<'_, Vec<Note>> {
+        answer(vec![Note {
+            author: "api".into(),
+            note: NewNote {
+                key: None,
+                text: "Call her back".into(),
+                agent: None,
+            },
+            at_ms: 1_700_000_000_000,
+        }])
     }
 }

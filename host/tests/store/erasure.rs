@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use duet::effect::{Effect, Reads, Send, Speaker};
+use duet::effect::{Agent, Effect, Reads, Send, Speaker};
 use duet::store::erase::EraseError;
 use duet::store::lanes::{End, Finish, From};
 use duet::store::media::Skipped;
+use duet_rules::annotations::{Annotation, NewNote};
 use duet_rules::cases::Case;
 use serde_json::{Value, json};
 
@@ -100,6 +101,10 @@ async fn fill(house: &House, person: &Person, secret: &str) {
         value: value.into_bytes(),
         expires_ms: None,
     };
+    let annotate = |annotation| Effect::Annotate {
+        conversation,
+        annotation,
+    };
     let effects = vec![
         send(format!("dear {}, {secret}", person.name)),
         set(
@@ -116,6 +121,16 @@ async fn fill(house: &House, person: &Person, secret: &str) {
                 assignee: None,
             },
         },
+        annotate(Annotation::Note(NewNote {
+            key: Some(format!("of {secret}")),
+            text: format!("{} wants {secret}", person.name),
+            agent: None,
+        })),
+        annotate(Annotation::AddLabel(secret.to_owned())),
+        annotate(Annotation::Assign(Some(Agent {
+            id: format!("of {secret}"),
+            name: None,
+        }))),
     ];
     house
         .store

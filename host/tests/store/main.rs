@@ -9,6 +9,7 @@
     reason = "tests may stop at the first surprise"
 )]
 
+mod annotations;
 mod awaited;
 mod bodies;
 mod businesses;

@@ -271,7 +271,7 @@ mod tests {
             (
                 "",
                 &["wasi:http/outgoing-handler@0.2.6"],
-                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/http, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/timers, duet:plugin/media, duet:plugin/cases"#,
+                r#"plugins.toml:12: plugin "crm" imports wasi:http/outgoing-handler@0.2.6, which this gateway does not have; build the plugin without it; there are duet:plugin/types, duet:plugin/log, duet:plugin/settings, duet:plugin/clock, duet:plugin/messages, duet:plugin/store, duet:plugin/http, duet:plugin/conversations, duet:plugin/contacts, duet:plugin/timers, duet:plugin/media, duet:plugin/cases, duet:plugin/annotations"#,
             ),
             (
                 "events = ['message.text', 'echo.*']",

@@ -351,7 +351,7 @@ mod tests {
             reason in ".{0,40}",
             key in ".{0,20}",
             path in "[a-z\"\\\\/ é]{1,20}",
-            names in prop::sample::subsequence(vec!["log", "messages", "store", "http", "conversations", "contacts", "timers", "media", "cases"], 0..=9),
+            names in prop::sample::subsequence(vec!["log", "messages", "store", "http", "conversations", "contacts", "timers", "media", "cases", "annotations"], 0..=10),
         ) {
             let settings = json!({"properties": {key: {"type": reason, "description": reason}}});
             let manifest = manifest(settings, &reason);

@@ -20,6 +20,7 @@ pub struct Grants {
     pub timers: Option<TimersGrant>,
     pub media: Option<MediaGrant>,
     pub cases: Option<CasesGrant>,
+    pub annotations: Option<AnnotationsGrant>,
     /// What may be called from outside, by its path.
     pub hooks: BTreeMap<String, HookGrant>,
 }
@@ -73,6 +74,13 @@ pub struct CasesGrant {
     pub max: u64,
 }
 
+/// `duet:plugin/annotations`: may read the notes, labels and assignments of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnnotationsGrant {
+    /// Whether it may also write them.
+    pub write: bool,
+}
+
 impl Grants {
     /// Whether there is a grant for `messages`, `store`, …
     pub fn has(&self, interface: &str) -> bool {
@@ -85,6 +93,7 @@ impl Grants {
             "timers" => self.timers.is_some(),
             "media" => self.media.is_some(),
             "cases" => self.cases.is_some(),
+            "annotations" => self.annotations.is_some(),
             _ => false,
         }
     }
@@ -129,6 +138,10 @@ pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Re
                 let max = table.integer("max", 1..=100_000, findings);
                 let max = max.unwrap_or(OPEN_DEFAULT);
                 grants.cases = Some(CasesGrant { max });
+            }
+            "annotations" => {
+                let write = table.boolean("write", findings).unwrap_or(false);
+                grants.annotations = Some(AnnotationsGrant { write });
             }
             _ => grants.contacts = Some(ContactsGrant),
         }

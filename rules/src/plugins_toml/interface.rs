@@ -13,7 +13,7 @@ pub struct Interface {
 pub(super) const EXAMPLE: &str = "https://api.example.com";
 
 /// Every interface that needs a grant, in the order of the documents.
-pub const GRANTED: [Interface; 8] = [
+pub const GRANTED: [Interface; 9] = [
     Interface {
         name: "messages",
         grant: "speak = [\"automation\"]",
@@ -53,6 +53,11 @@ pub const GRANTED: [Interface; 8] = [
         name: "cases",
         grant: "max = 10000",
         draft: "max = 10000\n",
+    },
+    Interface {
+        name: "annotations",
+        grant: "write = true (it writes notes, labels and assigns), or write = false (it only reads that)",
+        draft: "write = false # true: it may write notes, label and assign\n",
     },
 ];
 

@@ -34,8 +34,8 @@ pub use check::check;
 pub use draft::{GivenSetting, Wish, draft, needed, one_line};
 pub(crate) use every::SCHEDULES_MAX;
 pub use grants::{
-    CasesGrant, ContactsGrant, ConversationsGrant, Grants, MediaGrant, MessagesGrant, StoreGrant,
-    TimersGrant,
+    AnnotationsGrant, CasesGrant, ContactsGrant, ConversationsGrant, Grants, MediaGrant,
+    MessagesGrant, StoreGrant, TimersGrant,
 };
 pub use hooks::{HOOK_BYTES_DEFAULT, HOOK_RATE_DEFAULT, HOOK_SECONDS_DEFAULT, HookGrant};
 pub use http::{HttpGrant, SecretGrant, SecretSource, SecretValue};

@@ -4,12 +4,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The first words of all event kinds that Duet makes.
-pub(super) const FAMILIES: [&str; 18] = [
+pub(super) const FAMILIES: [&str; 19] = [
     "account",
     "call",
     "case",
     "coexistence",
     "contact",
+    "conversation",
     "echo",
     "error",
     "flow",

@@ -137,6 +137,8 @@ fn a_full_plugin_is_read_as_written() {
         keep = true
         [plugins.crm.cases]
         max = 9
+        [plugins.crm.annotations]
+        write = true
         "#,
     );
     assert_eq!(
@@ -193,7 +195,10 @@ fn a_full_plugin_is_read_as_written() {
     };
     assert_eq!(crm.grants.media, Some(media));
     assert_eq!(crm.grants.cases, Some(CasesGrant { max: 9 }));
+    let annotations = AnnotationsGrant { write: true };
+    assert_eq!(crm.grants.annotations, Some(annotations));
     let lines = [
+        ("annotations", 34),
         ("cases", 32),
         ("contacts", 26),
         ("conversations", 24),
@@ -273,7 +278,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "colour = 1",
-            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, hooks"#,
+            r#"plugins.toml:3: unknown key "colour" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, annotations, hooks"#,
         ),
         (
             "enabled = 1",
@@ -380,7 +385,7 @@ fn a_slip_inside_a_plugin_is_told_with_its_line_and_the_remedy() {
         ),
         (
             "foo = 1\r\nfom = 2",
-            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, hooks
+            r#"plugins.toml:3: unknown key "foo" in [plugins.faq]; remove it; known keys: component, enabled, business, events, numbers, from, parallel, every, runs_kept, promote, canary, retry, quarantine, log, limits, settings, messages, store, http, conversations, contacts, timers, media, cases, annotations, hooks
             plugins.toml:4: unknown key "fom" in [plugins.faq]; did you mean from?"#,
         ),
         (

@@ -26,6 +26,7 @@
 //! with "this event is done", or not at all. An interface that the plugin does not use is not imported, and
 //! so needs no grant.
 
+pub mod annotations;
 pub mod cases;
 mod contact;
 mod conversation;
@@ -64,10 +65,10 @@ pub mod bindings {
 #[doc(hidden)]
 pub mod hook_bindings {
     wit_bindgen::generate!({
-        inline: "package duet:sdk; world hooks { export duet:plugin/on-hook@0.1.0-rc.1; }",
+        inline: "package duet:sdk; world hooks { export duet:plugin/on-hook@0.1.0-rc.2; }",
         path: "../../wit",
         world: "duet:sdk/hooks",
-        with: { "duet:plugin/types@0.1.0-rc.1": crate::bindings::duet::plugin::types },
+        with: { "duet:plugin/types@0.1.0-rc.2": crate::bindings::duet::plugin::types },
         pub_export_macro: true,
         export_macro_name: "export",
         default_bindings_module: "duet_sdk::hook_bindings",

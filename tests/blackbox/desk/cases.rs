@@ -76,7 +76,11 @@ async fn what_becomes_of_a_case_is_shown_and_told_to_other_plugins() -> anyhow::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_has_as_many_open_cases_as_it_may_and_none_of_anothers() -> anyhow::Result<()> {
-    let few = |name: &str| format!("[plugins.{name}.media]\n[plugins.{name}.cases]\nmax = 2\n");
+    let few = |name: &str| {
+        format!(
+            "[plugins.{name}.media]\n[plugins.{name}.cases]\nmax = 2\n[plugins.{name}.annotations]\n"
+        )
+    };
     let mut stage = Stage::set(&[
         ("desk", MESSAGES, few("desk")),
         ("shop", MESSAGES, few("shop")),

@@ -109,8 +109,8 @@ async fn a_plugin_brings_files_along_and_sends_them() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_as_large_as_the_grant_lets_them_be() -> anyhow::Result<()> {
-    let small = "[plugins.desk.media]\nbytes_max = \"1KiB\"\nkeep = true\n[plugins.desk.cases]\n";
-    let looks = "[plugins.looks.media]\n[plugins.looks.cases]\n";
+    let small = "[plugins.desk.media]\nbytes_max = \"1KiB\"\nkeep = true\n[plugins.desk.cases]\n[plugins.desk.annotations]\n";
+    let looks = "[plugins.looks.media]\n[plugins.looks.cases]\n[plugins.looks.annotations]\n";
     let mut stage = Stage::set(&[
         ("desk", "", small.to_owned()),
         ("looks", "events = [\"message.text\"]", looks.to_owned()),

@@ -1,7 +1,8 @@
-//! What a bridge to a help desk needs: files both ways, agents who speak, tickets that open and close. The guest `desk` is
-//! such a bridge in small.
+//! What a bridge to a help desk needs: files both ways, agents who speak, tickets that open and close, notes, labels and
+//! assignments. The guest `desk` is such a bridge in small.
 
 mod agents;
+mod annotations;
 mod cases;
 mod files;
 mod replay;
@@ -38,9 +39,12 @@ fn bridge(name: &str, url: &str, lines: &str) -> String {
     )
 }
 
-/// Its grants for files and cases, which a test may word otherwise.
+/// Its grants for files, cases and annotations, which a test may word otherwise.
 fn grants(name: &str) -> String {
-    format!("[plugins.{name}.media]\nkeep = true\n[plugins.{name}.cases]\n")
+    format!(
+        "[plugins.{name}.media]\nkeep = true\n[plugins.{name}.cases]\n\
+         [plugins.{name}.annotations]\nwrite = true\n"
+    )
 }
 
 struct Stage {
@@ -78,6 +82,17 @@ impl Stage {
             desk,
             said: 0,
         })
+    }
+
+    /// Starts the gateway again, with this place for the power to be cut at.
+    async fn restart(&mut self, failpoint: Option<&str>) -> anyhow::Result<()> {
+        let env = failpoint.map(|place| ("DUET_FAILPOINT".to_owned(), place.to_owned()));
+        let up = self.gateway.restart_with(env.as_slice()).await?;
+        anyhow::ensure!(up, "the gateway ended at once");
+        self.sim.set_webhook(self.gateway.webhook()?);
+        (self.meta, self.admin) = (self.gateway.meta()?, self.gateway.admin()?);
+        self.admin.plugins_run(PATIENCE).await?;
+        Ok(())
     }
 
     async fn say(&mut self, text: &str) -> anyhow::Result<()> {
@@ -130,6 +145,13 @@ impl Stage {
         let path = format!("/conversations/{}/cases", self.conversation().await?);
         let cases = self.admin.get(&path).await?;
         Ok(cases["cases"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The newest first.
+    async fn notes(&self) -> anyhow::Result<Vec<Value>> {
+        let path = format!("/conversations/{}/notes", self.conversation().await?);
+        let notes = self.admin.get(&path).await?;
+        Ok(notes["notes"].as_array().cloned().unwrap_or_default())
     }
 }
 

@@ -16,7 +16,8 @@ fn to_rival(id: &str, text: &str) -> anyhow::Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_agents_and_cases_of_one_business_are_not_there_for_another() -> anyhow::Result<()> {
+async fn files_agents_cases_and_notes_of_one_business_are_not_there_for_another()
+-> anyhow::Result<()> {
     let mut stage = Stage::set(&[("desk", "", grants("desk"))]).await?;
     let wanted = json!({"id": RIVAL, "name": RIVAL});
     stage.admin.post("/businesses", &wanted).await?;
@@ -35,8 +36,9 @@ async fn files_agents_and_cases_of_one_business_are_not_there_for_another() -> a
 
     let file = stage.ask("desk", "bring what only one may see").await?;
     stage.say("open 7 Late order").await?;
+    stage.ask("desk", "triage 3 urgent").await?;
     stage.say("agent 3 Hello").await?;
-    stage.telling("desk", 2).await?;
+    stage.telling("desk", 3).await?;
     let id = stage.conversation().await?;
     assert_eq!(stage.cases().await?.len(), 1);
     for (at, (words, told)) in [
@@ -62,6 +64,21 @@ async fn files_agents_and_cases_of_one_business_are_not_there_for_another() -> a
             format!("in {id} give 4"),
             format!("refused: no conversation {id}"),
         ),
+        (format!("in {id} notes"), "notes: ".to_owned()),
+        (format!("in {id} labels"), "labels: ".to_owned()),
+        (format!("in {id} whose"), "nobody's".to_owned()),
+        (
+            format!("in {id} note Across"),
+            format!("refused: no conversation {id}"),
+        ),
+        (
+            format!("in {id} label across"),
+            format!("refused: no conversation {id}"),
+        ),
+        (
+            format!("in {id} drop"),
+            format!("refused: no conversation {id}"),
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -74,10 +91,16 @@ async fn files_agents_and_cases_of_one_business_are_not_there_for_another() -> a
     assert!(stage.desk.called().is_empty());
     let cases = stage.cases().await?;
     assert_eq!((cases.len(), &cases[0]["open"]), (1, &json!(true)));
+    assert_eq!(stage.notes().await?.len(), 1);
+    let kept = stage.admin.conversation(ASHA, PATIENCE).await?;
+    assert_eq!(
+        (&kept["labels"], &kept["assignee"]),
+        (&json!(["urgent"]), &agent("3"))
+    );
     // The same bytes are its own once it has brought them itself.
     let own = to_rival("wamid.across.own", "bring what only one may see")?;
     stage.meta.deliver(&own).await?;
-    stage.telling(RIVAL, 10).await?;
+    stage.telling(RIVAL, 16).await?;
     assert_eq!(stage.told(RIVAL).await?.last(), Some(&file));
     stage.gateway.end().await
 }

@@ -8,7 +8,7 @@ use crate::admin::access::Walled;
 use crate::admin::error::ApiError;
 use crate::admin::input::{Body, Id, Params};
 use crate::admin::page::page;
-use crate::admin::shape::Time;
+use crate::admin::shape::{AgentShape, Time};
 use crate::effect;
 use crate::now_ms;
 use crate::store::views::{ConversationFilter, ConversationRow};
@@ -32,6 +32,10 @@ pub(super) struct ConversationQuery {
     /// Only those that it has now.
     #[param(inline)]
     handling: Option<Handling>,
+    /// Only those with this label.
+    label: Option<String>,
+    /// Only those that are assigned to the agent with this id.
+    assignee: Option<String>,
 }
 
 /// Who has a conversation.
@@ -79,6 +83,9 @@ pub(super) struct Conversation {
     /// Until when messages cost nothing, since the customer came through an advertisement and was answered within a day.
     free_until: Option<Time>,
     last_at: Option<Time>,
+    labels: Vec<String>,
+    /// Who is to see to it.
+    assignee: Option<AgentShape>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -108,6 +115,8 @@ pub(super) async fn list(
         number: query.number,
         contact: query.contact,
         handling,
+        label: query.label,
+        assignee: query.assignee,
     };
     let rows = app
         .store
@@ -196,5 +205,7 @@ fn shape(row: ConversationRow) -> Conversation {
         window_until: Time::maybe(row.window_until_ms),
         free_until: Time::maybe(row.free_until_ms),
         last_at: Time::maybe(row.last_ms),
+        labels: row.labels,
+        assignee: row.assignee.map(Into::into),
     }
 }

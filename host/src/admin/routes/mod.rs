@@ -1,6 +1,7 @@
 //! The routes, one file for each noun, gathered by the scope that each needs.
 
 mod alarms;
+mod annotations;
 mod businesses;
 mod cases;
 mod connections;
@@ -69,6 +70,7 @@ pub(super) fn walled_read() -> OpenApiRouter<App> {
         .routes(routes!(conversations::one))
         .routes(routes!(handling::story))
         .routes(routes!(cases::list))
+        .routes(routes!(annotations::list))
         .routes(routes!(messages::list))
         .routes(routes!(outbox::list))
         .routes(routes!(dead_letters::list))
@@ -81,6 +83,9 @@ pub(super) fn walled_operate() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::redrive_many))
         .routes(routes!(conversations::set_handling))
+        .routes(routes!(annotations::note))
+        .routes(routes!(annotations::add_label, annotations::remove_label))
+        .routes(routes!(annotations::assign, annotations::unassign))
         .routes(routes!(handling::set_settings))
         .routes(routes!(connections::add))
         .routes(routes!(numbers::sync))

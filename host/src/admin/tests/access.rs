@@ -40,6 +40,12 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
         "POST /api/v1/conversations/1/messages",
         "POST /api/v1/conversations/1/handling",
         "GET /api/v1/conversations/1/handling",
+        "GET /api/v1/conversations/1/notes",
+        "POST /api/v1/conversations/1/notes",
+        "PUT /api/v1/conversations/1/labels/l1",
+        "DELETE /api/v1/conversations/1/labels/l1",
+        "PUT /api/v1/conversations/1/assignment",
+        "DELETE /api/v1/conversations/1/assignment",
         "GET /api/v1/alarms",
         "POST /api/v1/alarms/1/acknowledge",
         "GET /api/v1/outbox",
@@ -75,7 +81,7 @@ async fn the_description_lists_every_route_and_each_asks_for_its_scope() {
             "{route} is not described"
         );
     }
-    assert_eq!(listed.len(), 62, "{listed:?}");
+    assert_eq!(listed.len(), 68, "{listed:?}");
 
     let scopes = Scope::ALL.map(Scope::as_str);
     for (method, path, scope) in routes {

@@ -7,6 +7,7 @@ mod requests;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use duet_rules::annotations::Annotation;
 use duet_rules::coexistence::Kind;
 use duet_rules::ledger::Compared;
 use duet_rules::signup::HandIn;
@@ -106,6 +107,10 @@ impl Operations for Notes {
 
     fn set_handling(&self, id: i64, handling: Handling, seconds: Option<u64>) -> Operation<'_, ()> {
         self.note(format!("{id} to {handling:?} for {seconds:?}"), ())
+    }
+
+    fn annotate(&self, id: i64, annotation: Annotation) -> Operation<'_, ()> {
+        self.note(format!("{annotation:?} on {id}"), ())
     }
 
     fn send_as_person(&self, id: i64, message: Value) -> Operation<'_, i64> {
@@ -304,6 +309,7 @@ impl Fixture {
                     path.replace("{id}", "1")
                         .replace("{name}", "p1")
                         .replace("{message}", "m1")
+                        .replace("{label}", "l1")
                         .replace("{account}", "w1"),
                     scope,
                 ));

@@ -3,6 +3,7 @@
 //! Nothing here changes anything: writes and sends are buffered, and become effects when the run ends well. Only a file
 //! that the plugin brings along is kept at once, since its next host call may name it.
 
+mod annotations;
 mod cases;
 mod conversations;
 mod http;
@@ -51,6 +52,7 @@ pub(super) fn link(linker: &mut Linker<Running>, import: &str) -> Result<()> {
         "timers" => timers,
         "media" => media,
         "cases" => cases,
+        "annotations" => annotations,
     }
 }
 

@@ -91,6 +91,10 @@ pub(in super::super) struct Mentions {
     pub(in super::super) runs: Found,
     /// What callers of hooks were answered about other events.
     pub(in super::super) hooks: Found,
+    pub(in super::super) notes: Found,
+    pub(in super::super) labels: Found,
+    /// By their conversations.
+    pub(in super::super) assignments: Found,
     /// Instance and key.
     pub(in super::super) kv: Vec<(String, String)>,
     /// Instance and name.
@@ -137,6 +141,24 @@ impl Mentions {
             hooks: found(
                 "SELECT h.id, coalesce((SELECT i.business FROM instances i WHERE i.name = h.instance), '') = ?3, h.headers, h.body
                  FROM hooks h WHERE h.id > ?1 ORDER BY h.id LIMIT ?2",
+            )
+            .await?,
+            notes: found(
+                "SELECT n.id, coalesce(k.business = ?3, 1), n.key, n.text, n.agent
+                 FROM notes n LEFT JOIN conversations c ON c.id = n.conversation LEFT JOIN contacts k ON k.id = c.contact
+                 WHERE n.id > ?1 ORDER BY n.id LIMIT ?2",
+            )
+            .await?,
+            labels: found(
+                "SELECT l.id, coalesce(k.business = ?3, 1), l.label
+                 FROM labels l LEFT JOIN conversations c ON c.id = l.conversation LEFT JOIN contacts k ON k.id = c.contact
+                 WHERE l.id > ?1 ORDER BY l.id LIMIT ?2",
+            )
+            .await?,
+            assignments: found(
+                "SELECT a.conversation, coalesce(k.business = ?3, 1), a.agent
+                 FROM assignments a LEFT JOIN conversations c ON c.id = a.conversation LEFT JOIN contacts k ON k.id = c.contact
+                 WHERE a.conversation > ?1 ORDER BY a.conversation LIMIT ?2",
             )
             .await?,
             kv: entries(store, subject, KV).await?,

@@ -42,6 +42,9 @@ pub(super) fn remove(
         &mut mentions.journal,
         &mut mentions.runs,
         &mut mentions.hooks,
+        &mut mentions.notes,
+        &mut mentions.labels,
+        &mut mentions.assignments,
     ] {
         found.rest(connection, subject)?;
     }
@@ -207,6 +210,18 @@ fn remove_mentions(
             "UPDATE hooks SET status = 410, headers = NULL, body = NULL WHERE id = ?1",
             [id],
         )?;
+    }
+    for (found, sql) in [
+        (&mentions.notes, "DELETE FROM notes WHERE id = ?1"),
+        (&mentions.labels, "DELETE FROM labels WHERE id = ?1"),
+        (
+            &mentions.assignments,
+            "DELETE FROM assignments WHERE conversation = ?1",
+        ),
+    ] {
+        for id in &found.rows {
+            run(connection, sql, [id])?;
+        }
     }
     for (instance, key) in &mentions.kv {
         erased.kv += run(

@@ -13,6 +13,7 @@ use duet::plugin::{
     Admission, Answer, Attachment, Call, Compiler, Component, ConversationState, KeptFile, NewFile,
     Outcome, Plugin, PluginEngine, PluginThreads, World,
 };
+use duet_rules::annotations::{Marks, Note};
 use duet_rules::cases::CaseEntry;
 use duet_rules::media::Digest;
 use duet_rules::plugins_toml::{self, Instance};
@@ -224,6 +225,14 @@ impl World for Calm {
     }
 
     fn cases(&self, _: i64) -> Answer<'_, Vec<CaseEntry>> {
+        answer(Vec::new())
+    }
+
+    fn marks(&self, _: i64) -> Answer<'_, Marks> {
+        answer(Marks::default())
+    }
+
+    fn notes(&self, _: i64) -> Answer<'_, Vec<Note>> {
         answer(Vec::new())
     }
 }

@@ -6,14 +6,20 @@
 //! - `agent <id> <text>`: replies as this agent; `give <id>`: gives the conversation to this agent; `who`: tells who has it
 //! - `bring <text>`: keeps a file with this text and sends it; `show <handle>`: tells of a file and what stands in it
 //! - `forward <handle>`: sends a file of the business's; `post <handle>`: takes one to the desk as it is
+//! - `note <text>`, `once <key> <text>`: a note; `notes`: tells all, the newest first
+//! - `label <words>`, `unlabel <words>`; `labels`: tells all
+//! - `take <id>`, `drop`: assigns the conversation to this agent, to nobody; `whose`: tells to whom
+//! - `triage <agent> <words>`: notes the words, labels with them, assigns, and says so
 //! - `in <conversation> …`: the same for another conversation
 //!
-//! Of other plugins' cases it says `heard <kind> <key>`. What is refused is told with the reason.
+//! Of other plugins' cases it says `heard <kind> <key>`, of notes, labels and assignments `heard <kind> <by> <what>`. What is
+//! refused is told with the reason.
 
 use duet_sdk::cases::{self, Case, Entry};
 use duet_sdk::http::{Part, Request};
 use duet_sdk::{
-    Agent, Conversation, Event, Failure, Message, Result, Sent, media, reject, settings,
+    Agent, Conversation, Event, Failure, Message, Result, Sent, annotations, media, reject,
+    settings,
 };
 use serde::Deserialize;
 
@@ -40,6 +46,16 @@ fn handle(event: Event) -> Result {
     if event.kind.starts_with("case.") {
         let key = event.json()["key"].as_str().unwrap_or_default();
         return say(conversation, &format!("heard {} {key}", event.kind));
+    }
+    if event.kind.starts_with("conversation.") {
+        let body = event.json();
+        let by = body["by"].as_str().unwrap_or_default();
+        let what = match event.kind.as_str() {
+            "conversation.noted" => body["text"].as_str().unwrap_or_default().to_owned(),
+            "conversation.labelled" => format!("{} {}", body["label"], body["set"]),
+            _ => body["agent"]["id"].as_str().unwrap_or("nobody").to_owned(),
+        };
+        return say(conversation, &format!("heard {} {by} {what}", event.kind));
     }
     let Some(text) = event.text() else {
         return take(&event, conversation);
@@ -118,6 +134,31 @@ fn run(text: &str, conversation: Conversation) -> Result<Option<String>> {
                 .map(shown)
                 .collect();
             return Ok(Some(format!("cases: {}", all.join(", "))));
+        }
+        "note" => annotations::add_note(conversation, rest, None)?,
+        "once" => annotations::add_note_once(conversation, first, second, Some(&agent("3")))?,
+        "notes" => {
+            let all = annotations::notes(conversation);
+            let all: Vec<_> = all.into_iter().map(|note| note.text).collect();
+            return Ok(Some(format!("notes: {}", all.join(", "))));
+        }
+        "label" => annotations::add_label(conversation, rest)?,
+        "unlabel" => annotations::remove_label(conversation, rest)?,
+        "labels" => {
+            let all = annotations::labels(conversation);
+            return Ok(Some(format!("labels: {}", all.join(", "))));
+        }
+        "take" => annotations::assign(conversation, Some(&agent(first)))?,
+        "drop" => annotations::assign(conversation, None)?,
+        "whose" => {
+            let agent = annotations::assignee(conversation);
+            return Ok(Some(agent.map_or("nobody's".into(), |agent| agent.id)));
+        }
+        "triage" => {
+            annotations::add_note(conversation, second, None)?;
+            annotations::add_label(conversation, second)?;
+            annotations::assign(conversation, Some(&agent(first)))?;
+            return Ok(Some(format!("triaged {second}")));
         }
         "agent" => return sent(conversation.send_as(agent(first), Message::text(second))?),
         "give" => conversation.hand_over_to(&agent(first), None)?,

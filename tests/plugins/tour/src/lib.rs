@@ -3,6 +3,7 @@
 //! The one that was built for a released contract is kept below `tests/fixtures/released` and runs for as long as that
 //! contract is served. It implements the contract itself, so that no SDK stands between the two.
 
+use duet_sdk::bindings::duet::plugin::annotations::Note;
 use duet_sdk::bindings::duet::plugin::cases::{Case, Entry};
 use duet_sdk::bindings::duet::plugin::conversations::State;
 use duet_sdk::bindings::duet::plugin::http::{
@@ -13,7 +14,8 @@ use duet_sdk::bindings::duet::plugin::log::Level;
 use duet_sdk::bindings::duet::plugin::media::{Attachment, File};
 use duet_sdk::bindings::duet::plugin::types::{Agent, Contact, Event, Failure, Handling, Speaker};
 use duet_sdk::bindings::duet::plugin::{
-    cases, clock, contacts, conversations, http, log, media, messages, settings, store, timers,
+    annotations, cases, clock, contacts, conversations, http, log, media, messages, settings,
+    store, timers,
 };
 use duet_sdk::bindings::exports::duet::plugin::on_event::Guest;
 use duet_sdk::hook_bindings::exports::duet::plugin::on_hook::{
@@ -71,6 +73,7 @@ fn go(event: &Event) -> Result<(), String> {
     use_conversations(conversation)?;
     use_media(conversation)?;
     use_cases(conversation)?;
+    use_annotations(conversation)?;
     use_http()?;
     timers::set(
         "tea",
@@ -273,6 +276,39 @@ fn of_entry(entry: &Entry) -> String {
     format!(
         "{instance} {conversation} {key} {title:?} {url:?} {status:?} {assignee:?} {opened_ms} {closed_ms:?}"
     )
+}
+
+fn use_annotations(conversation: u64) -> Result<(), String> {
+    annotations::add_note(conversation, Some("tea"), "Likes tea", Some(&agent()))?;
+    // There is one under this key.
+    annotations::add_note(conversation, Some("tea"), "Likes coffee", None)?;
+    let notes: Vec<String> = annotations::notes(conversation)
+        .iter()
+        .map(of_note)
+        .collect();
+    keep("annotations.notes", &notes.join(", "))?;
+    annotations::add_label(conversation, "new")?;
+    annotations::remove_label(conversation, "old")?;
+    let refused = annotations::add_label(conversation, " ").is_err();
+    let labels = annotations::labels(conversation).join(" ");
+    keep("annotations.labels", &format!("{labels} {refused}"))?;
+    let before = annotations::assignee(conversation);
+    annotations::assign(conversation, Some(&agent()))?;
+    let after = annotations::assignee(conversation);
+    let told = [before, after].map(|agent| format!("{:?}", agent.as_ref().map(of_agent)));
+    keep("annotations.assignee", &told.join(" "))
+}
+
+fn of_note(note: &Note) -> String {
+    let Note {
+        author,
+        key,
+        text,
+        agent,
+        at_ms,
+    } = note;
+    let agent = agent.as_ref().map(of_agent);
+    format!("{author} {key:?} {text} {agent:?} {at_ms}")
 }
 
 /// Nothing leaves: the host is none of those that are granted.
