@@ -109,7 +109,7 @@ async fn what_a_plugin_keeps_on_a_conversation_is_shown_and_told_to_others() -> 
     assert_eq!(export["notes"][0]["text"], "Wants two");
     assert_eq!(export["labels"][0]["label"], "vip");
     assert_eq!(export["assignments"].as_array().map(Vec::len), Some(1));
-    stage.admin.delete(&format!("/contacts/{contact}")).await?;
+    stage.erase(contact).await?;
     stage.said += 100;
     assert_eq!(stage.ask("desk", "notes").await?, "notes: ");
     assert_eq!(stage.ask("desk", "labels").await?, "labels: ");

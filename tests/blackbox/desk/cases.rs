@@ -67,7 +67,7 @@ async fn what_becomes_of_a_case_is_shown_and_told_to_other_plugins() -> anyhow::
         .get(&format!("/contacts/{contact}/export"))
         .await?;
     assert_eq!(export["cases"][0]["title"], "Late again");
-    stage.admin.delete(&format!("/contacts/{contact}")).await?;
+    stage.erase(contact).await?;
     stage.said += 100;
     assert_eq!(stage.ask("desk", "case 7").await?, "no case");
     assert_eq!(stage.cases().await?, [json!(null); 0]);

@@ -102,7 +102,7 @@ async fn a_plugin_brings_files_along_and_sends_them() -> anyhow::Result<()> {
         .join(file.get(..2).unwrap_or_default())
         .join(&file);
     assert!(on_disk.exists());
-    stage.admin.delete(&format!("/contacts/{contact}")).await?;
+    stage.erase(contact).await?;
     assert!(!on_disk.exists());
     stage.gateway.end().await
 }

@@ -141,6 +141,20 @@ impl Stage {
         row["id"].as_i64().context("an id")
     }
 
+    /// Erases the customer: again, as the API asks, while Meta still tells of what was sent.
+    async fn erase(&self, contact: i64) -> anyhow::Result<()> {
+        let path = format!("/contacts/{contact}");
+        duet_tests::wait::until("the customer is erased", PATIENCE, || async {
+            let delete = reqwest::Method::DELETE;
+            let (status, said) = self.admin.call(delete, &path, None).await?;
+            anyhow::ensure!([200, 409].contains(&status), "{status}: {said}");
+            Ok(duet_tests::wait::Seen::when(status == 200, (), || {
+                said.to_string()
+            }))
+        })
+        .await
+    }
+
     async fn cases(&self) -> anyhow::Result<Vec<Value>> {
         let path = format!("/conversations/{}/cases", self.conversation().await?);
         let cases = self.admin.get(&path).await?;
