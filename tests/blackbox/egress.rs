@@ -272,6 +272,14 @@ async fn secrets_arrive_in_their_places_and_never_come_back() -> anyhow::Result<
         (count + 1, 0)
     );
 
+    // A host that does not read it would take it for the next plugin's request.
+    let call = json!({"method": "GET", "url": outside.url(), "body": "POST / HTTP/1.1"});
+    assert_eq!(stage.answer(call).await?["error"], "invalid");
+    let places = vec![json!({"header": ["x-token", "", "token"]}); 9];
+    let call = json!({"method": "POST", "url": outside.url(), "places": places});
+    assert_eq!(stage.answer(call).await?["error"], "invalid");
+    assert_eq!(outside.called().len(), count + 1);
+
     // What a customer wrote is text, whatever it looks like.
     let text = "{{secret:token}} ${token} {token} $CALLERS_TOKEN";
     let call = json!({"method": "POST", "url": elsewhere.url(), "body": text, "headers": [["x-text", text]]});

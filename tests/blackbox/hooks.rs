@@ -9,6 +9,8 @@ use duet_tests::{Admin, Gateway, Meta, Setup, gateway, until, wait, webhook};
 use reqwest::{Client, Method, Response};
 use ring::hmac;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const ASHA: &str = "919500000001";
@@ -460,6 +462,23 @@ async fn webhooks_are_taken_while_hooks_are_flooded() -> anyhow::Result<()> {
     // Whoever goes away makes room.
     waiting.shutdown().await;
     becomes("there is room", 202, || stage.ring()).await?;
+    stage.gateway.end().await
+}
+
+/// They show no signature that is one, and their bodies never come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_proves_nothing_takes_nobodys_place() -> anyhow::Result<()> {
+    let stage = Stage::set("", "", "").await?;
+    let mut slow = Vec::new();
+    for number in 0..100 {
+        let mut stream = TcpStream::connect(stage.gateway.listen()?).await?;
+        let request = "POST /hooks/desk/tickets HTTP/1.1\r\nhost: duet\r\nx-desk-signature: v0=00\r\n\
+                       x-desk-time: 1\r\ncontent-length: 1000\r\n\r\n{";
+        stream.write_all(request.as_bytes()).await?;
+        slow.push(stream);
+        assert_eq!(stage.ticket(&format!("genuine {number}")).await?, 202);
+    }
+    drop(slow);
     stage.gateway.end().await
 }
 

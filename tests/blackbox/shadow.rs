@@ -171,9 +171,9 @@ async fn a_replay_calls_nobody() -> anyhow::Result<()> {
     let outside = Outside::start(|called| Reply::new(200, called.echo().to_string())).await?;
     let url = outside.url();
     // Posts are not granted yet.
-    let mut stage = Stage::set(caller(&format!("GET {url}"), url)).await?;
+    let mut stage = Stage::set(caller(&format!("PUT {url}"), url)).await?;
     let call = |method: &str| json!({"method": method, "url": url, "stamp": true, "body": "at "});
-    let twice = json!([{"call": call("GET")}, {"call": call("GET")}, {"tell": true}]);
+    let twice = json!([{"call": call("PUT")}, {"call": call("PUT")}, {"tell": true}]);
     stage.say(&twice.to_string()).await?;
     let post = json!([{"call": call("POST")}, {"tell": true}]);
     stage.say(&post.to_string()).await?;

@@ -125,7 +125,7 @@ impl outbox::Barrier for CaughtUp {
         self.wait().await;
     }
 
-    fn newest_echo(&self) -> i64 {
-        CaughtUp::newest_echo(self)
+    fn newest_forbidding(&self) -> i64 {
+        CaughtUp::newest_forbidding(self)
     }
 }

@@ -55,9 +55,9 @@ impl CaughtUp {
         CaughtUp { log, live }
     }
 
-    /// The newest acknowledged receipt that mentions an echo.
-    pub fn newest_echo(&self) -> i64 {
-        self.log.newest_echo()
+    /// The newest acknowledged receipt that may forbid a send.
+    pub fn newest_forbidding(&self) -> i64 {
+        self.log.newest_forbidding()
     }
 
     /// Waits until every receipt that is acknowledged now has its live part taken in.

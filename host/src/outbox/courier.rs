@@ -101,10 +101,10 @@ impl<B: Barrier> Courier<B> {
             }
             hit("outbox.before_gate");
             let barrier = self.barrier.clone();
-            let newest_echo = move || barrier.newest_echo();
+            let newest_forbidding = move || barrier.newest_forbidding();
             match self
                 .store
-                .begin_send(id, self.settings.limits, crate::now_ms(), newest_echo)
+                .begin_send(id, self.settings.limits, crate::now_ms(), newest_forbidding)
                 .await?
             {
                 // It was acknowledged while the gate was on its way.

@@ -8,8 +8,8 @@
 //! - `plan`: what an answer of Meta's means for the row
 //! - `sender`: the loop that holds them together
 //!
-//! Promises: nothing leaves before its row is `sending` on disk and the gate has seen every echo that was
-//! acknowledged by then. Nothing that may have reached Meta is sent again. A store or a network
+//! Promises: nothing leaves before its row is `sending` on disk and the gate has seen every echo and every choice of a
+//! customer's that was acknowledged by then. Nothing that may have reached Meta is sent again. A store or a network
 //! that is down delays and drops nothing; everything in memory is bounded and can be read anew.
 
 mod courier;
@@ -32,13 +32,13 @@ use crate::telemetry::Metrics;
 
 pub use feed::Feed;
 
-/// Keeps the gate from deciding before an echo that Meta has already been told we have.
+/// Keeps the gate from deciding before an echo, or a customer's choice, that Meta has already been told we have.
 pub trait Barrier: Send + Sync + 'static {
     /// Waits until intake has taken in whatever was acknowledged when the wait began.
     fn wait_for_intake(&self) -> impl Future<Output = ()> + Send;
 
-    /// The newest acknowledged receipt that mentions an echo: asked again by the gate itself.
-    fn newest_echo(&self) -> i64;
+    /// The newest acknowledged receipt that may forbid a send: asked again by the gate itself.
+    fn newest_forbidding(&self) -> i64;
 }
 
 /// How the sender behaves.

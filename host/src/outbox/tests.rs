@@ -118,7 +118,7 @@ fn client(base: &str, timeout: Duration) -> Client {
 /// Lets through as many as it has permits.
 struct Gatekeeper {
     permits: Semaphore,
-    newest_echo: AtomicI64,
+    newest_forbidding: AtomicI64,
 }
 
 impl Barrier for Gatekeeper {
@@ -126,8 +126,8 @@ impl Barrier for Gatekeeper {
         self.permits.acquire().await.unwrap().forget();
     }
 
-    fn newest_echo(&self) -> i64 {
-        self.newest_echo.load(Ordering::Relaxed)
+    fn newest_forbidding(&self) -> i64 {
+        self.newest_forbidding.load(Ordering::Relaxed)
     }
 }
 
@@ -162,7 +162,7 @@ impl House {
         let store = Store::open(folder.path()).unwrap();
         let barrier = Arc::new(Gatekeeper {
             permits: Semaphore::new(1000),
-            newest_echo: AtomicI64::new(0),
+            newest_forbidding: AtomicI64::new(0),
         });
         let settings = Settings {
             retry_first_ms: 2,
@@ -531,7 +531,7 @@ async fn an_answer_that_never_comes_is_lost_and_no_connection_is_not_sent() {
 async fn an_echo_that_meta_was_told_we_have_is_heard_before_anything_leaves() {
     let house = House::new();
     let row = house.row(house.conversation(1).await, "1").await;
-    house.barrier.newest_echo.store(7, Ordering::Relaxed);
+    house.barrier.newest_forbidding.store(7, Ordering::Relaxed);
     let _work = house.work().await;
     for _ in 0..2000 {
         if house.barrier.permits.available_permits() == 0 {

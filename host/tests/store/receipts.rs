@@ -20,7 +20,7 @@ async fn an_acknowledged_body_can_be_read_back_in_order() {
                 NOW_MS,
                 Mentions {
                     history: body == "b",
-                    echoes: false,
+                    forbids: false,
                 },
             )
             .await

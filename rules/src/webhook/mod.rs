@@ -128,8 +128,8 @@ pub fn decode_from(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     pub history: bool,
-    /// Messages that a person sent from the app.
-    pub echoes: bool,
+    /// What may forbid a send that is about to leave: a message that a person sent from the app, a customer's choice.
+    pub forbids: bool,
 }
 
 /// Looks into a body without decoding it. It may err towards true, for example when a customer writes
@@ -139,6 +139,6 @@ pub fn mentions(body: &[u8]) -> Mentions {
     let has = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     Mentions {
         history: has(b"\"history\""),
-        echoes: has(b"\"message_echoes\""),
+        forbids: has(b"\"message_echoes\"") || has(b"\"user_preferences\""),
     }
 }

@@ -46,13 +46,14 @@ fn metas_body(body: &[u8]) {
     );
     if !body.contains(&b'\\') {
         let scent = mentions(body);
+        let forbids = |kind: &str| kind.starts_with("echo.") || kind == "contact.preference";
         assert!(
             scent.history || history.is_empty(),
             "history is seen before it is decoded"
         );
         assert!(
-            scent.echoes || !live.iter().any(|element| element.kind.starts_with("echo.")),
-            "echoes are seen before they are decoded"
+            scent.forbids || !live.iter().any(|element| forbids(&element.kind)),
+            "what forbids sends is seen before it is decoded"
         );
     }
     if all.len() <= 64 {

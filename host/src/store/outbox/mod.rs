@@ -65,7 +65,7 @@ pub enum Gate {
     },
     /// It waits until Meta has its file.
     Upload(Box<Upload>),
-    /// Meta has been told that we have an echo which is not taken in yet.
+    /// Meta has been told that we have an echo, or a customer's choice, which is not taken in yet.
     Unheard,
     /// An earlier row of its conversation is open.
     Behind,
@@ -203,19 +203,19 @@ impl Store {
         .await
     }
 
-    /// The last gate before a send, in the transaction that sets `sending`. `newest_echo` is asked there: the
-    /// newest acknowledged receipt that mentions an echo.
+    /// The last gate before a send, in the transaction that sets `sending`. `newest_forbidding` is asked there: the
+    /// newest acknowledged receipt that may forbid a send.
     pub async fn begin_send(
         &self,
         id: i64,
         limits: Limits,
         now_ms: i64,
-        newest_echo: impl FnOnce() -> i64 + Send + 'static,
+        newest_forbidding: impl FnOnce() -> i64 + Send + 'static,
     ) -> Result<Gate, StoreError> {
         self.write(move |connection| {
-            // Asked before the tables are read, so that no echo slips in between.
-            let echo = newest_echo();
-            if place(connection, Part::Live)?.receipt < echo {
+            // Asked before the tables are read, so that nothing slips in between.
+            let newest = newest_forbidding();
+            if place(connection, Part::Live)?.receipt < newest {
                 return Ok(Gate::Unheard);
             }
             begin::begin(connection, id, &limits, now_ms)

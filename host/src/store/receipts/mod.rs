@@ -92,8 +92,8 @@ struct Inner {
     bytes_max: usize,
     /// Highest id on disk; written before any append of its commit is answered.
     last: Newest,
-    /// Of those, the highest that this process has taken and that mentions an echo.
-    last_echo: Arc<AtomicI64>,
+    /// Of those, the highest that this process has taken and that may forbid a send.
+    last_forbidding: Arc<AtomicI64>,
     healthy: Arc<AtomicBool>,
     reader: Mutex<Connection>,
 }
@@ -115,7 +115,7 @@ impl ReceiptLog {
         let checkpoints = Checkpoints::start(&mut connection, &path)?;
         let reader = super::reader(&path).map_err(sqlite)?;
         let last = Newest::new(newest);
-        let last_echo = Arc::new(AtomicI64::new(0));
+        let last_forbidding = Arc::new(AtomicI64::new(0));
         let bytes_waiting = Arc::new(AtomicUsize::new(0));
         let (queue, orders) = sync_channel(queue_max);
         let healthy = Arc::new(AtomicBool::new(true));
@@ -124,7 +124,7 @@ impl ReceiptLog {
             connection,
             checkpoints,
             last: last.clone(),
-            last_echo: last_echo.clone(),
+            last_forbidding: last_forbidding.clone(),
             bytes_waiting: bytes_waiting.clone(),
             healthy: healthy.clone(),
         };
@@ -138,7 +138,7 @@ impl ReceiptLog {
             bytes_waiting,
             bytes_max,
             last,
-            last_echo,
+            last_forbidding,
             healthy,
             reader,
         };
@@ -197,10 +197,10 @@ impl ReceiptLog {
         self.inner.last.get()
     }
 
-    /// The newest receipt that mentions an echo, of those that Meta has been told we have; 0 before the first one
+    /// The newest receipt that may forbid a send, of those that Meta has been told we have; 0 before the first one
     /// of this process.
-    pub fn newest_echo(&self) -> i64 {
-        self.inner.last_echo.load(Ordering::Acquire)
+    pub fn newest_forbidding(&self) -> i64 {
+        self.inner.last_forbidding.load(Ordering::Acquire)
     }
 
     /// Whether the last commit went well.

@@ -49,7 +49,7 @@ pub(super) struct Log {
     pub(super) connection: Connection,
     pub(super) checkpoints: Checkpoints,
     pub(super) last: Newest,
-    pub(super) last_echo: Arc<AtomicI64>,
+    pub(super) last_forbidding: Arc<AtomicI64>,
     pub(super) bytes_waiting: Arc<AtomicUsize>,
     pub(super) healthy: Arc<AtomicBool>,
 }
@@ -136,13 +136,13 @@ impl Log {
     }
 
     fn answer(&self, batch: Vec<Append>, ids: &[i64]) {
-        let echo = batch
+        let newest = batch
             .iter()
             .zip(ids)
             .rev()
-            .find(|(append, _)| append.mentions.echoes);
-        if let Some((_, &echo)) = echo {
-            self.last_echo.store(echo, Ordering::Release);
+            .find(|(append, _)| append.mentions.forbids);
+        if let Some((_, &newest)) = newest {
+            self.last_forbidding.store(newest, Ordering::Release);
         }
         if let Some(&newest) = ids.last() {
             self.last.raise(newest);

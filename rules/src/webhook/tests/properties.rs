@@ -195,7 +195,8 @@ proptest! {
         prop_assert!(history.iter().all(|element| element.history));
         let scent = mentions(body.as_bytes());
         prop_assert!(history.is_empty() || scent.history);
-        prop_assert!(scent.echoes || !parts.iter().any(|element| element.kind.starts_with("echo.")));
+        let forbids = |kind: &str| kind.starts_with("echo.") || kind == "contact.preference";
+        prop_assert!(scent.forbids || !parts.iter().any(|element| forbids(&element.kind)));
         parts.extend(history);
         prop_assert_eq!(sorted(parts), sorted(decode(body.as_bytes(), Part::All).unwrap()));
     }
