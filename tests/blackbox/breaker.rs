@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const CUSTOMERS: usize = 20;
 const MESSAGES: usize = 3;
 const ATTEMPTS: usize = 5;
-const IDLE: &str = "[plugins.idle]\ncomponent = \"idle.wasm\"\nfrom = \"beginning\"\nevents = [\"message.text\"]";
+const IDLE: &str =
+    "[plugins.idle]\ncomponent = \"idle.wasm\"\nfrom = \"beginning\"\nevents = [\"message.text\"]";
 
 struct Stage {
     sim: Sim,
