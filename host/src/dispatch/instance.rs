@@ -175,17 +175,17 @@ impl Worker {
                 place => break place?,
             }
         };
-        let (redriven, retries): (Vec<_>, Vec<_>) = place
-            .deliveries
-            .into_iter()
-            .partition(|delivery| delivery.redriven);
-        for delivery in &retries {
+        for delivery in &place.deliveries {
             if let Some(destination) = &delivery.destination {
                 let breakers = &loaded.status.breakers;
                 breakers.resume(destination, delivery.next_ms);
             }
         }
         loaded.status.stand(|standing| standing.waiting.clear());
+        let (redriven, retries): (Vec<_>, Vec<_>) = place
+            .deliveries
+            .into_iter()
+            .partition(|delivery| delivery.redriven);
         let retries: BTreeMap<_, _> = retries
             .into_iter()
             .map(|delivery| (delivery.seq, delivery))
